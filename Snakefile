@@ -1,0 +1,26 @@
+# Heatproof: retrain a network, explain every model by every method, measure how far the explanations agree.
+# The study is six stages; each has its rules in workflow/rules, its code in src/heatproof, its section in the config.
+
+from snakemake.utils import min_version
+
+min_version("9.10")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/cohort.smk"
+include: "workflow/rules/register.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/attribute.smk"
+include: "workflow/rules/compare.smk"
+
+
+rule all:
+    """The whole study, down to the report."""
+    default_target: True
+    input:
+        f"{RESULTS}/report/report.html",
+        f"{RESULTS}/compare/scores.tsv",
+        expand(f"{RESULTS}/{{stage}}/dataset_description.json", stage=DERIVATIVES),

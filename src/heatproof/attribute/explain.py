@@ -1,0 +1,181 @@
+"""Explain what a model sees in each scan of a store: one heatmap per scan, on the working grid."""
+
+import argparse
+from collections.abc import Callable, Iterator
+from inspect import Parameter, signature
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from heatproof.attribute import METHODS
+from heatproof.attribute.outputs import CONVENTIONS, OUTPUTS, SIGNS, TARGETS
+from heatproof.command import json_option, run, threads
+from heatproof.device import choose_device
+from heatproof.errors import StudyError
+from heatproof.images import load_array, load_image, save_image
+from heatproof.store import Store, open_store
+from heatproof.train.network import load_model
+
+
+def explain(
+    model: nn.Module,
+    images: Tensor,
+    *,
+    method: str,
+    target: str = "patient",
+    output: str = "logit",
+    sign: str = "signed",
+    **options,
+) -> Tensor:
+    """Explain scans by one method, under the conventions that hold for every method.
+
+    Parameters
+    ----------
+    model : Module
+        Network in evaluation mode, images to logits (N, classes); class 1 is the patients'.
+    images : Tensor, shape (N, 1, x, y, z)
+        Scans on the working grid.
+    method : str
+        A key of `METHODS`.
+    target : {"patient", "predicted"}
+        Explain the patients' class in every scan, or the class that the model predicts for it.
+    output : {"logit", "probability"}
+        Explain the class's output before or after a softmax over classes.
+    sign : {"signed", "absolute", "positive"}
+        Keep the values, their size, or what speaks for the class, negative values set to 0.
+    **options
+        Handed to the method.
+
+    Returns
+    -------
+    Tensor, shape (N, 1, x, y, z)
+        Heatmaps, unscaled.
+    """
+    explained = OUTPUTS[output](model)
+    return SIGNS[sign](METHODS[method](explained, images, TARGETS[target](model, images), **options))
+
+
+def keyword_options(method: Callable[..., Tensor]) -> list[str]:
+    """Return the names of the options of a method."""
+    return [option.name for option in signature(method).parameters.values() if option.kind is Parameter.KEYWORD_ONLY]
+
+
+def check_options(name: str, options: dict) -> None:
+    """Check the options of one entry of the config's ``attribute.methods``.
+
+    Parameters
+    ----------
+    name : str
+        Key of the entry.
+    options : dict
+        As `explain` takes them, ``mask`` being ``brain`` or ``none``.
+
+    Raises
+    ------
+    StudyError
+        If there is no such method, option or value of an option that holds for every method.
+    """
+    key = f"attribute.methods.{name}"
+    method = options.get("method")
+    if method not in METHODS:
+        raise StudyError(f"{key}.method is {method!r}, which does not exist; choose one of {', '.join(METHODS)}")
+    known = ["method", *CONVENTIONS, *keyword_options(METHODS[method])]
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise StudyError(f"{key} has no option {unknown[0]!r}; {method} has {', '.join(known)}")
+    choices = {**CONVENTIONS, "mask": ["brain", "none"]}
+    for option in options.keys() & choices.keys():
+        if options[option] not in choices[option]:
+            raise StudyError(f"{key}.{option} is {options[option]!r}; choose one of {', '.join(choices[option])}")
+
+
+def explain_store(
+    model: nn.Module, store: Store, options: dict, *, batch_size: int, device: torch.device
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the name and the heatmap of each scan of a store, never holding more than one batch.
+
+    Parameters
+    ----------
+    model : Module
+        On ``device``, in evaluation mode.
+    store : Store
+        Scans on the working grid.
+    options : dict
+        As `explain` takes them.
+    batch_size : int
+        Scans that are explained at once.
+    device : device
+        Where the network runs.
+
+    Yields
+    ------
+    scan : str
+    heatmap : ndarray of float32, shape (x, y, z)
+
+    Raises
+    ------
+    StudyError
+        If a scan, or the heatmap of a scan, has a voxel that is not finite.
+    """
+    names = store.scans["scan"].tolist()
+    with tqdm(total=len(names), unit="scan") as progress:
+        for first in range(0, len(names), batch_size):
+            batch = slice(first, first + batch_size)
+            images = np.asarray(store.images[batch], np.float32)
+            if broken := first_not_finite(images, names[batch]):
+                raise StudyError(
+                    f"the scan {broken} has NaN or infinite voxels; repair it or exclude it (cohort.exclude)"
+                )
+            heatmaps = explain(model, torch.from_numpy(images)[:, None].to(device), **options)
+            heatmaps = heatmaps[:, 0].float().cpu().numpy()
+            if broken := first_not_finite(heatmaps, names[batch]):
+                raise StudyError(
+                    f"the heatmap of {broken} by {options['method']} has NaN or infinite voxels; see in the model's "
+                    "history.tsv whether its training diverged"
+                )
+            yield from zip(names[batch], heatmaps, strict=True)
+            progress.update(len(images))
+
+
+def first_not_finite(arrays: np.ndarray, names: list[str]) -> str | None:
+    """Return the name of the first array that has a NaN or infinite voxel."""
+    return next((name for array, name in zip(arrays, names, strict=True) if not np.isfinite(array).all()), None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="model.safetensors")
+    parser.add_argument("--scans", type=Path, required=True, help="store of the scans, .npy")
+    parser.add_argument("--mask", type=Path, required=True, help="brain mask on the working grid")
+    parser.add_argument("--name", required=True, help="key in attribute.methods")
+    parser.add_argument("--options", type=json_option, required=True, help="its entry there, as JSON")
+    parser.add_argument("--batch-size", type=int, required=True)
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--out-dir", type=Path, required=True)
+    arguments = parser.parse_args()
+    check_options(arguments.name, arguments.options)
+    torch.set_num_threads(threads())
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    device = choose_device(arguments.device)
+
+    store = open_store(arguments.scans)
+    brain = load_array(arguments.mask, bool)
+    affine = load_image(arguments.mask).affine
+    if store.images.shape[1:] != brain.shape:
+        raise StudyError(
+            f"{arguments.scans} holds scans of {store.images.shape[1:]} voxels and {arguments.mask} has {brain.shape}; "
+            "delete the older of the two to make it again"
+        )
+    options = dict(arguments.options)
+    if "mask" in options:
+        options["mask"] = torch.from_numpy(brain) if options["mask"] == "brain" else None
+    model = load_model(arguments.model, device)
+    for scan, heatmap in explain_store(model, store, options, batch_size=arguments.batch_size, device=device):
+        save_image(heatmap, affine, arguments.out_dir / f"{scan}_heatmap.nii.gz")
+
+
+if __name__ == "__main__":
+    run(main)

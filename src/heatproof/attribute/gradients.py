@@ -1,0 +1,85 @@
+"""Attribution by the gradient of the target's output: gradient * input, and guided backpropagation."""
+
+import torch
+from torch import Tensor, nn
+
+from heatproof.attribute.outputs import one_hot
+from heatproof.errors import StudyError
+
+
+@torch.enable_grad()
+def gradient_input(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
+    """Multiply each voxel by the gradient of the target's output with respect to it.
+
+    Parameters
+    ----------
+    model : Module
+        Network in evaluation mode, images to (N, classes).
+    images : Tensor, shape (N, 1, x, y, z)
+        Scans on the working grid.
+    target : int or Tensor, shape (N,)
+        Class to explain, one for all scans or one each.
+
+    Returns
+    -------
+    Tensor, shape (N, 1, x, y, z)
+        Signed and unscaled, of the type of ``images``.
+
+    References
+    ----------
+    Shrikumar et al. 2016, Not just a black box (arXiv:1605.01713).
+    """
+    images = images.detach().requires_grad_()
+    outputs = model(images)
+    (gradient,) = torch.autograd.grad(outputs, images, one_hot(outputs, target))
+    return gradient * images.detach()
+
+
+@torch.enable_grad()
+def guided_backprop(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
+    """Take the gradient of the target's output, dropping what is negative before each ReLU on the way back.
+
+    A ReLU is found as a node of the recorded computation, not as a module: one used twice, in place or as a plain
+    function is guided as well, and the model carries no hook.
+
+    Parameters
+    ----------
+    model, images, target
+        As for `gradient_input`.
+
+    Returns
+    -------
+    Tensor, shape (N, 1, x, y, z)
+        Signed and unscaled, of the type of ``images``.
+
+    Raises
+    ------
+    StudyError
+        If the network has no ReLU.
+
+    References
+    ----------
+    Springenberg et al. 2015, Striving for simplicity: the all convolutional net (arXiv:1412.6806).
+    """
+    images = images.detach().requires_grad_()
+    outputs = model(images)
+    relus = [node for node in computation(outputs) if node.name() == "ReluBackward0"]
+    if not relus:
+        raise StudyError(
+            "guided_backprop needs a network with ReLUs and found none; use gradient_input or another method"
+        )
+    for relu in relus:
+        relu.register_prehook(lambda gradients: (torch.relu(gradients[0]),))
+    (gradient,) = torch.autograd.grad(outputs, images, one_hot(outputs, target))
+    return gradient
+
+
+def computation(outputs: Tensor) -> set[torch.autograd.graph.Node]:
+    """Return every step that autograd recorded on the way to a tensor."""
+    nodes, waiting = set(), [outputs.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node not in nodes:
+            nodes.add(node)
+            waiting += [earlier for earlier, _ in node.next_functions if earlier is not None]
+    return nodes

@@ -1,0 +1,261 @@
+"""Networks that are a chain of layers, and what each layer did to the untouched scan.
+
+The untouched scan goes through the network once, in float64. Each layer leaves a record of what a difference needs
+later: its weights or, where it is not linear, the state that decides how it responds.
+"""
+
+import copy
+import re
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from heatproof.attribute.occlusion.windows import Reader
+
+SLAB = 2**24  # numbers that convolving a slab of the untouched scan may unfold to
+
+
+class Hidden(NamedTuple):
+    """By how much hiding changes each voxel (X, Y, Z, 1)."""
+
+    difference: Tensor
+
+
+class Convolution(NamedTuple):
+    """How it reads along each axis, its weight (out, in, kx, ky, kz), and the banded weights made of it so far."""
+
+    readers: tuple[Reader, ...]
+    weight: Tensor
+    bands: dict
+
+
+class MaxPool(NamedTuple):
+    """How it reads, the level of each input voxel (X, Y, Z, C), and the reference that levels of a block must lose.
+
+    Where blocks do not overlap, levels are float32 and count from the largest of their block, which needs no reference.
+    Where they do, levels are the inputs in float64, and the reference is the output.
+    """
+
+    readers: tuple[Reader, ...]
+    levels: Tensor
+    reference: Tensor | None
+
+
+class MeanPool(NamedTuple):
+    """How it reads, and by what it multiplies the sum of a block (X, Y, Z, C)."""
+
+    readers: tuple[Reader, ...]
+    share: Tensor
+
+
+class Scale(NamedTuple):
+    """By what it multiplies each channel, or feature."""
+
+    factor: Tensor
+
+
+class Relu(NamedTuple):
+    """Its input: (X, Y, Z, C) in float32, or (features,) in float64."""
+
+    before: Tensor
+
+
+class Gather(NamedTuple):
+    """The first linear layer, float32, by the voxel and channel that it reads: (X, Y, Z, C, out)."""
+
+    weight: Tensor
+
+
+class Linear(NamedTuple):
+    """A later linear layer, float64: (in, out)."""
+
+    weight: Tensor
+
+
+class Softmax(NamedTuple):
+    """Its input: scores (classes,) in float64."""
+
+    before: Tensor
+
+
+LETTERS = {
+    nn.Conv3d: "C",
+    nn.BatchNorm3d: "B",
+    nn.ReLU: "R",
+    nn.MaxPool3d: "M",
+    nn.AvgPool3d: "A",
+    nn.Flatten: "F",
+    nn.Linear: "L",
+    nn.BatchNorm1d: "N",
+    nn.Softmax: "S",
+    nn.Dropout: "",
+    nn.Dropout3d: "",
+    nn.Identity: "",
+}
+CHAIN = re.compile(r"[CBRMA]*F[RF]*L[LRNF]*S?")
+PLAIN = {  # what a module must be, beyond its type, for its record to say all
+    nn.Conv3d: lambda conv: conv.padding_mode == "zeros",
+    nn.MaxPool3d: lambda pool: pool.dilation in (1, (1, 1, 1)) and not pool.return_indices,
+    nn.Flatten: lambda flatten: (flatten.start_dim, flatten.end_dim) == (1, -1),
+    nn.Softmax: lambda softmax: softmax.dim in (1, -1),
+    nn.BatchNorm3d: lambda norm: not norm.training and norm.running_var is not None,
+    nn.BatchNorm1d: lambda norm: not norm.training and norm.running_var is not None,
+    nn.Dropout: lambda dropout: not dropout.training,
+    nn.Dropout3d: lambda dropout: not dropout.training,
+}
+
+
+def as_chain(model: nn.Module) -> list[nn.Module] | None:
+    """Return the layers of a network in float64, or None if it is not a chain of layers known here.
+
+    Batch norm is folded into the layer before it. Max-pooling comes before the ReLU that it followed: the result is the
+    same, and fewer voxels are left to rectify.
+    """
+    layers = unfold(model)
+    if not CHAIN.fullmatch("".join(LETTERS.get(type(layer), "?") for layer in layers)):
+        return None
+    if not all(PLAIN.get(type(layer), lambda _: True)(layer) for layer in layers):
+        return None
+    chain = []
+    for layer in copy.deepcopy([layer for layer in layers if LETTERS[type(layer)]]):
+        layer, last = layer.double(), type(chain[-1]) if chain else None
+        if last is nn.Conv3d and isinstance(layer, nn.BatchNorm3d):
+            chain[-1] = fuse_conv_bn_eval(chain[-1], layer)
+        elif last is nn.Linear and isinstance(layer, nn.BatchNorm1d):
+            chain[-1] = fuse_linear_bn_eval(chain[-1], layer)
+        elif last is nn.ReLU and isinstance(layer, nn.MaxPool3d):
+            chain.insert(-1, layer)
+        elif not isinstance(layer, nn.Flatten):
+            chain.append(layer)
+    return chain
+
+
+def unfold(module: nn.Module) -> list[nn.Module]:
+    """List the layers of nested sequences in the order of their use."""
+    return [leaf for child in module for leaf in unfold(child)] if type(module) is nn.Sequential else [module]
+
+
+def keep(chain: list[nn.Module], image: Tensor, baseline: float) -> list[NamedTuple]:
+    """Run the untouched scan through a chain and return what hiding changes in it, and the record of each layer.
+
+    Parameters
+    ----------
+    chain : list of Module
+        As `as_chain` returns it.
+    image : Tensor, shape (1, D, H, W)
+    baseline : float
+        What a hidden voxel is set to.
+    """
+    before = image[None].double()
+    records = [Hidden((baseline - before[0, 0, ..., None]).float())]
+    for layer in chain:
+        record, after = KEEPERS[type(layer)](layer, before)
+        records.append(record)
+        before = after
+    return records
+
+
+def keep_convolution(conv: nn.Conv3d, before: Tensor) -> tuple[Convolution, Tensor]:
+    """Convolve slab by slab, so that what is unfolded at once stays small."""
+    reach = [dilation * (kernel - 1) for dilation, kernel in zip(conv.dilation, conv.kernel_size, strict=True)]
+    near = {"same": [edge // 2 for edge in reach], "valid": [0, 0, 0]}.get(conv.padding, conv.padding)
+    far = [edge - first for edge, first in zip(reach, near, strict=True)] if conv.padding == "same" else near
+    padded = F.pad(before, [edge for pair in zip(near[::-1], far[::-1], strict=True) for edge in pair])
+    sizes = [(n - r - 1) // s + 1 for n, r, s in zip(padded.shape[2:], reach, conv.stride, strict=True)]
+    after = before.new_empty(1, conv.out_channels, *sizes)
+    thick = max(1, SLAB // (conv.weight[0].numel() * sizes[1] * sizes[2]))
+    for first in range(0, sizes[0], thick):
+        last = min(first + thick, sizes[0]) - 1
+        slab = padded[:, :, first * conv.stride[0] : last * conv.stride[0] + reach[0] + 1]
+        after[:, :, first : last + 1] = F.conv3d(
+            slab, conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups
+        )
+    geometry = zip([edge + 1 for edge in reach], conv.stride, near, before.shape[2:], sizes, strict=True)
+    return Convolution(tuple(Reader(*axis) for axis in geometry), dense_weight(conv).float(), {}), after
+
+
+def dense_weight(conv: nn.Conv3d) -> Tensor:
+    """Return the weight of a convolution with the zeros that dilation and groups leave out written down."""
+    inputs, outputs = conv.in_channels // conv.groups, conv.out_channels // conv.groups
+    reach = [dilation * (kernel - 1) for dilation, kernel in zip(conv.dilation, conv.kernel_size, strict=True)]
+    weight = conv.weight.new_zeros(conv.out_channels, conv.in_channels, *(edge + 1 for edge in reach))
+    x, y, z = (slice(None, None, dilation) for dilation in conv.dilation)
+    for group in range(conv.groups):
+        rows = slice(group * outputs, (group + 1) * outputs)
+        weight[rows, group * inputs : (group + 1) * inputs, x, y, z] = conv.weight[rows]
+    return weight
+
+
+def pool_readers(pool: nn.MaxPool3d | nn.AvgPool3d, before: Tensor, after: Tensor) -> tuple[Reader, ...]:
+    """Describe how a pooling reads along each axis."""
+    kernel, stride, padding = (
+        (v,) * 3 if isinstance(v, int) else v for v in (pool.kernel_size, pool.stride, pool.padding)
+    )
+    axes = zip(kernel, stride, padding, before.shape[2:], after.shape[2:], strict=True)
+    return tuple(Reader(*axis) for axis in axes)
+
+
+def keep_max_pool(pool: nn.MaxPool3d, before: Tensor) -> tuple[MaxPool, Tensor]:
+    """Keep how far each voxel lies below the largest of its block."""
+    after = pool(before)
+    readers, inputs, outputs = pool_readers(pool, before, after), before[0].movedim(0, 3), after[0].movedim(0, 3)
+    if any(reader.stride < reader.kernel for reader in readers):
+        return MaxPool(readers, inputs.contiguous(), outputs.contiguous()), after
+    x, y, z = (
+        torch.clamp((torch.arange(r.inputs, device=before.device) + r.padding) // r.stride, max=r.outputs - 1)
+        for r in readers
+    )
+    levels = torch.empty(inputs.shape, dtype=torch.float32, device=before.device)
+    for plane, block in enumerate(x.tolist()):
+        levels[plane] = inputs[plane] - outputs[block][y][:, z]
+    return MaxPool(readers, levels, None), after
+
+
+def keep_mean_pool(pool: nn.AvgPool3d, before: Tensor) -> tuple[MeanPool, Tensor]:
+    """Keep by what a sum is multiplied, which at borders depends on how padding counts."""
+    after, ones = pool(before), torch.ones_like(before[:, :1])
+    voxels = F.avg_pool3d(ones, pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode, divisor_override=1)
+    return MeanPool(
+        pool_readers(pool, before, after), (pool(ones) / voxels)[0].movedim(0, 3).float().contiguous()
+    ), after
+
+
+def keep_batch_norm(norm: nn.BatchNorm3d | nn.BatchNorm1d, before: Tensor) -> tuple[Scale, Tensor]:
+    """Keep the scale of a batch norm that no layer before it could take up."""
+    factor = torch.rsqrt(norm.running_var + norm.eps) * (1.0 if norm.weight is None else norm.weight)
+    return Scale(factor.float() if before.ndim == 5 else factor), norm(before)
+
+
+def keep_relu(relu: nn.ReLU, before: Tensor) -> tuple[Relu, Tensor]:
+    """Keep the input, which says how far a difference is from switching a unit."""
+    table = before[0].movedim(0, 3).float().contiguous() if before.ndim == 5 else before[0]
+    return Relu(table), F.relu(before)
+
+
+def keep_linear(linear: nn.Linear, before: Tensor) -> tuple[Gather | Linear, Tensor]:
+    """Keep the weight, in the layout of voxels if the input still has voxels."""
+    after = linear(before.flatten(1))
+    if before.ndim == 2:
+        return Linear(linear.weight.T), after
+    weight = linear.weight.T.unflatten(0, before.shape[1:]).movedim(0, 3)
+    return Gather(weight.float().contiguous()), after
+
+
+def keep_softmax(softmax: nn.Softmax, before: Tensor) -> tuple[Softmax, Tensor]:
+    """Keep the scores."""
+    return Softmax(before[0]), softmax(before)
+
+
+KEEPERS = {
+    nn.Conv3d: keep_convolution,
+    nn.BatchNorm3d: keep_batch_norm,
+    nn.ReLU: keep_relu,
+    nn.MaxPool3d: keep_max_pool,
+    nn.AvgPool3d: keep_mean_pool,
+    nn.Linear: keep_linear,
+    nn.BatchNorm1d: keep_batch_norm,
+    nn.Softmax: keep_softmax,
+}

@@ -1,0 +1,191 @@
+"""How a difference goes through each layer: from the change of a layer's input to the change of its output.
+
+Differences are never taken between two large numbers. Linear layers map a difference as they map an input, without
+bias. A ReLU or a maximum is asked how far it moves, given how far its untouched input is from switching. So a small
+difference keeps its digits, whatever the size of the activations.
+
+A difference is a tensor (B, x, y, z, C) of windows, one per patch, or (B, features).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from heatproof.attribute.occlusion import chain
+from heatproof.attribute.occlusion.windows import Run, cut, read, runs
+
+CALL = 200_000  # multiply-adds that one more matrix product costs before it starts
+
+
+class Place(NamedTuple):
+    """Where the windows of a batch lie: they differ by shifts alone.
+
+    Attributes
+    ----------
+    starts, firsts : ndarray of int, shape (B, 3)
+        First voxel of each window, in the layer's input and output.
+    inputs, outputs : 3 pairs of int
+        Start and stop of the first patch's window in the layer's input and output.
+    """
+
+    starts: np.ndarray
+    firsts: np.ndarray
+    inputs: Sequence[tuple[int, int]]
+    outputs: Sequence[tuple[int, int]]
+
+
+def hide(layer: chain.Hidden, change: None, place: Place) -> Tensor:
+    """Begin with what hiding changes in the scan."""
+    return cut(layer.difference, place.starts, tuple(stop - start for start, stop in place.inputs))
+
+
+def convolve(layer: chain.Convolution, change: Tensor, place: Place) -> Tensor:
+    """Convolve windows, by whichever of two ways needs less."""
+    reads = [runs(*axis) for axis in zip(layer.readers, place.inputs, place.outputs, strict=True)]
+    pairs = [sum(run.stop - run.start for run in axis) for axis in reads]
+    lengths = change.shape[3] * len(reads[2])
+    channels = layer.weight[..., 0, 0, 0].numel()
+    banded = len(change) * pairs[0] * pairs[1] * lengths * channels + pairs[0] * len(reads[1]) * CALL
+    dense = len(change) * math.prod(map(len, reads)) * layer.weight.numel() + CALL
+    return convolve_banded(layer, change, reads) if banded < dense else convolve_dense(layer, change, place)
+
+
+def convolve_banded(layer: chain.Convolution, change: Tensor, reads: Sequence[Sequence[Run]]) -> Tensor:
+    """Convolve windows but not the zeros around them, in one matrix product per plane read and line made."""
+    channels = layer.weight.shape[0]
+    band = banded_weight(layer, change.shape[3], reads[2])
+    after = change.new_empty(len(change), len(reads[0]), len(reads[1]), len(reads[2]) * channels)
+    for x, plane in enumerate(reads[0]):
+        for y, line in enumerate(reads[1]):
+            total = after[:, x, y]
+            weights = band[plane.tap :, line.tap : line.tap + line.stop - line.start].flatten(1, 2)
+            for number in range(plane.stop - plane.start):
+                lines = change[:, plane.start + number, line.start : line.stop].flatten(1)
+                total.addmm_(lines, weights[number], beta=min(number, 1))
+    return after.unflatten(3, (len(reads[2]), channels))
+
+
+def banded_weight(layer: chain.Convolution, length: int, reads: Sequence[Run]) -> Tensor:
+    """Write the convolution along z as a matrix: (kx, ky, z and channel that is read, z and channel that is made)."""
+    key = (length, tuple(reads))
+    if key not in layer.bands:
+        outputs, inputs, kx, ky, _ = layer.weight.shape
+        band = layer.weight.new_zeros(kx, ky, length, inputs, len(reads), outputs)
+        for z, run in enumerate(reads):
+            taps = layer.weight[..., run.tap : run.tap + run.stop - run.start]
+            band[:, :, run.start : run.stop, :, z] = taps.permute(2, 3, 4, 1, 0)
+        layer.bands[key] = band.flatten(4, 5).flatten(2, 3)
+    return layer.bands[key]
+
+
+def convolve_dense(layer: chain.Convolution, change: Tensor, place: Place) -> Tensor:
+    """Convolve windows with zeros around them, as a whole."""
+    edges = []
+    for reader, (start, stop), (first, last) in zip(layer.readers, place.inputs, place.outputs, strict=True):
+        origin, end = (
+            first * reader.stride - reader.padding,
+            (last - 1) * reader.stride - reader.padding + reader.kernel,
+        )
+        edges = [start - origin, end - stop, *edges]
+    padded = F.pad(change.movedim(4, 1), edges).contiguous(memory_format=torch.channels_last_3d)
+    after = F.conv3d(padded, layer.weight, stride=[reader.stride for reader in layer.readers])
+    return after.movedim(1, 4).contiguous()
+
+
+def pool_maximum(layer: chain.MaxPool, change: Tensor, place: Place) -> Tensor:
+    """Ask how far the largest of each block moves, levels being counted from the largest that it was."""
+    whole = [read(reader, *window) for reader, window in zip(layer.readers, place.outputs, strict=True)]
+    offset = np.array([start for start, _ in whole]) - [start for start, _ in place.inputs]
+    inner = [(max(a, c), min(b, d)) for (a, b), (c, d) in zip(whole, place.inputs, strict=True)]
+    change = change[box(inner, place.inputs)]
+    levels = cut(layer.levels, place.starts + offset, tuple(stop - start for start, stop in whole))
+    blocks = [runs(*axis) for axis in zip(layer.readers, whole, place.outputs, strict=True)]
+    if len(levels) == 1:
+        touched = [runs(*axis) for axis in zip(layer.readers, inner, place.outputs, strict=True)]
+        untouched = levels.clone()
+        untouched[box(inner, whole)] = -torch.inf
+        largest = combine(torch.maximum, levels[box(inner, whole)] + change, touched)
+        largest = torch.maximum(largest, combine(torch.maximum, untouched, blocks))
+    else:
+        levels[box(inner, whole)] += change
+        largest = combine(torch.maximum, levels, blocks)
+    if layer.reference is None:
+        return largest
+    return (largest - cut(layer.reference, place.firsts, largest.shape[1:4])).float()
+
+
+def box(windows: Sequence[tuple[int, int]], outer: Sequence[tuple[int, int]]) -> tuple[slice, ...]:
+    """Index windows within outer windows, for all patches."""
+    inner = (slice(start - origin, stop - origin) for (start, stop), (origin, _) in zip(windows, outer, strict=True))
+    return slice(None), *inner
+
+
+def combine(operation: Callable[[Tensor, Tensor], Tensor], values: Tensor, reads: Sequence[Sequence[Run]]) -> Tensor:
+    """Reduce blocks along one axis after the other."""
+    for axis, found in enumerate(reads, start=1):
+        if len(found) < values.shape[axis] or any(run.stop - run.start > 1 for run in found):
+            lines = values.unbind(axis)
+            values = torch.stack([reduce(operation, lines[run.start : run.stop]) for run in found], axis)
+    return values
+
+
+def pool_mean(layer: chain.MeanPool, change: Tensor, place: Place) -> Tensor:
+    """Sum the differences of each block, and share them out."""
+    reads = [runs(*axis) for axis in zip(layer.readers, place.inputs, place.outputs, strict=True)]
+    total = combine(torch.add, change, reads)
+    return total * cut(layer.share, place.firsts, total.shape[1:4])
+
+
+def rectify(layer: chain.Relu, change: Tensor, place: Place) -> Tensor:
+    """Ask how far each unit moves: relu(a + d) - relu(a) = max(d + min(a, 0), -max(a, 0))."""
+    before = layer.before if change.ndim == 2 else cut(layer.before, place.starts, change.shape[1:4])
+    return torch.maximum(change + before.clamp(max=0), -before.clamp(min=0))
+
+
+def scale(layer: chain.Scale, change: Tensor, place: Place) -> Tensor:
+    """Multiply each channel."""
+    return change * layer.factor
+
+
+def gather(layer: chain.Gather, change: Tensor, place: Place) -> Tensor:
+    """Go through the first linear layer with the window alone; all windows of the batch are the same."""
+    x, y, z = (slice(*window) for window in place.inputs)
+    return (change.flatten(1) @ layer.weight[x, y, z].flatten(0, 3)).double()
+
+
+def multiply(layer: chain.Linear, change: Tensor, place: Place) -> Tensor:
+    """Go through a later linear layer."""
+    return change @ layer.weight
+
+
+def soften(layer: chain.Softmax, change: Tensor, place: Place) -> Tensor:
+    """Ask how far each probability moves: q_i - p_i = p_i * sum_j q_j * (exp(d_i - d_j) - 1), from p to q."""
+    after = torch.softmax(layer.before + change, 1)
+    growth = torch.expm1(change[:, :, None] - change[:, None, :])
+    return torch.softmax(layer.before, 0) * (growth @ after[..., None])[..., 0]
+
+
+CHANGES = {
+    chain.Hidden: hide,
+    chain.Convolution: convolve,
+    chain.MaxPool: pool_maximum,
+    chain.MeanPool: pool_mean,
+    chain.Relu: rectify,
+    chain.Scale: scale,
+    chain.Gather: gather,
+    chain.Linear: multiply,
+    chain.Softmax: soften,
+}
+
+
+def through(layers: Sequence[NamedTuple], change: Tensor, places: Sequence[Place]) -> Tensor:
+    """Carry differences through layers, one after the other."""
+    for layer, place in zip(layers, places, strict=True):
+        change = CHANGES[type(layer)](layer, change, place)
+    return change

@@ -1,0 +1,196 @@
+"""Drops by window arithmetic: each patch goes through the network with the windows alone that it changes.
+
+The result is that of plain sliding windows. Patches are taken in chunks; within a chunk and a stage of the network (a
+convolution and what follows it up to the next), patches whose windows differ by a shift alone go through together.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from heatproof.attribute.occlusion import chain
+from heatproof.attribute.occlusion.differences import Place, through
+from heatproof.attribute.occlusion.patches import Patches, Work
+from heatproof.attribute.occlusion.windows import reached, read
+
+ROWS = 2**14  # patches in a chunk, at most
+PIECE = 2**19  # numbers in the largest window of a batch: what a processor's cache holds
+SHARED = 32  # patches with one and the same window, on average, for which it pays to handle them apart
+
+
+class Stage(NamedTuple):
+    """Layers that a batch goes through without being regrouped.
+
+    Attributes
+    ----------
+    layers : list of records
+    windows : list of 3 ndarray of int, each of shape (2, positions)
+        Starts and stops per position of a patch along each axis: of each layer's input, and of the last one's output.
+    channels : list of int
+        Channels of these windows.
+    shapes, spots : 3 ndarray of int, each of shape (positions,)
+        Equal numbers mark windows that differ by a shift alone, and windows that are the same.
+    """
+
+    layers: list
+    windows: list
+    channels: list
+    shapes: list
+    spots: list
+
+
+def incremental_work(
+    layers: list[nn.Module],
+    image: Tensor,
+    target: int,
+    patches: Patches,
+    wanted: np.ndarray,
+    *,
+    baseline: float,
+    memory: int,
+) -> Work:
+    """Prepare the patches of one image, for a network that is a chain of layers.
+
+    Parameters
+    ----------
+    layers : list of Module
+        As `chain.as_chain` returns them.
+    image : Tensor, shape (1, D, H, W)
+    target : int
+        Class whose score is explained.
+    patches : Patches
+    wanted : ndarray of bool, shape of ``patches.placed``
+        Patches to measure.
+    baseline : float
+        What a hidden voxel is set to.
+    memory : int
+        Bytes that all chunks in work may take, beyond the kept records.
+    """
+    records = chain.keep(layers, image, baseline)
+    stages = stages_of(records, patches)
+    places = np.argwhere(wanted & reaching(stages))
+    nearby = [stage.windows[0][axis][0, places[:, axis]] for stage in stages for axis in (2, 1, 0)]
+    places = places[np.lexsort(nearby)]
+    bytes_each = 3 * 4 * max(map(largest_window, stages))
+    rows = max(1, min(ROWS, memory // (4 * bytes_each)))
+    chunks = [places[first : first + rows] for first in range(0, len(places), rows)]
+    workers = None if image.is_cuda else max(1, min(torch.get_num_threads(), memory // (rows * bytes_each)))
+    return Work(chunks, partial(measure, stages, target), workers)
+
+
+def stages_of(records: Sequence[NamedTuple], patches: Patches) -> list[Stage]:
+    """Follow the windows of all patches through the network, a new stage beginning with each convolution."""
+    window, width = [np.stack(ends) for ends in zip(patches.starts, patches.stops, strict=True)], 1
+    layers, windows, channels, stages = [], [window], [width], []
+    for record in records:
+        if layers[1:] and isinstance(record, chain.Convolution | chain.Gather):
+            stages.append(stage_of(layers, windows, channels))
+            layers, windows, channels = [], [window], [width]
+        if isinstance(record, chain.Convolution | chain.MaxPool | chain.MeanPool):
+            window = [np.stack(reached(reader, *ends)) for reader, ends in zip(record.readers, window, strict=True)]
+        if isinstance(record, chain.Convolution):
+            width = len(record.weight)
+        layers.append(record)
+        windows.append(window)
+        channels.append(width)
+    return [*stages, stage_of(layers, windows, channels)]
+
+
+def stage_of(layers: list, windows: list, channels: list) -> Stage:
+    """Number the windows of a stage by their shape and by their spot."""
+    spots = [np.unique(window, axis=1, return_inverse=True)[1] for window in windows[0]]
+    if isinstance(layers[0], chain.Gather):
+        return Stage(layers, windows, channels, spots, spots)
+    shapes = []
+    for axis in range(3):
+        columns = [np.ptp(windows[0][axis], axis=0)]
+        for layer, before, after in zip(layers, windows, windows[1:], strict=False):
+            if isinstance(layer, chain.Convolution | chain.MaxPool | chain.MeanPool):
+                start, stop = after[axis]
+                reader = layer.readers[axis]
+                origin = start * reader.stride - reader.padding
+                columns += [edge - before[axis][0] for edge in (origin, *read(reader, start, stop))] + [stop - start]
+        shapes.append(np.unique(np.stack(columns), axis=1, return_inverse=True)[1])
+    return Stage(layers, windows, channels, shapes, spots)
+
+
+def reaching(stages: Sequence[Stage]) -> np.ndarray:
+    """Tell for each position in the grid of patches whether a change there can reach the scores."""
+    windows = [window for stage in stages for window in stage.windows]
+    x, y, z = (np.all([window[axis][1] > window[axis][0] for window in windows], axis=0) for axis in range(3))
+    return x[:, None, None] & y[:, None] & z
+
+
+def largest_window(stage: Stage) -> int:
+    """Return how many numbers the largest window has with which a patch enters or leaves a stage."""
+    ends = ((stage.windows[i], stage.channels[i]) for i in (0, -1))
+    return max(width * math.prod(int(np.ptp(axis, axis=0).max()) for axis in window) for window, width in ends)
+
+
+@torch.no_grad()
+def measure(stages: Sequence[Stage], target: int, places: np.ndarray) -> np.ndarray:
+    """Return the drops of a chunk of patches.
+
+    Parameters
+    ----------
+    stages : list of Stage
+    target : int
+    places : ndarray of int, shape (n, 3)
+        Positions in the grid of patches.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+    """
+    batches = [(np.arange(len(places)), None)]
+    for stage in stages:
+        found = defaultdict(list)
+        for rows, change in batches:
+            for members in batches_of(stage, places[rows]):
+                before = None if change is None else change[torch.from_numpy(members)]
+                after = through(stage.layers, before, places_of(stage, places[rows[members]]))
+                found[after.shape[1:]].append((rows[members], after))
+        alike = (zip(*parts, strict=True) for parts in found.values())
+        batches = [(np.concatenate(rows), torch.cat(changes)) for rows, changes in alike]
+    ((rows, change),) = batches
+    drops = np.empty(len(places))
+    drops[rows] = -change[:, target].cpu().numpy()
+    return drops
+
+
+def batches_of(stage: Stage, places: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the indices of patches that go through a stage together."""
+    alike = number(stage.spots, places)
+    if len(np.unique(alike)) * SHARED > len(places):
+        alike = number(stage.shapes, places)
+    order = np.argsort(alike, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(alike[order])) + 1):
+        place = places[members[0]]
+        sizes = [
+            width * math.prod(int(np.ptp(axis[:, i])) for axis, i in zip(window, place, strict=True))
+            for window, width in zip(stage.windows, stage.channels, strict=True)
+        ]
+        rows = max(1, PIECE // max(sizes))
+        yield from np.split(members, range(rows, len(members), rows))
+
+
+def number(numbers: Sequence[np.ndarray], places: np.ndarray) -> np.ndarray:
+    """Join the numbers along three axes to one number for each place."""
+    joined = [along[position] for along, position in zip(numbers, places.T, strict=True)]
+    return np.ravel_multi_index(joined, [int(along.max()) + 1 for along in numbers])
+
+
+def places_of(stage: Stage, places: np.ndarray) -> list[Place]:
+    """Say where the windows of a batch lie, for each layer of a stage."""
+    starts, spans = [], []
+    for window in stage.windows:
+        along = [axis[:, position] for axis, position in zip(window, places.T, strict=True)]
+        starts.append(np.stack([start for start, _ in along], 1))
+        spans.append([tuple(ends[:, 0].tolist()) for ends in along])
+    return [Place(*place) for place in zip(starts, starts[1:], spans, spans[1:], strict=False)]

@@ -1,0 +1,133 @@
+"""Occlusion maps: hide one patch after the other and see how the score drops."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from heatproof.attribute.occlusion.chain import as_chain
+from heatproof.attribute.occlusion.incremental import incremental_work
+from heatproof.attribute.occlusion.patches import Patches, Work, place_patches, spread_drops, touching
+from heatproof.attribute.occlusion.plain import plain_work
+from heatproof.errors import StudyError
+
+log = logging.getLogger(__name__)
+
+
+@torch.no_grad()
+def occlusion(
+    model: nn.Module,
+    images: Tensor,
+    target: int | Tensor,
+    *,
+    patch: int | Sequence[int] = 20,
+    stride: int | Sequence[int] = 10,
+    baseline: float = 0.0,
+    mask: np.ndarray | Tensor | None = None,
+    memory: int = 2 * 10**9,
+    progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """Hide one patch after the other and give each voxel the mean drop of the score over the patches that cover it.
+
+    Networks that are a chain of convolution, batch norm, ReLU, pooling, flatten, dropout and linear layers, with a
+    softmax at the end or not, are explained by window arithmetic, in float32 differences to a float64 pass. All others
+    are run once per patch.
+
+    Parameters
+    ----------
+    model : Module
+        In evaluation mode; maps (N, 1, D, H, W) to scores (N, classes).
+    images : Tensor, shape (N, 1, D, H, W)
+    target : int or Tensor of shape (N,)
+        Class whose score is explained, for all images or one for each.
+    patch, stride : int or sequence of 3 int
+        Edge of a patch and step from one to the next, in voxels; patches that overhang the far border are cut there.
+    baseline : float
+        What a hidden voxel is set to.
+    mask : ndarray or Tensor, shape (D, H, W), optional
+        Only patches that touch its nonzero voxels are placed.
+    memory : int
+        Bytes that may be used beyond the model, the images and the kept activations of one image.
+    progress : callable, optional
+        Called with the number of patches done and their total, for one image after the other.
+
+    Returns
+    -------
+    Tensor of float32, shape (N, 1, D, H, W)
+        Positive where hiding lowers the score; 0 where no patch is placed.
+
+    Raises
+    ------
+    StudyError
+        If an image has a voxel that is not finite, a patch is larger than the volume, steps are below 1 or leave
+        gaps between patches, or the mask has another shape.
+
+    References
+    ----------
+    Zeiler and Fergus 2014, doi:10.1007/978-3-319-10590-1_53.
+    """
+    require_finite(images)
+    mask = mask.cpu().numpy() if isinstance(mask, Tensor) else mask
+    patches = place_patches(images.shape[2:], patch, stride, mask)
+    targets = torch.as_tensor(target).expand(len(images)).tolist()
+    heatmaps = torch.empty(images.shape, dtype=torch.float32, device=images.device)
+    for heatmap, image, number in zip(heatmaps, images, targets, strict=True):
+        work = plan_work(model, image, number, patches, baseline=baseline, memory=memory)
+        drops, done, total = np.zeros(patches.placed.shape), 0, sum(map(len, work.chunks))
+        for chunk, values in zip(work.chunks, measured(work), strict=True):
+            drops[tuple(chunk.T)] = values
+            done += len(chunk)
+            if progress:
+                progress(done, total)
+        heatmap[0] = torch.from_numpy(spread_drops(patches, drops, image.shape[1:]))
+    return heatmaps
+
+
+def plan_work(
+    model: nn.Module, image: Tensor, target: int, patches: Patches, *, baseline: float = 0.0, memory: int = 2 * 10**9
+) -> Work:
+    """Split the patches of one image into chunks, and say how to measure one.
+
+    Patches that hide only what equals the baseline are in no chunk: their drop is 0. The chunks, their order and the
+    bytes of their drops depend on the arguments alone, so that chunks measured at different times fit together.
+
+    Parameters
+    ----------
+    model, target, baseline, memory
+        As in `occlusion`.
+    image : Tensor, shape (1, D, H, W)
+    patches : Patches
+    """
+    wanted = patches.placed & touching(patches, image[0].cpu().numpy() != baseline)
+    layers = as_chain(model)
+    if layers is None:
+        log.info("occlusion: %s is not a chain of known layers, so it runs once per patch", type(model).__name__)
+        return plain_work(model, image, target, patches, wanted, baseline=baseline, memory=memory)
+    return incremental_work(layers, image, target, patches, wanted, baseline=baseline, memory=memory)
+
+
+def measured(work: Work, first: int = 0) -> Iterator[np.ndarray]:
+    """Yield the drops of each chunk in order, from chunk ``first`` on."""
+    if work.workers is None:
+        yield from map(work.measure, work.chunks[first:])
+        return
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(work.workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield from pool.map(work.measure, work.chunks[first:])
+    finally:
+        torch.set_num_threads(threads)
+
+
+def require_finite(images: Tensor) -> None:
+    """Refuse images with a voxel that is NaN or infinite, naming the first."""
+    wrong = torch.nonzero(~torch.isfinite(images))
+    if len(wrong):
+        number, _, *voxel = wrong[0].tolist()
+        raise StudyError(
+            f"occlusion: image {number} is {images[tuple(wrong[0])]} at voxel {tuple(voxel)}, where a finite number is "
+            "needed; repair or exclude that scan"
+        )

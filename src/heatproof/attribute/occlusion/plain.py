@@ -1,0 +1,57 @@
+"""Drops by plain sliding windows: the whole network once per patch, for any network."""
+
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from heatproof.attribute.occlusion.patches import Patches, Work
+
+NUMBERS = 64  # what a forward pass is assumed to hold at once, for each voxel of its input
+
+
+def plain_work(
+    model: nn.Module,
+    image: Tensor,
+    target: int,
+    patches: Patches,
+    wanted: np.ndarray,
+    *,
+    baseline: float,
+    memory: int,
+) -> Work:
+    """Prepare the patches of one image, for any network.
+
+    Parameters
+    ----------
+    model : Module
+        Maps (N, 1, D, H, W) to scores (N, classes).
+    image : Tensor, shape (1, D, H, W)
+    target : int
+        Class whose score is explained.
+    patches : Patches
+    wanted : ndarray of bool, shape of ``patches.placed``
+        Patches to measure.
+    baseline : float
+        What a hidden voxel is set to.
+    memory : int
+        Bytes that a batch may take.
+    """
+    places = np.argwhere(wanted)
+    rows = max(1, memory // (NUMBERS * image.element_size() * image.numel()))
+    chunks = [places[first : first + rows] for first in range(0, len(places), rows)]
+    return Work(chunks, partial(measure, model, image, target, patches, baseline), None)
+
+
+@torch.no_grad()
+def measure(
+    model: nn.Module, image: Tensor, target: int, patches: Patches, baseline: float, places: np.ndarray
+) -> np.ndarray:
+    """Return the score of the untouched image minus the score with a patch hidden, for each of a batch of patches."""
+    hidden = image.repeat(len(places), 1, 1, 1, 1)
+    for copy, place in zip(hidden, places, strict=True):
+        x, y, z = (slice(a[i], b[i]) for a, b, i in zip(patches.starts, patches.stops, place, strict=True))
+        copy[:, x, y, z] = baseline
+    drops = model(image[None])[:, target].double() - model(hidden)[:, target].double()
+    return drops.cpu().numpy()

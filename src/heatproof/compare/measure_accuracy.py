@@ -1,0 +1,59 @@
+"""Measure how well each model classifies the test scans: ``accuracy.tsv``, one row per seed."""
+
+import argparse
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
+
+from heatproof.command import run
+from heatproof.compare.outcomes import scans_by_outcome
+from heatproof.tables import read_table, write_table
+
+
+def measure_accuracy(predictions: pd.DataFrame) -> dict[str, float]:
+    """Score the predictions of one model for the test scans.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        scan, split, label, probability (of being a patient), predicted.
+
+    Returns
+    -------
+    dict
+        balanced_accuracy, sensitivity, specificity, accuracy, auc, and n_TP, n_TN, n_FP, n_FN, per scan. NaN marks
+        what does not exist: sensitivity without patients, specificity without controls, and what needs both.
+    """
+    test = predictions[predictions["split"] == "test"]
+    truth, predicted = test["label"], test["predicted"]
+    sensitivity, specificity = recall_score(
+        truth, predicted, labels=["patient", "control"], average=None, zero_division=np.nan
+    )
+    auc = roc_auc_score(truth == "patient", test["probability"]) if truth.nunique() == 2 else np.nan
+    return {
+        "balanced_accuracy": (sensitivity + specificity) / 2,
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "accuracy": accuracy_score(truth, predicted),
+        "auc": auc,
+    } | {f"n_{outcome}": len(scans) for outcome, scans in scans_by_outcome(predictions).items()}
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--predictions", required=True, nargs="+", help="predictions.tsv of each model")
+    parser.add_argument("--seeds", required=True, type=int, nargs="+", help="their seeds, in the same order")
+    parser.add_argument("--out", required=True, help="accuracy.tsv")
+    args = parser.parse_args()
+
+    rows = [
+        {"seed": seed} | measure_accuracy(read_table(path))
+        for seed, path in zip(args.seeds, args.predictions, strict=True)
+    ]
+    write_table(pd.DataFrame(rows), args.out)
+
+
+if __name__ == "__main__":
+    run(main)

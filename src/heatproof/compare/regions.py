@@ -1,0 +1,104 @@
+"""How much relevance a region of the atlas receives: sum, density and gain."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+METRICS = ("sum", "density", "gain")
+
+
+def region_sums(volume: np.ndarray | None, numbers: np.ndarray, count: int, relevance: str) -> np.ndarray:
+    """Sum a map over each region.
+
+    Parameters
+    ----------
+    volume : ndarray of float, shape (x, y, z), or None
+        A map; None, for a map that does not exist, gives NaN.
+    numbers : ndarray of int, shape (x, y, z)
+        Regions 1..count; 0 is outside of every region.
+    count : int
+        Number of regions.
+    relevance : {"absolute", "signed"}
+        Whether absolute values are summed, as in Eitel and Ritter 2019, or signed ones, as in Böhle et al. 2019.
+
+    Returns
+    -------
+    ndarray of float64, shape (count,)
+    """
+    if volume is None:
+        return np.full(count, np.nan)
+    values = np.abs(volume) if relevance == "absolute" else volume
+    return np.bincount(numbers.ravel(), values.ravel(), minlength=count + 1)[1:]
+
+
+def control_map(maps: dict[str, np.ndarray], counts: dict[str, int], which: str) -> np.ndarray | None:
+    """Return the mean map of controls that gain divides by.
+
+    Parameters
+    ----------
+    maps : dict of ndarray, each of shape (x, y, z)
+        Mean maps ``TN`` and ``FP``.
+    counts : dict of int
+        Scans behind each of them.
+    which : {"true_negatives", "all"}
+        Controls that were recognised, or every control.
+
+    Returns
+    -------
+    ndarray of shape (x, y, z), or None
+        The signed mean over those scans; None where there are none.
+    """
+    groups = {"true_negatives": ["TN"], "all": ["TN", "FP"]}[which]
+    weights = [counts[group] for group in groups]
+    if not any(weights):
+        return None
+    return sum(maps[group] * (weight / sum(weights)) for group, weight in zip(groups, weights, strict=True))
+
+
+def measure_regions(
+    patients: np.ndarray | None,
+    controls: np.ndarray | None,
+    numbers: np.ndarray,
+    names: Sequence[str],
+    *,
+    voxel_volume: float,
+    relevance: str = "absolute",
+) -> pd.DataFrame:
+    """Measure sum, density and gain of every region, as Eitel and Ritter 2019 define them.
+
+    Parameters
+    ----------
+    patients, controls : ndarray of shape (x, y, z), or None
+        Mean map over true positives and over controls; None where there is no such scan.
+    numbers : ndarray of int, shape (x, y, z)
+        Regions 1..n; 0 is outside of every region.
+    names : sequence of n str
+        Their names.
+    voxel_volume : float
+        Cubic millimetres.
+    relevance : {"absolute", "signed"}
+        Which values are summed.
+
+    Returns
+    -------
+    DataFrame
+        One row per region: region, n_voxels, volume_mm3, sum (relevance of patients), density (sum / n_voxels),
+        gain (sum / controls_sum) and controls_sum. NaN marks what does not exist: everything of a region without a
+        voxel, what is of patients or of controls where they have no map, and gain where the controls' sum is 0.
+    """
+    n_voxels = np.bincount(numbers.ravel(), minlength=len(names) + 1)[1:]
+    exists = n_voxels > 0
+    total = np.where(exists, region_sums(patients, numbers, len(names), relevance), np.nan)
+    controls_sum = np.where(exists, region_sums(controls, numbers, len(names), relevance), np.nan)
+    return pd.DataFrame(
+        {
+            "region": list(names),
+            "n_voxels": n_voxels,
+            "volume_mm3": n_voxels * voxel_volume,
+            "sum": total,
+            "density": total / np.where(exists, n_voxels, np.nan),
+            "gain": total / np.where(controls_sum != 0, controls_sum, np.nan),
+            "controls_sum": controls_sum,
+        }
+    )

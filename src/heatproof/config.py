@@ -1,0 +1,78 @@
+"""The configuration: checked against its schema, each mistake told in one sentence."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from heatproof.errors import StudyError
+from heatproof.sources import dictionary_keys
+
+ATTRIBUTE = "src/heatproof/attribute/__init__.py"
+
+
+def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.schema.yaml") -> None:
+    """Check a configuration against the schema, and that every method exists.
+
+    Raises
+    ------
+    StudyError
+        For the first mistake, with the key it is in and what to write instead.
+    """
+    validator = jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text()))
+    mistakes = sorted(validator.iter_errors(plain(config)), key=lambda error: (len(error.path), str(error.path)))
+    if mistakes:
+        raise StudyError(explain(mistakes[0]))
+    known = dictionary_keys(ATTRIBUTE, "METHODS")
+    for name, options in config["attribute"]["methods"].items():
+        if options and options["method"] not in known:
+            raise StudyError(
+                f"config: attribute.methods.{name}.method is {options['method']!r}; the methods are {', '.join(known)}"
+            )
+    if len(config["train"]["network"].get("filters", [])) != len(config["train"]["network"].get("pools", [])):
+        raise StudyError("config: train.network.filters and train.network.pools must be equally long; correct one")
+
+
+def plain(value: object) -> object:
+    """Return nested mappings and lists as plain dictionaries and lists, numbers read by YAML as they are."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def explain(mistake: jsonschema.ValidationError) -> str:
+    """Turn a mistake that the schema found into one sentence."""
+    deepest = mistake
+    while deepest.context and deepest.validator in ("anyOf", "oneOf"):
+        deepest = max(deepest.context, key=lambda error: (len(error.path), error.validator != "type"))
+        if len(deepest.absolute_path) <= len(mistake.absolute_path):
+            deepest = mistake
+            break
+    mistake = deepest
+    key = ".".join(str(part) for part in mistake.absolute_path) or "the top level"
+    if mistake.validator == "additionalProperties":
+        allowed = list(mistake.schema.get("properties", {}))
+        unknown = next(name for name in mistake.instance if name not in allowed)
+        near = get_close_matches(unknown, allowed, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(allowed)}"
+        return f"config: unknown key {unknown!r} in {key}; {hint}"
+    if mistake.validator == "required":
+        missing = next(name for name in mistake.validator_value if name not in mistake.instance)
+        return f"config: {key} lacks the key {missing!r}; add it as in config/config.yaml"
+    described = mistake.schema.get("description", "")
+    hint = f"; it is: {described}" if described else ""
+    message = mistake.message
+    if mistake.validator == "type" and isinstance(mistake.instance, str) and looks_like_number(mistake.instance):
+        message = f"{mistake.instance!r} is text to YAML; write a number with a point, as in 1.0e-4"
+    return f"config: {key}: {message}{hint}"
+
+
+def looks_like_number(text: str) -> bool:
+    """Tell whether a text would be a number if YAML were as lenient as Python."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

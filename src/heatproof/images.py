@@ -1,0 +1,61 @@
+"""Reading and writing NIfTI images so that arrays are (x, y, z) in RAS order and equal data gives equal bytes."""
+
+import gzip
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from heatproof.errors import StudyError
+
+
+def load_image(path: str | Path) -> nib.Nifti1Image:
+    """Load an image, reoriented so that its axes run to the right, to the front and up.
+
+    Raises
+    ------
+    StudyError
+        If the file is absent or is not an image that nibabel reads.
+    """
+    try:
+        return nib.as_closest_canonical(nib.load(path))
+    except FileNotFoundError as error:
+        raise StudyError(f"{path} does not exist; name a file that does, or make it first") from error
+    except (nib.filebasedimages.ImageFileError, EOFError, gzip.BadGzipFile, ValueError) as error:
+        raise StudyError(f"{path} can not be read as an image ({error}); replace the file") from error
+
+
+def load_array(path: str | Path, dtype: type = np.float32) -> np.ndarray:
+    """Load the voxels of an image as an array (x, y, z) in RAS order."""
+    image = load_image(path)
+    try:
+        return np.asarray(image.dataobj, dtype=dtype)
+    except (EOFError, OSError, ValueError) as error:
+        raise StudyError(f"{path} ends too early or is damaged ({error}); replace the file") from error
+
+
+def save_image(array: np.ndarray, affine: np.ndarray, path: str | Path) -> None:
+    """Write an array (x, y, z) as gzipped NIfTI; the bytes depend on the data alone, not on name or time.
+
+    Parameters
+    ----------
+    array : ndarray
+        Voxel values; float64 becomes float32, booleans become uint8.
+    affine : ndarray, shape (4, 4)
+        Voxel indices to millimetres.
+    path : path
+        A name that ends in ``.nii.gz``.
+    """
+    dtype = {"f": np.float32, "b": np.uint8}.get(array.dtype.kind, array.dtype)
+    image = nib.Nifti1Image(np.asarray(array, dtype=dtype), affine)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(affine, code=4)
+    image.set_qform(affine, code=4)
+    write_image(image, path)
+
+
+def write_image(image: nib.Nifti1Image, path: str | Path) -> None:
+    """Write an image as ``.nii.gz`` whose bytes depend on the image alone, not on its name or the time."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as file, gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed:
+        packed.write(image.to_bytes())

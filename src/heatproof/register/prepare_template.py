@@ -1,0 +1,62 @@
+"""Put the template, its brain mask and the atlas on the working grid."""
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from heatproof.command import json_option, run
+from heatproof.errors import StudyError
+from heatproof.images import save_image
+from heatproof.space import Grid, grid_of, load_atlas, load_template, resample, voxel_sizes, working_grid
+from heatproof.tables import write_table
+
+
+def check_axes(grid: Grid) -> None:
+    """Refuse a template whose axes are not those of space."""
+    edges = voxel_sizes(grid.affine)
+    if not np.allclose(grid.affine[:3, :3], np.diag(edges), atol=1e-3 * edges.max()):
+        raise StudyError("register.template is sampled on tilted axes; resample it to axes along x, y and z")
+
+
+def prepare_template(template: str | dict, atlas: str | dict, voxel_size: float, folder: Path) -> None:
+    """Write T1w, brain_mask and regions on the working grid, and regions.tsv (index, name, volume_mm3).
+
+    Parameters
+    ----------
+    template, atlas : str or dict
+        As the config's ``register`` section names them; see `heatproof.space.load_template` and ``load_atlas``.
+    voxel_size : float
+        Edge of a working voxel in millimetres.
+    folder : Path
+    """
+    image, mask = load_template(template)
+    check_axes(grid_of(image))
+    labels, names = load_atlas(atlas)
+    grid = working_grid(grid_of(image), voxel_size)
+    brain = resample(mask, grid_of(image), grid) > 0.5
+    regions = resample(np.asarray(labels.dataobj), grid_of(labels), grid, labels=True)
+    save_image(resample(np.asarray(image.dataobj), grid_of(image), grid), grid.affine, folder / "T1w.nii.gz")
+    save_image(brain, grid.affine, folder / "brain_mask.nii.gz")
+    save_image(regions.astype(np.int16), grid.affine, folder / "regions.nii.gz")
+    voxels = np.bincount(regions.ravel(), minlength=names["index"].max() + 1)[names["index"]]
+    write_table(names.assign(volume_mm3=voxels * voxel_size**3), folder / "regions.tsv")
+    lost = names["name"][voxels == 0]
+    logging.info("working grid %s, %d voxels of brain", " x ".join(map(str, grid.shape)), brain.sum())
+    if len(lost):
+        logging.warning("too small for this grid, without a voxel: %s", ", ".join(lost))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--template", type=json_option, required=True, help="register.template of the config, as JSON")
+    parser.add_argument("--atlas", type=json_option, required=True, help="register.atlas of the config, as JSON")
+    parser.add_argument("--voxel-size", type=float, required=True, help="edge of a working voxel in mm")
+    parser.add_argument("--out-dir", type=Path, required=True)
+    arguments = parser.parse_args()
+    prepare_template(arguments.template, arguments.atlas, arguments.voxel_size, arguments.out_dir)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,119 @@
+"""Gather the quality figures of all registrations, and draw a contact sheet that a person can look at."""
+
+import argparse
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from scipy.ndimage import binary_erosion
+from tqdm import tqdm
+
+from heatproof.command import run
+from heatproof.images import load_array
+from heatproof.tables import read_table, write_table
+
+OUTLINE = np.array([0.9, 0.25, 0.1])
+SCANS_PER_ROW = 6
+PIXELS_PER_INCH = 100
+OUTLIER_LIMIT = 3.5
+
+
+def registered_path(folder: Path, scan: str, space: str) -> Path:
+    """Name the file of a registered scan."""
+    return folder / scan / f"{scan}_space-{space}_T1w.nii.gz"
+
+
+def gather_quality(scans: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Read each scan's quality figures: scan, correlation, brain_overlap, folded_share, outlier.
+
+    outlier names the figures that are worse than the others' median by more than 3.5 robust standard deviations
+    (Iglewicz and Hoaglin 1993).
+    """
+    rows = [{"scan": scan, **json.loads((folder / scan / "qc.json").read_text())} for scan in scans["scan"]]
+    table = pd.DataFrame(rows)
+    worse = pd.DataFrame(
+        {
+            "correlation": robust_score(-table["correlation"]),
+            "brain_overlap": robust_score(-table["brain_overlap"]),
+            "folded_share": robust_score(table["folded_share"]),
+        }
+    )
+    table["outlier"] = [", ".join(worse.columns[row > OUTLIER_LIMIT]) for row in worse.to_numpy()]
+    return table
+
+
+def robust_score(values: pd.Series) -> pd.Series:
+    """Return deviations from the median in robust standard deviations; 0 where all values agree."""
+    deviation = values - values.median()
+    spread = 1.4826 * deviation.abs().median()
+    return deviation / spread if spread > 0 else deviation * 0
+
+
+def three_views(volume: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Show an axial, a coronal and a sagittal slice side by side, with the mask's outline.
+
+    Parameters
+    ----------
+    volume, mask : ndarray, shape (x, y, z)
+
+    Returns
+    -------
+    ndarray, shape (rows, columns, 3)
+        Red, green and blue in 0..1; up is up, the left hemisphere is on the left.
+    """
+    scale = np.percentile(volume[mask], 99.5)
+    grey = np.clip(volume / scale if scale > 0 else volume, 0, 1)
+    centre = [int(np.mean(where)) for where in np.nonzero(mask)]
+    height = max(volume.shape[1:])
+    views = []
+    for axis in (2, 1, 0):
+        picture = np.repeat(np.take(grey, centre[axis], axis).T[::-1, :, None], 3, axis=2)
+        inside = np.take(mask, centre[axis], axis).T[::-1]
+        picture[inside & ~binary_erosion(inside)] = OUTLINE
+        above = (height - picture.shape[0]) // 2
+        views.append(np.pad(picture, ((above, height - picture.shape[0] - above), (0, 0), (0, 0))))
+    return np.concatenate(views, axis=1)
+
+
+def draw_contact_sheet(quality: pd.DataFrame, folder: Path, space: str, path: Path) -> None:
+    """Draw three slices of every registered scan under the template's outline, named, outliers marked."""
+    mask = load_array(folder / "template" / "brain_mask.nii.gz") > 0
+    pictures = [
+        three_views(load_array(registered_path(folder, scan, space)), mask)
+        for scan in tqdm(quality["scan"], desc="contact sheet", unit="scan")
+    ]
+    high, wide = pictures[0].shape[:2]
+    zoom = max(1, round(250 / wide))
+    rows = int(np.ceil(len(pictures) / SCANS_PER_ROW))
+    cell_high, cell_wide = high * zoom + 24, wide * zoom + 12
+    size = (SCANS_PER_ROW * cell_wide / PIXELS_PER_INCH, (rows * cell_high + 8) / PIXELS_PER_INCH)
+    figure = plt.figure(figsize=size, dpi=PIXELS_PER_INCH, facecolor="white")
+    for number, (picture, row) in enumerate(zip(pictures, quality.itertuples(), strict=True)):
+        across, down = number % SCANS_PER_ROW * cell_wide, number // SCANS_PER_ROW * cell_high
+        top = size[1] * PIXELS_PER_INCH - down
+        figure.figimage(
+            np.repeat(np.repeat(picture, zoom, 0), zoom, 1)[::-1], across + 6, top - cell_high, origin="lower"
+        )
+        label = f"{row.scan}   r {row.correlation:.2f}   overlap {row.brain_overlap:.2f}"
+        colour = "firebrick" if row.outlier else "black"
+        place = ((across + 8) / size[0] / PIXELS_PER_INCH, (top - 17) / size[1] / PIXELS_PER_INCH)
+        figure.text(*place, label, fontsize=7, color=colour)
+    figure.savefig(path, metadata={"Software": None})
+    plt.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scans", type=Path, required=True, help="cohort/scans.tsv")
+    parser.add_argument("--folder", type=Path, required=True, help="the results folder of the registration")
+    parser.add_argument("--space", required=True, help="name of the template in file names")
+    arguments = parser.parse_args()
+    quality = gather_quality(read_table(arguments.scans), arguments.folder)
+    write_table(quality, arguments.folder / "qc.tsv")
+    draw_contact_sheet(quality, arguments.folder, arguments.space, arguments.folder / "contact_sheet.png")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,152 @@
+"""Tables of a study as a page prints them, those of Eitel and Ritter 2019 beside them."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from heatproof.report import paper
+from heatproof.report.figures import percent, percents, title_of
+
+OUTCOMES = ("TP", "TN")
+METRICS = ("sum", "density", "gain")
+
+
+def number(value: float) -> str:
+    """Write a number with three digits, or from thousands on in full; a dash where there is none."""
+    if np.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def numbers(low: float, high: float) -> str:
+    """Write a range of numbers."""
+    return f"{number(low)}–{number(high)}"
+
+
+def intervals(scores: pd.DataFrame, write: Callable[[float, float], str]) -> dict[tuple[str, str, str], str]:
+    """Write the 95 % interval of each measure that has one, by method, measure and outcome."""
+    known = scores.dropna(subset=["low", "high"])
+    return {(row.method, row.measure, row.outcome): write(row.low, row.high) for row in known.itertuples()}
+
+
+def accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
+    """Write the accuracy of each model, then the mean and the range over models.
+
+    Returns
+    -------
+    list of dict
+        name (seed, mean, range), shares (balanced accuracy, sensitivity, specificity, accuracy, AUC) and counts (TP,
+        TN, FP, FN; empty for mean and range).
+    """
+    shares = accuracy[["balanced_accuracy", "sensitivity", "specificity", "accuracy", "auc"]]
+    counts = accuracy[["n_TP", "n_TN", "n_FP", "n_FN"]]
+    rows = [
+        {"name": f"Seed {seed}", "shares": [percent(v) for v in shares.loc[i]], "counts": counts.loc[i].tolist()}
+        for i, seed in accuracy["seed"].items()
+    ]
+    spans = [percents(low, high) for low, high in zip(shares.min(), shares.max(), strict=True)]
+    rows.append({"name": "Mean", "shares": [percent(v) for v in shares.mean()], "counts": [""] * 4})
+    return [*rows, {"name": "Range", "shares": spans, "counts": [""] * 4}]
+
+
+def l2_rows(l2: pd.DataFrame, scores: pd.DataFrame, methods: Mapping[str, dict]) -> list[dict]:
+    """Write Table 1.
+
+    Parameters
+    ----------
+    l2 : DataFrame
+        method, outcome, n_models, l2_mean, l2_sum, rms.
+    scores : DataFrame
+        method, measure, outcome, low, high.
+    methods : mapping
+        The config's attribute.methods.
+
+    Returns
+    -------
+    list of dict
+        method and, for true positives and true negatives in outcomes: models, mean, sum, rms, interval of the rms and
+        the paper's value; empty texts where there is none.
+    """
+    table, spans = l2.set_index(["method", "outcome"]), intervals(scores, numbers)
+    rows = []
+    for name, options in methods.items():
+        cells = [
+            {
+                "models": int(table.loc[(name, outcome), "n_models"]),
+                "mean": number(table.loc[(name, outcome), "l2_mean"]),
+                "sum": number(table.loc[(name, outcome), "l2_sum"]),
+                "rms": number(table.loc[(name, outcome), "rms"]),
+                "interval": spans.get((name, "l2_rms", outcome), ""),
+                "paper": number(paper.L2[options["method"]][outcome]) if options["method"] in paper.L2 else "",
+            }
+            for outcome in OUTCOMES
+        ]
+        rows.append({"method": title_of(name), "outcomes": cells})
+    return rows
+
+
+def overlap_rows(top: pd.DataFrame, scores: pd.DataFrame, methods: Mapping[str, dict]) -> list[dict]:
+    """Write Table 2.
+
+    Parameters
+    ----------
+    top : DataFrame
+        method, metric, k, overlap_mean, overlap_with_diagonal, chance.
+    scores, methods
+        As in `l2_rows`.
+
+    Returns
+    -------
+    list of dict
+        method and, for sum, density and gain in metrics: pairs (mean over pairs of models), interval, whole (mean over
+        the whole matrix), and the paper's values of both (paper_pairs, paper_whole).
+    """
+    table, spans = top.set_index(["method", "metric"]), intervals(scores, percents)
+    rows = []
+    for name, options in methods.items():
+        cells = []
+        for metric in METRICS:
+            found, printed = table.loc[(name, metric)], paper.OVERLAP.get(options["method"], {}).get(metric)
+            cells.append(
+                {
+                    "pairs": percent(found["overlap_mean"]),
+                    "whole": percent(found["overlap_with_diagonal"]),
+                    "interval": spans.get((name, f"top_{found['k']:.0f}_{metric}", "TP"), ""),
+                    "paper_pairs": percent(paper.without_diagonal(printed), 2) if printed else "",
+                    "paper_whole": percent(printed, 2) if printed else "",
+                }
+            )
+        rows.append({"method": title_of(name), "metrics": cells})
+    return rows
+
+
+def chances(top: pd.DataFrame) -> list[str]:
+    """Write the overlap of random choices by sum, density and gain; a range where it differs between methods."""
+    groups = top.groupby("metric")["chance"]
+    return [percents(groups.get_group(metric).min(), groups.get_group(metric).max()) for metric in METRICS]
+
+
+def quality_rows(quality: pd.DataFrame) -> list[dict]:
+    """Write the quality of registration, scans with an outlier first.
+
+    Parameters
+    ----------
+    quality : DataFrame
+        scan, figures of quality, and outlier, which names the figures that are outliers (empty if none is).
+
+    Returns
+    -------
+    list of dict
+        scan and cells: (text, whether it is an outlier), in the order of the figures.
+    """
+    figures = [column for column in quality.columns if column not in ("scan", "outlier")]
+    quality = quality.assign(outlier=quality["outlier"].fillna(""))
+    order = quality["outlier"].eq("").sort_values(kind="stable").index
+    return [
+        {
+            "scan": row["scan"],
+            "cells": [(f"{row[name]:#.4g}", name in row["outlier"].split(", ")) for name in figures],
+        }
+        for _, row in quality.loc[order].iterrows()
+    ]

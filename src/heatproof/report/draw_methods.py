@@ -1,0 +1,88 @@
+"""Draw Figure 2 of Eitel and Ritter 2019: the mean over all models of the mean true-positive maps, for each method.
+
+Each model's map is scaled by its largest absolute value in the brain before they are averaged, so that models count
+alike; models without a map do not count.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import nibabel as nib
+
+from heatproof.command import json_option, run
+from heatproof.images import load_array
+from heatproof.report.brains import average, colour_scale, draw_colour_bar, draw_map, load_brain, panel_size, read_map
+from heatproof.report.figures import STYLE, WIDTH, save_figure, title_of
+
+MARGIN, GAP, LABEL, BAR = 0.05, 0.2, 0.28, 0.6  # inches: left and below, between panels, above a row, for its colours
+
+
+def draw_methods(
+    maps: Mapping[str, nib.Nifti1Image | None],
+    template: nib.Nifti1Image,
+    points: Sequence[Sequence[float]],
+    colormap: str,
+    threshold: float,
+) -> plt.Figure:
+    """Draw one row for each method, with a colour scale of its own and one panel for each point.
+
+    Parameters
+    ----------
+    maps : mapping from method to Nifti1Image or None
+        Means over models.
+    template : Nifti1Image
+        T1w of the brain, zero outside.
+    points : sequence of sequences of 3 float
+        Millimetres; the slices of a panel pass through its point.
+    colormap, threshold
+        As in `colour_scale`.
+    """
+    width, height = panel_size(template)
+    panel_width = (WIDTH - MARGIN - BAR - GAP * (len(points) - 1)) / len(points)
+    panel_height = panel_width * height / width
+    total = len(maps) * (LABEL + panel_height) + MARGIN
+    figure = plt.figure(figsize=(WIDTH, total))
+    for row, (method, image) in enumerate(maps.items()):
+        bottom = 1 - (row + 1) * (LABEL + panel_height) / total
+        scale = colour_scale([image], colormap, threshold)
+        for column, point in enumerate(points):
+            left = (MARGIN + column * (panel_width + GAP)) / WIDTH
+            axes = figure.add_axes([left, bottom, panel_width / WIDTH, panel_height / total])
+            draw_map(axes, image, template, point, scale, coordinates=row == 0, reason="no model has a map")
+            if column == 0:
+                axes.set_title(title_of(method), loc="left", weight="bold", pad=5)
+        if image is not None:
+            low = bottom + 0.2 * panel_height / total
+            bar = figure.add_axes([1 - (BAR - 0.1) / WIDTH, low, 0.08 / WIDTH, 0.6 * panel_height / total])
+            draw_colour_bar(bar, scale, "", "vertical")
+    return figure
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--maps", required=True, type=Path, help="results/{study}/compare")
+    parser.add_argument("--methods", required=True, nargs="+")
+    parser.add_argument("--seeds", required=True, nargs="+", type=int)
+    parser.add_argument("--mask", required=True, help="brain mask on the working grid")
+    parser.add_argument("--template", required=True, type=json_option, help="the config's register.template as JSON")
+    parser.add_argument("--options", required=True, type=json_option, help="the config's report as JSON")
+    parser.add_argument("--output", required=True, nargs="+", help="png and svg")
+    args = parser.parse_args()
+
+    mask = load_array(args.mask) > 0
+    maps = {
+        method: average(read_map(args.maps / method / f"seed-{seed}" / "mean_TP.nii.gz", mask) for seed in args.seeds)
+        for method in args.methods
+    }
+    options = args.options
+    template = load_brain(args.template, options["points"])
+    with plt.rc_context(STYLE):
+        figure = draw_methods(maps, template, options["points"], options["colormap"], options["threshold"])
+        save_figure(figure, args.output, options["dpi"])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,62 @@
+"""What all figures share: their look, the names of methods, and files whose bytes depend on the data alone."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+
+WIDTH = 7.2  # inches: the text width of a journal page
+
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": "0.3",
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.color": "0.2",
+    "ytick.color": "0.2",
+    "svg.hashsalt": "heatproof",
+}
+
+TITLES = {
+    "gradient_input": "Gradient × input",
+    "guided_backprop": "Guided backpropagation",
+    "lrp": "LRP",
+    "occlusion": "Occlusion",
+}
+
+
+def title_of(method: str) -> str:
+    """Name a method of the config for a reader."""
+    return TITLES.get(method, method.replace("_", " "))
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Write a share of 1 in per cent; a dash where there is none."""
+    return "–" if np.isnan(share) else f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def percents(low: float, high: float) -> str:
+    """Write a range of shares in per cent; a single one where both ends read alike, a dash where there is none."""
+    if percent(low) == percent(high):
+        return percent(low)
+    return f"{100 * low:.1f}–{percent(high)}"
+
+
+def save_figure(figure: plt.Figure, paths: Iterable[str | Path], dpi: float) -> None:
+    """Write a figure to each path in the format of its suffix (png or svg), without date or software, and close it."""
+    for path in map(Path, paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        metadata = {".png": {"Software": None}, ".svg": {"Date": None}}[path.suffix]
+        figure.savefig(path, dpi=dpi, metadata=metadata)
+    plt.close(figure)

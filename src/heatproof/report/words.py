@@ -1,0 +1,69 @@
+"""What a study found, in sentences that say no more than its numbers."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from heatproof.report.comparison import number
+from heatproof.report.figures import percent, percents, title_of
+
+
+def count(n: int, noun: str) -> str:
+    """Write a number of things."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def extremes(values: pd.Series, write: Callable[[float], str]) -> str:
+    """Name the smallest and the largest of the methods' values, given by method."""
+    values = values.dropna()
+    if values.empty:
+        return "no value for any method"
+    low, high = values.idxmin(), values.idxmax()
+    if write(values[low]) == write(values[high]):
+        return f"{write(values[low])} for {'every method' if len(values) > 1 else title_of(low)}"
+    return f"from {write(values[low])} ({title_of(low)}) to {write(values[high])} ({title_of(high)})"
+
+
+def describe_scans(scans: pd.DataFrame) -> str:
+    """Say what the models learned from and what was explained."""
+    parts = {split: scans[scans["split"] == split] for split in ("train", "test")}
+    amounts = {
+        split: f"{count(len(part), 'scan')} of {count(part['participant_id'].nunique(), 'participant')}"
+        for split, part in parts.items()
+    }
+    patients = (parts["test"]["label"] == "patient").sum()
+    return (
+        f"trained on {amounts['train']} and explained on {amounts['test']} "
+        f"({patients} of patients, {len(parts['test']) - patients} of controls)"
+    )
+
+
+def summarise(scans: pd.DataFrame, accuracy: pd.DataFrame, l2: pd.DataFrame, top: pd.DataFrame) -> list[str]:
+    """Answer the study's question in a few sentences.
+
+    Parameters
+    ----------
+    scans, accuracy, l2, top : DataFrame
+        ``scans.tsv``, ``accuracy.tsv``, ``l2.tsv`` and ``top_regions.tsv`` of the study.
+
+    Returns
+    -------
+    list of str
+        Paragraphs.
+    """
+    balanced = accuracy["balanced_accuracy"]
+    rms = l2[l2["outcome"] == "TP"].set_index("method")["rms"]
+    shared = [
+        f"by {metric}, {extremes(group.set_index('method')['overlap_mean'], percent)}"
+        for metric, group in top.groupby("metric", sort=False)
+    ]
+    return [
+        f"Here {count(len(accuracy), 'network')} with the same settings and different seeds were "
+        f"{describe_scans(scans)}, with {count(l2['method'].nunique(), 'attribution method')}. Balanced accuracy on "
+        f"the test scans is {percent(balanced.mean())} on average, with a range of "
+        f"{percents(balanced.min(), balanced.max())}.",
+        f"The difference between two models’ mean maps over true positives, as a root mean square per voxel of maps "
+        f"scaled to a maximum of 1, is {extremes(rms, number)}. Of their top {top['k'].iloc[0]} regions two models "
+        f"share: {'; '.join(shared)}. Two random choices share {percent(top['chance'].mean())} on average.",
+        "These numbers say how far models agree, not whether their maps are right.",
+    ]

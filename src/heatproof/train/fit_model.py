@@ -1,0 +1,150 @@
+"""Train one network from one seed."""
+
+import argparse
+import copy
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from heatproof.command import json_option, run, threads
+from heatproof.device import choose_device
+from heatproof.errors import StudyError
+from heatproof.store import Store, open_store
+from heatproof.tables import write_table
+from heatproof.train.batches import plain_batches, training_batches
+from heatproof.train.network import create_network, save_model
+
+KEPT_BY = {"accuracy": ["validation_accuracy", "validation_loss"], "loss": ["validation_loss"]}
+
+
+def train_epoch(model: nn.Module, optimiser: torch.optim.Optimizer, batches: Iterable, device: torch.device) -> float:
+    """Take one step per batch on the cross-entropy; return its mean over scans."""
+    model.train()
+    total, count = 0.0, 0
+    for images, classes in batches:
+        loss = nn.functional.cross_entropy(model(images.to(device)), classes.to(device))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        total, count = total + loss.item() * len(classes), count + len(classes)
+    return total / count
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, store: Store, batch_size: int, device: torch.device) -> tuple[float, float]:
+    """Return the mean cross-entropy and the balanced accuracy over a store."""
+    model.eval()
+    logits = torch.cat([model(images.to(device)).cpu() for images, _ in plain_batches(store, batch_size)])
+    classes = torch.from_numpy(store.classes)
+    right = (logits.argmax(1) == classes).double()
+    accuracy = torch.stack([right[classes == c].mean() for c in classes.unique()]).mean()
+    return nn.functional.cross_entropy(logits, classes).item(), accuracy.item()
+
+
+def should_stop(losses: list[float], patience: dict) -> bool:
+    """Tell whether the validation loss has not improved for ``epochs`` epochs, counted from ``from_epoch`` on."""
+    best = int(np.argmin(losses)) + 1
+    return len(losses) - max(best, patience["from_epoch"]) >= patience["epochs"]
+
+
+def better(row: dict, best: dict | None, keep: str) -> bool:
+    """Tell whether an epoch's validation beats the best so far; equal accuracies are told apart by the loss."""
+    sign = {"validation_accuracy": 1, "validation_loss": -1}
+    return best is None or [sign[c] * row[c] for c in KEPT_BY[keep]] > [sign[c] * best[c] for c in KEPT_BY[keep]]
+
+
+def timed(batches: Iterator, clock: dict[str, float]) -> Iterator:
+    """Pass batches on, and add up in ``clock["loading"]`` the seconds that it takes to make them."""
+    while True:
+        start = time.perf_counter()
+        batch = next(batches, None)
+        clock["loading"] += time.perf_counter() - start
+        if batch is None:
+            return
+        yield batch
+
+
+def fit_model(train: Store, validation: Store, options: dict, seeds: dict, device: torch.device) -> tuple:
+    """Train a network until the validation loss stops falling.
+
+    Parameters
+    ----------
+    train, validation : Store
+    options : dict
+        The config's ``train`` section.
+    seeds : dict
+        initialisation of the weights, and order: of batches, augmentation and dropout.
+    device : torch.device
+
+    Returns
+    -------
+    model : Module
+        With the weights of the best epoch, as ``keep`` says.
+    history : DataFrame
+        epoch, train_loss, validation_loss, validation_accuracy (balanced), kept.
+
+    Raises
+    ------
+    StudyError
+        If the loss becomes NaN or infinite.
+    """
+    torch.manual_seed(seeds["initialisation"])
+    model = create_network(train.images.shape[1:], options["network"])
+    model.to(device, memory_format=torch.channels_last_3d)
+    optimiser = torch.optim.Adam(model.parameters(), lr=options["learning_rate"], weight_decay=options["weight_decay"])
+    torch.manual_seed(seeds["order"])
+    random = np.random.default_rng(seeds["order"])
+    history, best, weights = [], None, None
+    for epoch in range(1, options["epochs"] + 1):
+        start, clock = time.perf_counter(), {"loading": 0.0}
+        batches = training_batches(train, options["batch_size"], options["augmentation"], random)
+        train_loss = train_epoch(model, optimiser, timed(batches, clock), device)
+        loading = clock["loading"] / (time.perf_counter() - start)
+        loss, accuracy = evaluate(model, validation, options["batch_size"], device)
+        if not np.isfinite([train_loss, loss]).all():
+            raise StudyError(f"the loss is no longer finite in epoch {epoch}; lower train.learning_rate")
+        row = {"epoch": epoch, "train_loss": train_loss, "validation_loss": loss, "validation_accuracy": accuracy}
+        history.append(row)
+        if better(row, best, options["keep"]):
+            best, weights = row, copy.deepcopy(model.state_dict())
+        message = (
+            "epoch %d of %d: training loss %.4f, validation loss %.4f, balanced accuracy %.3f (%.1f s, %.1f %% loading)"
+        )
+        seconds = time.perf_counter() - start
+        logging.info(message, epoch, options["epochs"], train_loss, loss, accuracy, seconds, 100 * loading)
+        if should_stop([row["validation_loss"] for row in history], options["patience"]):
+            logging.info("the validation loss has not improved for %d epochs: stopped", options["patience"]["epochs"])
+            break
+    model.load_state_dict(weights)
+    logging.info("kept the weights of epoch %d", best["epoch"])
+    return model, pd.DataFrame(history).assign(kept=[row is best for row in history])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--train", type=Path, required=True, help="store of the training scans")
+    parser.add_argument("--validation", type=Path, required=True, help="store of the validation scans")
+    parser.add_argument("--options", type=json_option, required=True, help="the config's train section, as JSON")
+    parser.add_argument("--initialisation-seed", type=int, required=True)
+    parser.add_argument("--order-seed", type=int, required=True)
+    parser.add_argument("--model", type=Path, required=True, help="the .safetensors to write")
+    parser.add_argument("--history", type=Path, required=True, help="the table of epochs to write")
+    arguments = parser.parse_args()
+    torch.set_num_threads(threads())
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    train, validation = open_store(arguments.train), open_store(arguments.validation)
+    seeds = {"initialisation": arguments.initialisation_seed, "order": arguments.order_seed}
+    logging.info("%d training scans, %d validation scans, seeds %s", len(train.images), len(validation.images), seeds)
+    model, history = fit_model(train, validation, arguments.options, seeds, choose_device(arguments.options["device"]))
+    save_model(model, train.images.shape[1:], arguments.options["network"], arguments.model)
+    write_table(history, arguments.history)
+
+
+if __name__ == "__main__":
+    run(main)

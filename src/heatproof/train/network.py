@@ -1,0 +1,116 @@
+"""The 3D CNN of Eitel and Ritter 2019, and models on disk as safetensors that name their own network."""
+
+import importlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from heatproof.errors import StudyError
+
+PAPER_NETWORK = "heatproof.train.network:build_network"
+
+
+def build_network(
+    shape: Sequence[int],
+    *,
+    filters: Sequence[int] = (8, 16, 32, 64),
+    kernel: int = 3,
+    padding: int = 0,
+    pools: Sequence[int] = (2, 3, 2, 3),
+    dropout: float = 0.4,
+    hidden: int = 128,
+    classes: int = 2,
+) -> nn.Sequential:
+    """Build blocks of convolution, batch norm, ReLU and max-pooling, followed by two linear layers.
+
+    Parameters
+    ----------
+    shape : sequence of 3 int
+        Voxels of the working grid along x, y, z.
+    filters, pools : sequence of int, equally long
+        Filters of each convolution, and the edge of the max-pooling that follows it, in voxels.
+    kernel, padding : int
+        Edge of every convolution's kernel and zero padding on each side, in voxels.
+    dropout : float
+        Probability to drop a feature before each of the two linear layers.
+    hidden, classes : int
+        Units of the hidden linear layer, and outputs: index 0 for controls, 1 for patients.
+
+    Returns
+    -------
+    Sequential
+        Maps (N, 1, x, y, z) to logits (N, classes). Every layer is a module of its own and none works in
+        place, as attribution by hooks requires.
+
+    Raises
+    ------
+    StudyError
+        If the grid is too small to reach the last pooling.
+    """
+    size, blocks, channels = list(shape), [], 1
+    for width, pool in zip(filters, pools, strict=True):
+        size = [(edge + 2 * padding - kernel + 1) // pool for edge in size]
+        blocks += [nn.Conv3d(channels, width, kernel, padding=padding), nn.BatchNorm3d(width), nn.ReLU()]
+        blocks += [nn.MaxPool3d(pool)]
+        channels = width
+    if min(size) < 1:
+        grid = " x ".join(map(str, shape))
+        raise StudyError(
+            f"a working grid of {grid} voxels is too small for train.network (pools {list(pools)}, kernel {kernel}, "
+            f"padding {padding}); choose a smaller register.voxel_size, smaller pools or a larger padding"
+        )
+    features = channels * size[0] * size[1] * size[2]
+    head = [nn.Flatten(), nn.Dropout(dropout), nn.Linear(features, hidden), nn.ReLU()]
+    return nn.Sequential(*blocks, *head, nn.Dropout(dropout), nn.Linear(hidden, classes))
+
+
+def network_function(name: str) -> Callable[..., nn.Module]:
+    """Find a function that builds a network by its name ``package.module:function``.
+
+    Raises
+    ------
+    StudyError
+        If there is no such module or function.
+    """
+    module, _, function = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise StudyError(f"train.network.function {name!r} is not found ({error}); name it module:function") from error
+
+
+def create_network(shape: Sequence[int], options: dict) -> nn.Module:
+    """Build the network that the config's ``train.network`` names, with the options given there."""
+    options = dict(options)
+    return network_function(options.pop("function", PAPER_NETWORK))(tuple(shape), **options)
+
+
+def save_model(model: nn.Module, shape: Sequence[int], options: dict, path: str | Path) -> None:
+    """Write weights as safetensors, with the shape and the network's options in the header."""
+    description = json.dumps({"shape": list(shape), "network": options}, sort_keys=True)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    Path(path).write_bytes(save(weights, {"heatproof": description}))
+
+
+def load_model(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+    """Load a model in evaluation mode. Nothing is unpickled.
+
+    Raises
+    ------
+    StudyError
+        If the file is no model that `save_model` wrote.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            description = json.loads(file.metadata()["heatproof"])
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise StudyError(f"{path} is not a model of this pipeline ({error}); delete it to train it again") from error
+    model = create_network(description["shape"], description["network"])
+    model.load_state_dict(weights)
+    return model.to(device).eval()

@@ -1,0 +1,47 @@
+"""Predict the class of validation and test scans with one model."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import nn
+
+from heatproof.command import run, threads
+from heatproof.device import choose_device
+from heatproof.store import Store, open_store
+from heatproof.tables import write_table
+from heatproof.train.batches import plain_batches
+from heatproof.train.network import load_model
+
+
+@torch.no_grad()
+def predict(model: nn.Module, store: Store, batch_size: int, device: torch.device) -> pd.DataFrame:
+    """Return scan, participant_id, label, probability (of patient) and predicted (patient, control) per scan."""
+    logits = torch.cat([model(images.to(device)).cpu() for images, _ in plain_batches(store, batch_size)])
+    probability = logits.double().softmax(1)[:, 1].numpy()
+    predicted = pd.Series(logits.argmax(1).numpy()).map({0: "control", 1: "patient"})
+    return store.scans.assign(probability=probability, predicted=predicted)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--stores", type=Path, nargs="+", required=True, help="stores, named by their split")
+    parser.add_argument("--batch-size", type=int, required=True)
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    torch.set_num_threads(threads())
+    device = choose_device(arguments.device)
+    model = load_model(arguments.model, device)
+    tables = []
+    for path in arguments.stores:
+        table = predict(model, open_store(path), arguments.batch_size, device)
+        table.insert(2, "split", path.stem)
+        tables.append(table)
+    write_table(pd.concat(tables), arguments.out)
+
+
+if __name__ == "__main__":
+    run(main)

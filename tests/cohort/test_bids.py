@@ -1,0 +1,120 @@
+"""Reading a BIDS dataset: every T1w scan of the two classes, or one sentence that says what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from heatproof.cohort.bids import read_dataset
+from heatproof.errors import StudyError
+
+
+def make_dataset(folder: Path, rows: dict[str, str], scans: list[str], header: str = "participant_id\tgroup") -> dict:
+    folder.mkdir(exist_ok=True)
+    lines = [header, *(f"{name}\t{label}" for name, label in rows.items())]
+    (folder / "participants.tsv").write_text("\n".join(lines) + "\n")
+    for scan in scans:
+        participant, _, session = scan.partition("_")
+        path = folder / participant / session / "anat" / f"{scan}_T1w.nii.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return {
+        "bids": str(folder),
+        "label": "group",
+        "patient": "AD",
+        "control": "CN",
+        "both_classes": "refuse",
+        "exclude": [],
+    }
+
+
+def test_all_sessions_of_both_classes_are_read_and_others_left_out(tmp_path):
+    rows = {"sub-01": "AD", "sub-02": "CN", "sub-03": "MCI"}
+    options = make_dataset(tmp_path, rows, ["sub-01_ses-M00", "sub-01_ses-M06", "sub-02", "sub-03"])
+    table = read_dataset(options)
+    assert table["scan"].tolist() == ["sub-01_ses-M00", "sub-01_ses-M06", "sub-02"]
+    assert table["label"].tolist() == ["patient", "patient", "control"]
+    assert table["session_id"].tolist() == ["ses-M00", "ses-M06", ""]
+    assert all(Path(image).is_file() for image in table["image"])
+
+
+def test_a_label_may_have_several_values_and_be_a_number(tmp_path):
+    options = make_dataset(tmp_path, {"sub-1": "1", "sub-2": "0.5", "sub-3": "0"}, ["sub-1", "sub-2", "sub-3"])
+    table = read_dataset(options | {"patient": [1, 0.5], "control": 0})
+    assert table["label"].tolist() == ["patient", "patient", "control"]
+
+
+def with_sessions(tmp_path, diagnoses: dict[str, dict[str, str]]) -> dict:
+    scans = [f"{participant}_{session}" for participant, visits in diagnoses.items() for session in visits]
+    options = make_dataset(tmp_path, dict.fromkeys(diagnoses, "70"), scans, "participant_id\tage")
+    for participant, visits in diagnoses.items():
+        lines = ["session_id\tgroup", *(f"{session}\t{value}" for session, value in visits.items())]
+        (tmp_path / participant / f"{participant}_sessions.tsv").write_text("\n".join(lines))
+    return options
+
+
+def test_a_label_may_be_given_per_session(tmp_path):
+    options = with_sessions(tmp_path, {"sub-1": {"ses-a": "MCI", "ses-b": "AD"}, "sub-2": {"ses-a": "CN"}})
+    assert read_dataset(options)["scan"].tolist() == ["sub-1_ses-b", "sub-2_ses-a"]
+
+
+def test_a_participant_in_both_classes_is_refused_or_a_patient(tmp_path):
+    options = with_sessions(tmp_path, {"sub-1": {"ses-a": "CN", "ses-b": "AD"}, "sub-2": {"ses-a": "CN"}})
+    with pytest.raises(StudyError, match="sub-1 has scans of patients and of controls"):
+        read_dataset(options)
+    table = read_dataset(options | {"both_classes": "patient"})
+    assert table["label"].tolist() == ["patient", "patient", "control"]
+
+
+def test_excluded_participants_scans_and_files_are_left_out(tmp_path):
+    rows = {"sub-1": "AD", "sub-2": "CN", "sub-3": "CN"}
+    options = make_dataset(tmp_path, rows, ["sub-1_ses-a", "sub-1_ses-b", "sub-2", "sub-3"])
+    table = read_dataset(options | {"exclude": ["sub-3", "sub-1_ses-b"]})
+    assert table["scan"].tolist() == ["sub-1_ses-a", "sub-2"]
+    (tmp_path / "sub-2/anat/sub-2_run-1_T1w.nii").touch()
+    with pytest.raises(StudyError, match=r"sub-2_T1w.nii.gz.* are two files for one scan"):
+        read_dataset(options)
+    assert len(read_dataset(options | {"exclude": ["sub-2_run-1_T1w.nii"]})) == 4
+
+
+def test_a_table_with_a_byte_order_mark_and_carriage_returns_is_read(tmp_path):
+    options = make_dataset(tmp_path, {"sub-1": "AD", "sub-2": "CN"}, ["sub-1", "sub-2"])
+    path = tmp_path / "participants.tsv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert len(read_dataset(options)) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "scans", "message"),
+    [
+        ({"sub-1": "AD", "sub-2": "CN", "sub-3": "CN"}, ["sub-1", "sub-2"], "lists sub-3 but there is no T1w scan"),
+        ({"sub-1": "AD"}, ["sub-1", "sub-2"], "has no row for sub-2"),
+        ({"sub-1": "AD", "sub-2": "n/a"}, ["sub-1", "sub-2"], "no value of 'group' is given for sub-2"),
+        ({"sub-1": "ad", "sub-2": "CN"}, ["sub-1", "sub-2"], r"cohort.patient names \(AD\); the values are CN, ad"),
+        ({"sub-1": "AD", "../x": "CN"}, ["sub-1"], r"participant_id '\.\./x'"),
+        ({"sub-1": "AD"}, [], "holds no file"),
+    ],
+)
+def test_what_does_not_fit_is_told_in_one_sentence(tmp_path, rows, scans, message):
+    with pytest.raises(StudyError, match=message) as error:
+        read_dataset(make_dataset(tmp_path, rows, scans))
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_label_column_is_told_with_the_columns_there_are(tmp_path):
+    options = make_dataset(tmp_path, {"sub-1": "AD", "sub-2": "CN"}, ["sub-1", "sub-2"])
+    with pytest.raises(StudyError, match=r"'diagnosis'.*participant_id, group"):
+        read_dataset(options | {"label": "diagnosis"})
+
+
+def test_a_missing_dataset_is_told(tmp_path):
+    options = make_dataset(tmp_path, {"sub-1": "AD"}, ["sub-1"])
+    with pytest.raises(StudyError, match=r"participants.tsv does not exist; cohort.bids"):
+        read_dataset(options | {"bids": str(tmp_path / "nowhere")})
+
+
+def test_a_participant_listed_twice_is_refused(tmp_path):
+    options = make_dataset(tmp_path, {"sub-1": "AD", "sub-2": "CN"}, ["sub-1", "sub-2"])
+    with open(tmp_path / "participants.tsv", "a") as file:
+        file.write("sub-1\tCN\n")
+    with pytest.raises(StudyError, match="sub-1 more than once"):
+        read_dataset(options)

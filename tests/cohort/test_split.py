@@ -1,0 +1,65 @@
+"""Splitting: by participant, per class, independent of the table's order."""
+
+import pandas as pd
+import pytest
+
+from heatproof.cohort.split import split_participants
+from heatproof.errors import StudyError
+
+COUNTS = {"test": 3, "validation": 2, "seed": 0}
+
+
+@pytest.fixture
+def scans() -> pd.DataFrame:
+    """Ten patients and twelve controls with one to three scans each."""
+    people = [f"sub-P{i}" for i in range(10)] + [f"sub-C{i}" for i in range(12)]
+    rows = [(p, "patient" if "P" in p else "control") for i, p in enumerate(people) for _ in range(1 + i % 3)]
+    return pd.DataFrame(rows, columns=["participant_id", "label"])
+
+
+def by_person(scans, split) -> dict:
+    table = scans.assign(split=split_participants(scans, split))
+    assert (table.groupby("participant_id")["split"].nunique() == 1).all()
+    return table.drop_duplicates("participant_id").set_index("participant_id")
+
+
+def test_counts_hold_per_class(scans):
+    counts = by_person(scans, COUNTS).groupby(["label", "split"]).size()
+    assert counts["patient"].to_dict() == {"test": 3, "validation": 2, "train": 5}
+    assert counts["control"].to_dict() == {"test": 3, "validation": 2, "train": 7}
+
+
+def test_order_of_rows_does_not_matter_but_the_seed_does(scans):
+    split = by_person(scans, COUNTS)["split"]
+    shuffled = by_person(scans.sample(frac=1, random_state=1), COUNTS)["split"]
+    assert shuffled.sort_index().equals(split.sort_index())
+    assert not by_person(scans, COUNTS | {"seed": 1})["split"].equals(split)
+
+
+def test_too_few_participants_are_told(scans):
+    with pytest.raises(StudyError, match=r"leaves none of the 10 patients for training"):
+        split_participants(scans, {"test": 6, "validation": 4, "seed": 0})
+
+
+def write_split(path, scans, **changes) -> dict:
+    people = scans["participant_id"].unique()
+    table = pd.DataFrame({"participant_id": people, "split": ["train", "validation", "test"] * 7 + ["train"]})
+    table["split"] = table["participant_id"].map(changes).fillna(table["split"])
+    table.to_csv(path, sep="\t", index=False)
+    return {"table": str(path)}
+
+
+def test_a_table_is_followed(tmp_path, scans):
+    split = by_person(scans, write_split(tmp_path / "split.tsv", scans))["split"]
+    assert split[["sub-P0", "sub-P1", "sub-P2"]].tolist() == ["train", "validation", "test"]
+
+
+def test_a_table_that_misses_someone_or_has_a_wrong_word_is_refused(tmp_path, scans):
+    (tmp_path / "a.tsv").write_text("participant_id\tsplit\nsub-P0\ttrain\n")
+    with pytest.raises(StudyError, match="has no row for sub-C0 and 20 more"):
+        split_participants(scans, {"table": str(tmp_path / "a.tsv")})
+    with pytest.raises(StudyError, match="split 'valid'"):
+        split_participants(scans, write_split(tmp_path / "b.tsv", scans, **{"sub-P1": "valid"}))
+    none = {f"sub-P{i}": "train" for i in range(10)}
+    with pytest.raises(StudyError, match="leaves no patient for test"):
+        split_participants(scans, write_split(tmp_path / "c.tsv", scans, **none))

@@ -1,0 +1,99 @@
+"""A small study as the earlier stages leave it: a template of four labels, predictions and random heatmaps."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from heatproof.images import save_image
+from heatproof.tables import write_table
+
+SHAPE = (6, 7, 5)
+AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
+LABELS = pd.DataFrame(
+    {"index": [4, 7, 9, 30], "name": ["Left Hippocampus", "Right Hippocampus", "Brain Stem", "3rd Ventricle"]}
+)
+
+
+def predictions(outcomes: dict[str, str]) -> pd.DataFrame:
+    """Make predictions of test scans from the outcome of each, and one of a validation scan that must not count."""
+    label = {"TP": "patient", "FN": "patient", "TN": "control", "FP": "control"}
+    rows = [
+        (scan, "test", label[outcome], 0.9 if outcome[1] == "P" else 0.2, {"P": "patient", "N": "control"}[outcome[1]])
+        for scan, outcome in outcomes.items()
+    ]
+    rows.append(("sub-validation", "validation", "patient", 0.9, "patient"))
+    table = pd.DataFrame(rows, columns=["scan", "split", "label", "probability", "predicted"])
+    table.insert(1, "participant_id", table["scan"])
+    return table
+
+
+class Study:
+    """Files of a study below one folder, and the stage's commands run on them."""
+
+    methods = ("smooth", "rough")
+
+    def __init__(self, root: Path):
+        self.root, self.template, self.compare = root, root / "register" / "template", root / "compare"
+        self.labels = np.random.default_rng(0).choice([0, 4, 7, 9, 30], size=SHAPE)
+        self.brain = self.labels > 0
+        self.seeds = []
+        save_image(self.brain, AFFINE, self.template / "brain_mask.nii.gz")
+        save_image(self.labels.astype(np.int16), AFFINE, self.template / "regions.nii.gz")
+        write_table(LABELS.assign(volume_mm3=8.0), self.template / "regions.tsv")
+
+    def add_model(self, seed: int, outcomes: dict[str, str], **heatmaps: dict[str, np.ndarray]) -> None:
+        """Write a model's predictions and heatmaps: random ones, save those given as ``method={scan: array}``."""
+        rng = np.random.default_rng(seed)
+        self.seeds.append(seed)
+        write_table(predictions(outcomes), self.root / f"train/seed-{seed}/predictions.tsv")
+        for method in self.methods:
+            for scan in outcomes:
+                heatmap = heatmaps.get(method, {}).get(scan, rng.normal(size=SHAPE).astype(np.float32))
+                save_image(heatmap, AFFINE, self.heatmap(method, seed, scan))
+
+    def heatmap(self, method: str, seed: int, scan: str) -> Path:
+        """Return the path of a heatmap."""
+        return self.root / f"attribute/{method}/seed-{seed}/{scan}_heatmap.nii.gz"
+
+    def average(self, method: str, seed: int, **options) -> Path:
+        """Run `average_maps` for one method and model; return the folder that it wrote."""
+        folder = self.compare / method / f"seed-{seed}"
+        train = self.root / f"train/seed-{seed}/predictions.tsv"
+        heatmaps = self.root / f"attribute/{method}/seed-{seed}"
+        call("average_maps", predictions=train, heatmaps=heatmaps, template=self.template, out=folder, **options)
+        return folder
+
+    def finish(self, within: str = "brain", top_k: int = 2) -> Path:
+        """Run every command of the stage; return the stage's folder."""
+        models = {"folder": self.compare, "methods": self.methods, "seeds": self.seeds}
+        for method in self.methods:
+            for seed in self.seeds:
+                self.average(method, seed)
+        predicted = [self.root / f"train/seed-{seed}/predictions.tsv" for seed in self.seeds]
+        call("measure_accuracy", predictions=predicted, seeds=self.seeds, out=self.compare / "accuracy.tsv")
+        l2 = {"pairs": self.compare / "l2_pairs.tsv", "summary": self.compare / "l2.tsv"}
+        call("compare_maps", **models, template=self.template, within=within, **l2)
+        top = {"pairs": self.compare / "top_regions_pairs.tsv", "summary": self.compare / "top_regions.tsv"}
+        call("compare_regions", **models, top_k=top_k, **top)
+        call("score_methods", folder=self.compare, out=self.compare / "scores.tsv")
+        call("note_gaps", **models, within=within, top_k=top_k, out=self.compare / "notes.tsv")
+        return self.compare
+
+
+def call(command: str, **options) -> None:
+    """Run ``python -m heatproof.compare.{command}`` within this process."""
+    words = [command]
+    for name, value in options.items():
+        words += [f"--{name.replace('_', '-')}", *(value if isinstance(value, list | tuple) else [value])]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [str(word) for word in words])
+        importlib.import_module(f"heatproof.compare.{command}").main()
+
+
+@pytest.fixture
+def study(tmp_path):
+    return Study(tmp_path)

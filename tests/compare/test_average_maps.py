@@ -1,0 +1,102 @@
+"""Mean maps are the signed means over the test scans of an outcome, one scan in memory at a time."""
+
+import tracemalloc
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from heatproof.compare.average_maps import mean_map
+from heatproof.errors import StudyError
+from heatproof.images import load_array, save_image
+from heatproof.tables import read_table, write_table
+
+OUTCOMES = {"sub-1": "TP", "sub-2": "TP", "sub-3": "TN", "sub-4": "FN", "sub-5": "TP", "sub-6": "TN"}
+
+
+def test_mean_maps_are_the_plain_mean_of_their_scans(study):
+    study.add_model(3, OUTCOMES)
+    folder = study.average("smooth", 3)
+    for outcome in ("TP", "TN", "FN"):
+        scans = [scan for scan in OUTCOMES if OUTCOMES[scan] == outcome]
+        expected = np.mean([load_array(study.heatmap("smooth", 3, scan), np.float64) for scan in scans], axis=0)
+        image = nib.load(folder / f"mean_{outcome}.nii.gz")
+        assert image.get_data_dtype() == np.float32
+        np.testing.assert_array_equal(image.affine, nib.load(study.template / "brain_mask.nii.gz").affine)
+        np.testing.assert_array_equal(image.get_fdata(dtype=np.float32), expected.astype(np.float32))
+
+
+def test_an_outcome_without_scans_has_a_map_of_zero_and_a_table_that_says_so(study):
+    study.add_model(0, OUTCOMES)
+    folder = study.average("smooth", 0)
+    assert not load_array(folder / "mean_FP.nii.gz").any()
+    maps = read_table(folder / "mean_maps.tsv").set_index("outcome")
+    assert maps["n_scans"].to_dict() == {"TP": 3, "TN": 2, "FP": 0, "FN": 1}
+    assert maps.loc["FP", "peak_grid"] == 0
+
+
+def test_peaks_are_the_largest_absolute_values_in_the_brain_and_anywhere(study):
+    heatmap = np.where(study.brain, -0.5, 3.0).astype(np.float32)
+    study.add_model(0, {"sub-1": "TP"}, smooth={"sub-1": heatmap})
+    maps = read_table(study.average("smooth", 0) / "mean_maps.tsv").set_index("outcome")
+    assert maps.loc["TP", ["peak_brain", "peak_grid"]].tolist() == [0.5, 3.0]
+
+
+def test_the_order_of_the_predictions_does_not_change_a_byte(study):
+    study.add_model(0, OUTCOMES)
+    folder, table = study.average("smooth", 0), study.root / "train/seed-0/predictions.tsv"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    write_table(read_table(table).iloc[::-1], table)
+    study.average("smooth", 0)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert len(before) == 6
+
+
+def test_regions_are_those_of_the_mean_maps_on_disk_with_hemispheres_joined(study):
+    study.add_model(0, OUTCOMES)
+    folder = study.average("smooth", 0, regions="hemispheres")
+    regions = read_table(folder / "regions.tsv").set_index("region")
+    assert list(regions.index) == ["Hippocampus", "Brain Stem", "3rd Ventricle"]
+    patients, controls = load_array(folder / "mean_TP.nii.gz"), load_array(folder / "mean_TN.nii.gz")
+    inside = np.isin(study.labels, [4, 7])
+    total, divisor = (np.abs(volume[inside].astype(float)).sum() for volume in (patients, controls))
+    expected = [inside.sum(), 8.0 * inside.sum(), total, total / inside.sum(), total / divisor, divisor]
+    np.testing.assert_allclose(regions.loc["Hippocampus"], expected, rtol=1e-12)
+
+
+def test_signed_relevance_over_all_controls_divides_by_every_control_scan(study):
+    study.add_model(0, {"sub-1": "TP", "sub-2": "FP", "sub-3": "TN", "sub-4": "FP"})
+    folder = study.average("smooth", 0, relevance="signed", gain_controls="all")
+    regions = read_table(folder / "regions.tsv").set_index("region")
+    stem = study.labels == 9
+    controls = [load_array(study.heatmap("smooth", 0, f"sub-{i}"), float)[stem].sum() for i in (2, 3, 4)]
+    patients = load_array(study.heatmap("smooth", 0, "sub-1"), float)[stem].sum()
+    assert regions.loc["Brain Stem", "controls_sum"] == pytest.approx(np.mean(controls), rel=1e-5)
+    assert regions.loc["Brain Stem", "sum"] == pytest.approx(patients)
+    assert regions.loc["Brain Stem", "gain"] == pytest.approx(patients / np.mean(controls), rel=1e-5)
+
+
+def test_a_voxel_that_is_not_finite_is_refused_by_the_name_of_its_file(study):
+    broken = np.zeros(study.labels.shape, np.float32)
+    broken[0, 0, 0] = np.nan
+    study.add_model(0, OUTCOMES, smooth={"sub-5": broken})
+    with pytest.raises(StudyError, match=r"sub-5_heatmap\.nii\.gz has voxels that are not finite"):
+        study.average("smooth", 0)
+
+
+def test_memory_does_not_grow_with_the_number_of_scans(tmp_path):
+    shape = (40, 40, 40)
+    paths = [tmp_path / f"{i}.nii.gz" for i in range(24)]
+    for path in paths:
+        save_image(np.random.default_rng(0).normal(size=shape).astype(np.float32), np.eye(4), path)
+
+    def peak(count):
+        tracemalloc.start()
+        mean_map(paths[:count], shape)
+        largest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return largest
+
+    volume = 4 * np.prod(shape)
+    peak(1)
+    assert peak(24) < peak(2) + volume / 4

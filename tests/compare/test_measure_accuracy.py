@@ -1,0 +1,70 @@
+"""Accuracy over the test scans, against scikit-learn's own balanced accuracy and by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+from heatproof.compare.measure_accuracy import measure_accuracy
+
+
+def random_predictions(n, seed):
+    rng = np.random.default_rng(seed)
+    names = np.array(["control", "patient"])
+    probability = rng.random(n)
+    return pd.DataFrame(
+        {
+            "scan": [f"sub-{i}" for i in range(n)],
+            "split": rng.choice(["test", "validation"], n),
+            "label": names[rng.integers(0, 2, n)],
+            "probability": probability,
+            "predicted": names[(probability > 0.5).astype(int)],
+        }
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_predictions_equal_scikit_learn(seed):
+    predictions = random_predictions(60, seed)
+    test = predictions[predictions["split"] == "test"]
+    measured = measure_accuracy(predictions)
+    assert measured["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(test["label"], test["predicted"]))
+    assert measured["auc"] == pytest.approx(roc_auc_score(test["label"] == "patient", test["probability"]))
+    assert measured["accuracy"] == np.mean(test["label"] == test["predicted"])
+
+
+def test_by_hand():
+    predictions = pd.DataFrame(
+        {
+            "scan": ["1", "2", "3", "4", "5"],
+            "split": "test",
+            "label": ["patient"] * 4 + ["control"],
+            "probability": [0.9, 0.8, 0.7, 0.1, 0.6],
+            "predicted": ["patient"] * 3 + ["control", "patient"],
+        }
+    )
+    assert measure_accuracy(predictions) == {
+        "balanced_accuracy": 0.375,
+        "sensitivity": 0.75,
+        "specificity": 0.0,
+        "accuracy": 0.6,
+        "auc": 0.75,
+        "n_TP": 3,
+        "n_TN": 0,
+        "n_FP": 1,
+        "n_FN": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("missing", "empty", "left"),
+    [
+        ("patient", "sensitivity", "specificity"),
+        ("control", "specificity", "sensitivity"),
+    ],
+)
+def test_what_a_missing_class_leaves_undefined_is_empty(missing, empty, left):
+    predictions = random_predictions(40, 0)
+    measured = measure_accuracy(predictions[predictions["label"] != missing])
+    assert all(np.isnan(measured[name]) for name in (empty, "balanced_accuracy", "auc"))
+    assert measured[left] == measured["accuracy"]

@@ -1,0 +1,78 @@
+"""Sum, density and gain per region, and what stays empty."""
+
+import numpy as np
+import pytest
+
+from heatproof.compare.regions import control_map, measure_regions
+
+NAMES = ["a", "b", "c"]
+
+
+@pytest.fixture
+def volumes():
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(5, 6, 7)), rng.normal(size=(5, 6, 7)), rng.integers(0, 4, size=(5, 6, 7))
+
+
+@pytest.mark.parametrize(("relevance", "part"), [("absolute", np.abs), ("signed", np.asarray)])
+def test_random_maps_equal_plain_numpy(volumes, relevance, part):
+    patients, controls, numbers = volumes
+    measured = measure_regions(patients, controls, numbers, NAMES, voxel_volume=8.0, relevance=relevance)
+    for i, row in enumerate(measured.itertuples(), start=1):
+        inside = numbers == i
+        total, divisor = part(patients[inside]).sum(), part(controls[inside]).sum()
+        expected = [inside.sum(), 8 * inside.sum(), total, part(patients[inside]).mean(), total / divisor, divisor]
+        np.testing.assert_allclose(list(row)[2:], expected)
+    assert list(measured["region"]) == NAMES
+
+
+def test_by_hand():
+    patients = np.array([[[-3.0, 1.0, 5.0, 100.0]]])
+    controls = np.array([[[1.0, 1.0, 2.0, 100.0]]])
+    numbers = np.array([[[1, 1, 2, 0]]])
+    measured = measure_regions(patients, controls, numbers, ["a", "b"], voxel_volume=1.0)
+    assert measured[["sum", "density", "gain", "controls_sum"]].values.tolist() == [[4, 2, 2, 2], [5, 5, 2.5, 2]]
+    signed = measure_regions(patients, controls, numbers, ["a", "b"], voxel_volume=1.0, relevance="signed")
+    assert signed[["sum", "density", "gain", "controls_sum"]].values.tolist() == [[-2, -1, -1, 2], [5, 5, 2.5, 2]]
+
+
+def test_gain_is_empty_where_controls_have_no_relevance(volumes):
+    patients, controls, numbers = volumes
+    measured = measure_regions(patients, np.where(numbers == 2, 0, controls), numbers, NAMES, voxel_volume=1.0)
+    assert measured["gain"].isna().tolist() == [False, True, False]
+    assert measured[["sum", "density"]].notna().all(axis=None)
+
+
+def test_without_patients_only_the_controls_are_measured(volumes):
+    _, controls, numbers = volumes
+    measured = measure_regions(None, controls, numbers, NAMES, voxel_volume=1.0)
+    assert measured[["sum", "density", "gain"]].isna().all(axis=None)
+    assert measured["controls_sum"].notna().all()
+
+
+def test_without_controls_only_gain_is_missing(volumes):
+    patients, _, numbers = volumes
+    measured = measure_regions(patients, None, numbers, NAMES, voxel_volume=1.0)
+    assert measured[["gain", "controls_sum"]].isna().all(axis=None)
+    assert measured[["sum", "density"]].notna().all(axis=None)
+
+
+def test_a_region_without_a_voxel_has_no_measure(volumes):
+    patients, controls, numbers = volumes
+    measured = measure_regions(patients, controls, numbers, [*NAMES, "lost"], voxel_volume=1.0).set_index("region")
+    assert measured.loc["lost", "n_voxels"] == 0
+    assert measured.loc["lost", ["sum", "density", "gain", "controls_sum"]].isna().all()
+
+
+def test_all_controls_are_the_mean_over_their_scans_whatever_was_predicted(volumes):
+    scans = np.random.default_rng(2).normal(size=(7, 2, 2, 2))
+    maps, counts = {"TN": scans[:5].mean(axis=0), "FP": scans[5:].mean(axis=0)}, {"TN": 5, "FP": 2}
+    np.testing.assert_allclose(control_map(maps, counts, "all"), scans.mean(axis=0))
+    np.testing.assert_array_equal(control_map(maps, counts, "true_negatives"), maps["TN"])
+
+
+def test_controls_that_are_not_there_have_no_map():
+    maps = {"TN": np.zeros((2, 2, 2)), "FP": np.ones((2, 2, 2))}
+    assert control_map(maps, {"TN": 0, "FP": 3}, "true_negatives") is None
+    assert control_map(maps, {"TN": 0, "FP": 0}, "all") is None
+    np.testing.assert_array_equal(control_map(maps, {"TN": 0, "FP": 3}, "all"), maps["FP"])

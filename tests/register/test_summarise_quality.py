@@ -1,0 +1,63 @@
+"""Quality: outliers are named by their figures, and the contact sheet shows brains the right way up."""
+
+import json
+
+import numpy as np
+import pandas as pd
+from matplotlib.image import imread
+
+from heatproof.images import save_image
+from heatproof.register.summarise_quality import (
+    OUTLINE,
+    draw_contact_sheet,
+    gather_quality,
+    registered_path,
+    robust_score,
+    three_views,
+)
+
+
+def write_scans(folder, small_brain, correlations) -> pd.DataFrame:
+    for number, correlation in enumerate(correlations):
+        scan = f"sub-{number}"
+        save_image(small_brain.t1w, small_brain.affine, registered_path(folder, scan, "MNI"))
+        quality = {"correlation": correlation, "brain_overlap": 0.95, "folded_share": 0.0}
+        (folder / scan / "qc.json").write_text(json.dumps(quality))
+    return pd.DataFrame({"scan": [f"sub-{number}" for number in range(len(correlations))]})
+
+
+def test_an_outlier_is_named_by_what_is_wrong(tmp_path, small_brain):
+    scans = write_scans(tmp_path, small_brain, [0.90, 0.91, 0.92, 0.93, 0.30, 0.99])
+    table = gather_quality(scans, tmp_path)
+    assert table["outlier"].tolist() == ["", "", "", "", "correlation", ""]
+
+
+def test_robust_score_by_hand():
+    score = robust_score(pd.Series([1.0, 2, 3, 4, 100]))
+    assert score[4] == 97 / 1.4826
+    assert (robust_score(pd.Series([2.0, 2, 2])) == 0).all()
+
+
+def test_views_are_upright_and_the_left_is_on_the_left():
+    volume = np.zeros((21, 25, 23))
+    mask = np.zeros(volume.shape, bool)
+    mask[1:20, 1:24, 1:22] = True
+    volume[mask] = 0.2
+    volume[2:5, 10:14, 9:13] = 1.0
+    volume[9:12, 10:14, 18:20] = 0.8
+    axial = three_views(volume, mask)[:, :21]
+    assert axial[:, :8].max() == 1.0 and not np.any(np.all(axial[:, 12:] == 1.0, axis=2))
+    coronal = three_views(volume, mask)[:, 21:42]
+    bright = np.argwhere(np.isclose(coronal, 0.8).all(axis=2))
+    assert len(bright) and bright[:, 0].max() < 10
+    assert (axial == OUTLINE).all(axis=2).any()
+
+
+def test_the_contact_sheet_is_drawn_the_same_each_time(tmp_path, small_brain):
+    table = gather_quality(write_scans(tmp_path, small_brain, [0.9] * 8), tmp_path)
+    save_image(small_brain.mask, small_brain.affine, tmp_path / "template/brain_mask.nii.gz")
+    for name in ("a.png", "b.png"):
+        draw_contact_sheet(table, tmp_path, "MNI", tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    height, width = imread(tmp_path / "a.png").shape[:2]
+    assert width > height > 200

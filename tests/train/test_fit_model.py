@@ -1,0 +1,104 @@
+"""Training: it learns, it stops in time, and each of two seeds rules what it should."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from heatproof.errors import StudyError
+from heatproof.store import Store
+from heatproof.train.fit_model import better, evaluate, fit_model, should_stop
+from heatproof.train.predict_scans import predict
+
+CPU = torch.device("cpu")
+OPTIONS = {
+    "network": {"filters": [4, 4], "pools": [2, 2], "padding": 1, "hidden": 8, "dropout": 0.2},
+    "learning_rate": 3e-3,
+    "weight_decay": 1e-4,
+    "batch_size": 8,
+    "epochs": 8,
+    "patience": {"epochs": 8, "from_epoch": 0},
+    "keep": "accuracy",
+    "augmentation": {"flip": {"axis": "x", "probability": 0.5}, "shift": {"axis": "y", "voxels": 1}},
+}
+
+
+def make_store(count: int, seed: int) -> Store:
+    """Scans of noise, the patients' darker in one corner."""
+    images = np.random.default_rng(seed).random((count, 10, 12, 10)).astype(np.float16)
+    images[::2, 2:8, 2:6, 2:6] *= 0.3
+    labels = ["patient" if i % 2 == 0 else "control" for i in range(count)]
+    return Store(images, pd.DataFrame({"scan": [f"sub-{i}" for i in range(count)], "label": labels}))
+
+
+@pytest.fixture(scope="module")
+def stores() -> tuple[Store, Store]:
+    return make_store(32, 0), make_store(16, 1)
+
+
+def fit(stores, initialisation=0, order=0, **changes):
+    return fit_model(*stores, OPTIONS | changes, {"initialisation": initialisation, "order": order}, CPU)
+
+
+def test_a_plain_difference_is_learnt_and_predicted(stores):
+    model, history = fit(stores)
+    assert history["validation_accuracy"].max() == 1.0
+    assert history["kept"].sum() == 1
+    table = predict(model.eval(), stores[1], 4, CPU)
+    assert (table["predicted"] == table["label"]).all()
+    assert ((table["probability"] > 0.5) == (table["label"] == "patient")).all()
+
+
+def weights(model: nn.Module) -> torch.Tensor:
+    return torch.cat([weight.flatten() for weight in model.state_dict().values()])
+
+
+def test_the_same_seeds_give_the_same_weights_and_either_seed_others(stores):
+    reference = weights(fit(stores, 0, 0, epochs=2)[0])
+    assert torch.equal(reference, weights(fit(stores, 0, 0, epochs=2)[0]))
+    assert not torch.equal(reference, weights(fit(stores, 0, 1, epochs=2)[0]))
+    assert not torch.equal(reference, weights(fit(stores, 1, 0, epochs=2)[0]))
+
+
+def test_the_initialisation_seed_alone_rules_the_first_weights(stores):
+    first = [weights(fit(stores, 3, order, epochs=1, learning_rate=1e-30, weight_decay=0)[0]) for order in (0, 1)]
+    same = torch.isclose(*first)
+    running = sum(buffer.numel() for buffer in fit(stores, epochs=1)[0].buffers())
+    assert (~same).sum() <= running
+
+
+def test_training_stops_when_the_loss_has_not_improved():
+    patience = {"epochs": 3, "from_epoch": 0}
+    assert not should_stop([3, 2, 1, 2, 2], patience)
+    assert should_stop([3, 2, 1, 2, 2, 2], patience)
+    assert not should_stop([3, 2, 1, 2, 2, 2], {"epochs": 3, "from_epoch": 5})
+    assert should_stop([1, 2, 2, 2, 2, 2, 2, 2], {"epochs": 3, "from_epoch": 5})
+
+
+def test_the_best_epoch_is_kept():
+    good = {"validation_accuracy": 0.9, "validation_loss": 0.3}
+    assert better(good, None, "accuracy")
+    assert better({"validation_accuracy": 0.9, "validation_loss": 0.2}, good, "accuracy")
+    assert not better({"validation_accuracy": 0.8, "validation_loss": 0.1}, good, "accuracy")
+    assert better({"validation_accuracy": 0.8, "validation_loss": 0.1}, good, "loss")
+    assert not better(good, good, "accuracy")
+
+
+def test_balanced_accuracy_and_loss_by_hand():
+    class Model(nn.Module):
+        def forward(self, images):
+            return torch.stack([torch.zeros(len(images)), images.mean((1, 2, 3, 4)) - 1], dim=1)
+
+    labels = ["patient", "patient", "patient", "control"]
+    store = Store(np.full((4, 1, 1, 1), 2.0), pd.DataFrame({"label": labels}))
+    store.images[0] = 0
+    loss, accuracy = evaluate(Model(), store, 3, CPU)
+    assert accuracy == pytest.approx((2 / 3 + 0) / 2)
+    one, two = np.log1p(np.exp(-1)), np.log1p(np.exp(1))
+    assert loss == pytest.approx((two + one + one + two) / 4)
+
+
+def test_a_loss_that_explodes_is_told(stores):
+    with pytest.raises(StudyError, match=r"no longer finite in epoch \d+; lower train.learning_rate"):
+        fit(stores, learning_rate=1e30)

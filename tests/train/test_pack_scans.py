@@ -1,0 +1,55 @@
+"""The store: masked, scaled by percentiles of the brain, one scan at a time."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from heatproof.errors import StudyError
+from heatproof.images import save_image
+from heatproof.store import open_store
+from heatproof.train.pack_scans import pack_scans, scale_intensity
+
+
+def test_minimum_and_maximum_of_the_brain_become_0_and_1():
+    scan = np.random.default_rng(0).normal(10, 3, (6, 6, 6))
+    brain = np.zeros(scan.shape, bool)
+    brain[1:5, 1:5, 1:5] = True
+    scaled = scale_intensity(scan, brain, [0, 100])
+    low, high = scan[brain].min(), scan[brain].max()
+    np.testing.assert_allclose(scaled[brain], (scan[brain] - low) / (high - low))
+    assert (scaled[~brain] == 0).all()
+
+
+def test_percentiles_clip_what_lies_beyond():
+    scan = np.arange(1000.0).reshape(10, 10, 10)
+    scaled = scale_intensity(scan, scan >= 0, [10, 90])
+    assert scaled.min() == 0 and scaled.max() == 1
+    assert np.mean(scaled == 1) == pytest.approx(0.1, abs=0.002)
+
+
+def test_a_store_holds_the_scans_in_order(tmp_path):
+    rng = np.random.default_rng(0)
+    mask = np.ones((4, 5, 6), bool)
+    save_image(mask, np.eye(4), tmp_path / "mask.nii.gz")
+    scans = [rng.random(mask.shape).astype(np.float32) for _ in range(3)]
+    paths = [tmp_path / f"{i}.nii.gz" for i in range(3)]
+    for scan, path in zip(scans, paths, strict=True):
+        save_image(scan, np.eye(4), path)
+    pack_scans(["a", "b", "c"], paths, tmp_path / "mask.nii.gz", [0, 100], tmp_path / "train.npy")
+    table = pd.DataFrame({"scan": ["a", "b", "c"], "label": ["patient", "control", "patient"]})
+    table.to_csv(tmp_path / "train.tsv", sep="\t", index=False)
+    store = open_store(tmp_path / "train.npy")
+    assert store.images.dtype == np.float16 and isinstance(store.images, np.memmap)
+    assert store.classes.tolist() == [1, 0, 1]
+    for scan, stored in zip(scans, store.images, strict=True):
+        np.testing.assert_allclose(stored, scale_intensity(scan, mask, [0, 100]), atol=5e-4)
+
+
+def test_scans_of_another_grid_or_without_contrast_are_refused_by_name(tmp_path):
+    save_image(np.ones((4, 4, 4), bool), np.eye(4), tmp_path / "mask.nii.gz")
+    save_image(np.ones((4, 4, 5)), np.eye(4), tmp_path / "other.nii.gz")
+    save_image(np.ones((4, 4, 4)), np.eye(4), tmp_path / "flat.nii.gz")
+    for name, message in (("other", "has shape"), ("flat", "flat has no contrast")):
+        with pytest.raises(StudyError, match=message):
+            image = tmp_path / f"{name}.nii.gz"
+            pack_scans([name], [image], tmp_path / "mask.nii.gz", [0, 100], tmp_path / "store.npy")

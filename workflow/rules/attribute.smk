@@ -26,8 +26,7 @@ rule explain_scans:
         options=lambda wildcards: json.dumps(config["attribute"]["methods"][wildcards.method], sort_keys=True),
         batch_size=config["attribute"]["batch_size"],
         device=config["train"]["device"],
-        folder=f"{RESULTS}/attribute/{{method}}/seed-{{seed}}",
     shell:
         "python -m heatproof.attribute.explain --model {input.model} --scans {input.images} --mask {input.mask} "
         "--name {wildcards.method} --options {params.options:q} --batch-size {params.batch_size} "
-        "--device {params.device} --out-dir {params.folder} > {log} 2>&1"
+        "--device {params.device} --out-dir $(dirname {output[0]}) > {log} 2>&1"

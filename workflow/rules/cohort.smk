@@ -21,10 +21,9 @@ rule list_scans:
         runtime=10,
     params:
         options=options("cohort"),
-        folder=COHORT,
         table=digest(SCANS),
     shell:
-        "python -m heatproof.cohort.list_scans --options {params.options:q} --folder {params.folder} "
+        "python -m heatproof.cohort.list_scans --options {params.options:q} --folder $(dirname {output}) "
         "--out {output} > {log} 2>&1"
 
 
@@ -50,10 +49,9 @@ if config["cohort"]["bids"] is None:
         params:
             simulate=subset(SIMULATE, "voxel_size", "volume_change", "signal_loss"),
             voxel_size=config["register"]["voxel_size"],
-            folder=f"{COHORT}/ground_truth",
         shell:
             "python -m heatproof.cohort.prepare_anatomy --simulate {params.simulate:q} "
-            "--voxel-size {params.voxel_size} --anatomy {output.anatomy} --ground-truth {params.folder} > {log} 2>&1"
+            "--voxel-size {params.voxel_size} --anatomy {output.anatomy} --ground-truth $(dirname {output.truth[0]}) > {log} 2>&1"
 
     rule simulate_scan:
         """Simulate one raw scan of one session."""
@@ -104,7 +102,6 @@ if config["cohort"]["bids"] is None:
             runtime=5,
         params:
             options=options("cohort"),
-            folder=COHORT,
         shell:
-            "python -m heatproof.cohort.describe_dataset --options {params.options:q} --folder {params.folder} "
-            "> {log} 2>&1"
+            "python -m heatproof.cohort.describe_dataset --options {params.options:q} "
+            "--folder $(dirname $(dirname {output.files[0]})) > {log} 2>&1"

@@ -4,14 +4,13 @@ import hashlib
 import json
 import sys
 
-from snakemake.exceptions import WorkflowError
-
 sys.path.insert(0, "src")
 
 from heatproof.cohort.participants import simulated_sessions
 from heatproof.cohort.scans import list_scans
-from heatproof.config import check_config
+from heatproof.config import check_config, typed
 from heatproof.errors import StudyError
+from heatproof.feasibility import check_feasibility
 from heatproof.sources import module_files as modules
 
 
@@ -20,11 +19,14 @@ shell.prefix(
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=${{OMP_NUM_THREADS:-1}}; "
 )
 
+config.update(typed(config))
+
 try:
     check_config(config)
+    check_feasibility(config)
     SCANS = list_scans(config["cohort"], f"results/{config['study']}/cohort").set_index("scan", drop=False)
 except StudyError as error:
-    raise WorkflowError(str(error)) from None
+    sys.exit(f"error: {error}")
 
 RESULTS = f"results/{config['study']}"
 TEMPLATE = f"{RESULTS}/register/template"
@@ -78,23 +80,3 @@ def register_files():
 def megabytes(base, per_megavoxel):
     """Return a function of the attempt: memory of a job that grows with the working grid, doubled on each retry."""
     return lambda wildcards, attempt: int((base + per_megavoxel * MEGAVOXELS) * 2 ** (attempt - 1))
-
-
-rule describe_derivatives:
-    """Say what made a stage's results, as BIDS asks of derivatives."""
-    input:
-        source=modules("heatproof.describe_derivatives"),
-    output:
-        f"{RESULTS}/{{stage}}/dataset_description.json",
-    log:
-        f"{RESULTS}/logs/describe_derivatives/{{stage}}.log",
-    conda:
-        "../../envs/analysis.yaml"
-    resources:
-        mem_mb=500,
-        runtime=5,
-    params:
-        config=json.dumps(config, sort_keys=True),
-    shell:
-        "python -m heatproof.describe_derivatives --stage {wildcards.stage} --config {params.config:q} "
-        "--out {output} > {log} 2>&1"

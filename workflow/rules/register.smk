@@ -21,10 +21,9 @@ rule prepare_template:
         template=json.dumps(config["register"]["template"], sort_keys=True),
         atlas=json.dumps(config["register"]["atlas"], sort_keys=True),
         voxel_size=config["register"]["voxel_size"],
-        folder=TEMPLATE,
     shell:
         "python -m heatproof.register.prepare_template --template {params.template:q} --atlas {params.atlas:q} "
-        "--voxel-size {params.voxel_size} --out-dir {params.folder} > {log} 2>&1"
+        "--voxel-size {params.voxel_size} --out-dir $(dirname {output[0]}) > {log} 2>&1"
 
 
 rule register_scan:
@@ -49,9 +48,8 @@ rule register_scan:
         runtime=60,
     params:
         options=options("register", "transform", "n4", "seed"),
-        template=TEMPLATE,
     shell:
-        "python -m heatproof.register.register_scan --image {input.image:q} --template {params.template} "
+        "python -m heatproof.register.register_scan --image {input.image:q} --template $(dirname {input.template}) "
         "--options {params.options:q} --out {output.scan} --transforms {output.transforms} "
         "--quality {output.quality} > {log} 2>&1"
 
@@ -81,8 +79,7 @@ rule summarise_quality:
         mem_mb=megabytes(1000, 200),
         runtime=30,
     params:
-        folder=f"{RESULTS}/register",
         space=config["register"]["space"],
     shell:
-        "python -m heatproof.register.summarise_quality --scans {input.scans} --folder {params.folder} "
+        "python -m heatproof.register.summarise_quality --scans {input.scans} --folder $(dirname {output.table}) "
         "--space {params.space} > {log} 2>&1"

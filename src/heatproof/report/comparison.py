@@ -16,7 +16,7 @@ def number(value: float) -> str:
     """Write a number with three digits, or from thousands on in full; a dash where there is none."""
     if np.isnan(value):
         return "–"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
 
 
 def numbers(low: float, high: float) -> str:

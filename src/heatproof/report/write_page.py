@@ -99,6 +99,7 @@ def gather(results: Path, config: dict) -> dict:
     l2, top = read_table(compare / "l2.tsv"), read_table(compare / "top_regions.tsv")
     scores, notes = read_table(compare / "scores.tsv"), read_table(compare / "notes.tsv")
     quality, runtimes = read_table(results / "register/qc.tsv"), measure_runtimes(results / "benchmarks")
+    figures = [*(f"figure-1-{method}" for method in methods), "figure-2-methods", "figure-3-overlap", "training"]
     return {
         "config": config,
         "answer": summarise(scans, accuracy, l2, top),
@@ -111,7 +112,7 @@ def gather(results: Path, config: dict) -> dict:
         "chances": chances(top),
         "notes": notes.astype(object).where(notes.notna(), None).to_dict("records"),
         "methods": {name: title_of(name) for name in sorted(methods, key=lambda name: name != FAVOURITE)},
-        "figures": {path.stem: embed(path.read_bytes()) for path in sorted((results / "report").glob("*.png"))},
+        "figures": {name: embed((results / f"report/{name}.png").read_bytes()) for name in figures},
         "contact_sheet": embed(compress(results / "register/contact_sheet.png"), "jpeg"),
         "quality": {"figures": list(quality.columns.drop(["scan", "outlier"])), "rows": quality_rows(quality)},
         "viewers": make_viewers(results, config),

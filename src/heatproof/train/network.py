@@ -3,6 +3,7 @@
 import importlib
 import json
 from collections.abc import Callable, Sequence
+from math import prod
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from safetensors.torch import save
 from torch import nn
 
 from heatproof.errors import StudyError
+from heatproof.train.layers import feature_edges
 
 PAPER_NETWORK = "heatproof.train.network:build_network"
 
@@ -52,19 +54,13 @@ def build_network(
     StudyError
         If the grid is too small to reach the last pooling.
     """
-    size, blocks, channels = list(shape), [], 1
+    edges = feature_edges(shape, kernel=kernel, padding=padding, pools=pools)
+    blocks, channels = [], 1
     for width, pool in zip(filters, pools, strict=True):
-        size = [(edge + 2 * padding - kernel + 1) // pool for edge in size]
         blocks += [nn.Conv3d(channels, width, kernel, padding=padding), nn.BatchNorm3d(width), nn.ReLU()]
         blocks += [nn.MaxPool3d(pool)]
         channels = width
-    if min(size) < 1:
-        grid = " x ".join(map(str, shape))
-        raise StudyError(
-            f"a working grid of {grid} voxels is too small for train.network (pools {list(pools)}, kernel {kernel}, "
-            f"padding {padding}); choose a smaller register.voxel_size, smaller pools or a larger padding"
-        )
-    features = channels * size[0] * size[1] * size[2]
+    features = channels * prod(edges)
     head = [nn.Flatten(), nn.Dropout(dropout), nn.Linear(features, hidden), nn.ReLU()]
     return nn.Sequential(*blocks, *head, nn.Dropout(dropout), nn.Linear(hidden, classes))
 

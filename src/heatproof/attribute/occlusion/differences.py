@@ -93,7 +93,9 @@ def convolve_dense(layer: chain.Convolution, change: Tensor, place: Place) -> Te
             (last - 1) * reader.stride - reader.padding + reader.kernel,
         )
         edges = [start - origin, end - stop, *edges]
-    padded = F.pad(change.movedim(4, 1), edges).contiguous(memory_format=torch.channels_last_3d)
+    padded = F.pad(change, [0, 0, *edges])
+    # conv3d with steps is wrong for one channel in a channels-last view (torch 2.13, more than one window)
+    padded = padded.movedim(4, 1) if padded.shape[4] > 1 else padded[..., 0].unsqueeze(1)
     after = F.conv3d(padded, layer.weight, stride=[reader.stride for reader in layer.readers])
     return after.movedim(1, 4).contiguous()
 
@@ -129,7 +131,7 @@ def box(windows: Sequence[tuple[int, int]], outer: Sequence[tuple[int, int]]) ->
 def combine(operation: Callable[[Tensor, Tensor], Tensor], values: Tensor, reads: Sequence[Sequence[Run]]) -> Tensor:
     """Reduce blocks along one axis after the other."""
     for axis, found in enumerate(reads, start=1):
-        if len(found) < values.shape[axis] or any(run.stop - run.start > 1 for run in found):
+        if [(run.start, run.stop) for run in found] != [(i, i + 1) for i in range(values.shape[axis])]:
             lines = values.unbind(axis)
             values = torch.stack([reduce(operation, lines[run.start : run.stop]) for run in found], axis)
     return values

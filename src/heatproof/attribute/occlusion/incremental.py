@@ -89,7 +89,8 @@ def stages_of(records: Sequence[NamedTuple], patches: Patches) -> list[Stage]:
     window, width = [np.stack(ends) for ends in zip(patches.starts, patches.stops, strict=True)], 1
     layers, windows, channels, stages = [], [window], [width], []
     for record in records:
-        if layers[1:] and isinstance(record, chain.Convolution | chain.Gather):
+        convolves = isinstance(record, chain.Convolution) and not isinstance(layers[-1], chain.Hidden)
+        if convolves or isinstance(record, chain.Gather):
             stages.append(stage_of(layers, windows, channels))
             layers, windows, channels = [], [window], [width]
         if isinstance(record, chain.Convolution | chain.MaxPool | chain.MeanPool):

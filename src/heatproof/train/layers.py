@@ -1,0 +1,39 @@
+"""How large each layer of the paper's network is: arithmetic that needs no tensors."""
+
+from collections.abc import Sequence
+
+from heatproof.errors import StudyError
+
+
+def feature_edges(
+    shape: Sequence[int], *, kernel: int, padding: int, pools: Sequence[int], **others: object
+) -> tuple[int, int, int]:
+    """Follow a grid through the convolutions and poolings.
+
+    Parameters
+    ----------
+    shape : sequence of 3 int
+        Voxels of the working grid along x, y, z.
+    kernel, padding, pools
+        As in `heatproof.train.network.build_network`, whose other options do not matter.
+
+    Returns
+    -------
+    tuple of 3 int
+        Voxels behind the last pooling.
+
+    Raises
+    ------
+    StudyError
+        If nothing is left behind the last pooling.
+    """
+    edges = tuple(shape)
+    for pool in pools:
+        edges = tuple((edge + 2 * padding - kernel + 1) // pool for edge in edges)
+    if min(edges) < 1:
+        grid = " x ".join(map(str, shape))
+        raise StudyError(
+            f"a working grid of {grid} voxels is too small for train.network (pools {list(pools)}, kernel {kernel}, "
+            f"padding {padding}); choose a smaller register.voxel_size, smaller pools or a larger padding"
+        )
+    return edges

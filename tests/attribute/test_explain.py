@@ -1,0 +1,166 @@
+"""One heatmap per scan of a store, on its grid; what can not be explained is refused by name."""
+
+import json
+from pathlib import Path
+
+import captum.attr
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from heatproof.attribute import METHODS, explain
+from heatproof.errors import StudyError
+from heatproof.images import load_image, save_image
+from heatproof.sources import dictionary_keys
+from heatproof.store import Store, open_store
+from heatproof.tables import write_table
+from heatproof.train.network import create_network, load_model, save_model
+
+SHAPE = (14, 12, 13)
+NETWORK = {"filters": [3, 4], "pools": [2, 3], "padding": 1, "hidden": 5}
+AFFINE = np.array([[4.0, 0, 0, -90], [0, 4, 0, -120], [0, 0, 4, -70], [0, 0, 0, 1]])
+NAMES = ["sub-01", "sub-02_ses-M00", "sub-02_ses-M06"]
+
+
+class Study:
+    """A model, a store of three scans and a brain mask in a folder, and the command that explains them."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch):
+        self.folder, self.monkeypatch = folder, monkeypatch
+        torch.manual_seed(0)
+        save_model(create_network(SHAPE, NETWORK), SHAPE, NETWORK, folder / "model.safetensors")
+        self.mask = np.zeros(SHAPE, bool)
+        self.mask[3:9, 2:8, 4:10] = True
+        save_image(self.mask, AFFINE, folder / "brain_mask.nii.gz")
+        self.write_scans(np.random.default_rng(0).random((3, *SHAPE)))
+
+    def write_scans(self, images):
+        np.save(self.folder / "test.npy", images.astype(np.float16))
+        labels = ["patient", "control", "patient"]
+        write_table(pd.DataFrame({"scan": NAMES, "label": labels}), self.folder / "test.tsv")
+
+    def explain(self, out="out", batch_size=2, brain="brain_mask.nii.gz", **options):
+        files = {"model": "model.safetensors", "scans": "test.npy", "mask": brain, "out-dir": out}
+        values = {"name": "mine", "options": json.dumps(options), "batch-size": batch_size, "device": "cpu"}
+        values |= {option: self.folder / file for option, file in files.items()}
+        arguments = [text for option, value in values.items() for text in (f"--{option}", str(value))]
+        self.monkeypatch.setattr("sys.argv", ["explain", *arguments])
+        self.monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda *_, **__: None)
+        self.monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+        explain.main()
+        return {path.name: load_image(path) for path in sorted((self.folder / out).iterdir())}
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    return Study(tmp_path, monkeypatch)
+
+
+def test_the_names_of_the_methods_are_read_without_importing_them():
+    assert dictionary_keys("src/heatproof/attribute/__init__.py", "METHODS") == list(METHODS)
+    assert list(METHODS) == ["gradient_input", "guided_backprop", "lrp", "occlusion"]
+
+
+def test_every_scan_gets_a_heatmap_on_its_grid(study, capsys):
+    heatmaps = study.explain(method="gradient_input", target="patient", output="logit", sign="absolute")
+    assert list(heatmaps) == [f"{name}_heatmap.nii.gz" for name in NAMES]
+    images = torch.from_numpy(open_store(study.folder / "test.npy").images.astype(np.float32))[:, None]
+    model = load_model(study.folder / "model.safetensors")
+    expected = captum.attr.InputXGradient(model).attribute(images.requires_grad_(), target=1).abs()
+    for heatmap, values in zip(heatmaps.values(), expected, strict=True):
+        assert heatmap.get_data_dtype() == np.float32
+        np.testing.assert_array_equal(heatmap.affine, AFFINE)
+        np.testing.assert_allclose(heatmap.get_fdata(), values[0].detach(), rtol=1e-4, atol=1e-8)
+    assert "3/3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "guided_backprop", "target": "predicted"},
+        {"method": "lrp", "output": "probability", "rule": "epsilon", "batch_norm": "pass"},
+        {"method": "occlusion", "patch": 4, "stride": 3, "mask": "brain"},
+    ],
+)
+def test_the_same_bytes_come_out_again_and_the_same_maps_in_other_batches(study, options):
+    once, other = study.explain("once", **options), study.explain("other", batch_size=3, **options)
+    study.explain("again", **options)
+    for name in once:
+        assert (study.folder / "once" / name).read_bytes() == (study.folder / "again" / name).read_bytes()
+        scale = np.abs(once[name].get_fdata()).max()
+        assert scale > 0
+        np.testing.assert_allclose(other[name].get_fdata(), once[name].get_fdata(), atol=1e-4 * scale)
+
+
+def test_the_brain_mask_reaches_a_method_that_takes_one(study, monkeypatch):
+    def masked(model, images, target, *, mask=None):
+        return images * 0 + (2.0 if mask is None else mask)
+
+    monkeypatch.setitem(METHODS, "masked", masked)
+    for options, expected in (({"mask": "brain"}, study.mask), ({"mask": "none"}, 2), ({}, 2)):
+        for heatmap in study.explain(method="masked", **options).values():
+            np.testing.assert_array_equal(heatmap.get_fdata(), np.broadcast_to(expected, SHAPE))
+
+
+def test_no_more_than_a_batch_is_read_at_once(study):
+    class Watched:
+        def __init__(self, array):
+            self.array, self.read = array, []
+
+        def __getitem__(self, scans):
+            self.read.append(len(self.array[scans]))
+            return self.array[scans]
+
+    store = open_store(study.folder / "test.npy")
+    watched = Store(Watched(store.images), store.scans)
+    model, options = load_model(study.folder / "model.safetensors"), {"method": "gradient_input"}
+    maps = explain.explain_store(model, watched, options, batch_size=1, device=torch.device("cpu"))
+    assert next(maps)[0] == NAMES[0]
+    assert watched.images.read == [1]
+    assert [name for name, _ in maps] == NAMES[1:]
+    assert watched.images.read == [1, 1, 1]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_scan_that_is_not_finite_is_refused_by_name(study, value):
+    images = np.zeros((3, *SHAPE))
+    images[2, 0, 5, 7] = value
+    study.write_scans(images)
+    with pytest.raises(StudyError, match="the scan sub-02_ses-M06 has NaN or infinite voxels"):
+        study.explain(method="lrp")
+
+
+def test_a_heatmap_that_is_not_finite_is_refused_by_name(study, monkeypatch):
+    images = np.ones((3, *SHAPE))
+    images[1, 3, 4, 5] = 0
+    study.write_scans(images)
+    monkeypatch.setitem(METHODS, "broken", lambda model, images, target: 1 / images)
+    with pytest.raises(StudyError, match="the heatmap of sub-02_ses-M00 by broken has NaN or infinite voxels"):
+        study.explain(method="broken")
+
+
+def test_a_mask_on_another_grid_is_refused(study):
+    save_image(np.ones((14, 12, 12), bool), AFFINE, study.folder / "other.nii.gz")
+    with pytest.raises(
+        StudyError, match=r"test.npy holds scans of \(14, 12, 13\) voxels.*other.nii.gz has \(14, 12, 12\)"
+    ):
+        study.explain(brain="other.nii.gz", method="gradient_input")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "gradcam"}, "attribute.methods.mine.method is 'gradcam', .* choose one of gradient_input, guided_"),
+        ({}, "attribute.methods.mine.method is None"),
+        ({"method": "lrp", "patch": 3}, "attribute.methods.mine has no option 'patch'; lrp has .*rule, epsilon"),
+        ({"method": "gradient_input", "mask": "brain"}, "has no option 'mask'; gradient_input has method, target"),
+        ({"method": "occlusion", "mask": "head"}, "attribute.methods.mine.mask is 'head'; choose one of brain, none"),
+        ({"method": "lrp", "target": "control"}, "mine.target is 'control'; choose one of patient, predicted"),
+        ({"method": "lrp", "output": "score"}, "mine.output is 'score'; choose one of logit, probability"),
+        ({"method": "lrp", "sign": "negative"}, "mine.sign is 'negative'; choose one of signed, absolute, positive"),
+    ],
+)
+def test_options_that_do_not_exist_are_refused_by_their_key(study, options, message):
+    with pytest.raises(StudyError, match=message):
+        study.explain(**options)

@@ -1,0 +1,240 @@
+"""Layer-wise relevance propagation equals zennit, plain numpy, and numbers worked out by hand."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import correlate
+from torch import nn
+from zennit.attribution import Gradient
+from zennit.canonizers import SequentialMergeBatchNorm
+from zennit.composites import LayerMapComposite
+from zennit.rules import AlphaBeta, Epsilon, Gamma, Norm, Pass, ZPlus
+from zennit.types import Activation, AvgPool, BatchNorm, Linear
+
+from heatproof.attribute.lrp import RULES, lrp
+from heatproof.attribute.outputs import with_softmax
+from heatproof.errors import StudyError
+
+ZENNIT = {
+    "alpha1_beta0": lambda zero: AlphaBeta(1, 0, zero_params=zero),
+    "alpha2_beta1": lambda zero: AlphaBeta(2, 1, zero_params=zero),
+    "epsilon": lambda zero: Epsilon(zero_params=zero),
+    "gamma": lambda zero: Gamma(0.25, zero_params=zero),
+    "z_plus": lambda zero: ZPlus(zero_params=zero),
+}
+
+
+def zennit_lrp(model, images, target, rule, batch_norm, bias):
+    """Attribute by zennit's own hooks, and by its canonizer where batch norms are merged."""
+    model = copy.deepcopy(model)
+    if batch_norm == "merge":
+        SequentialMergeBatchNorm().apply(model)
+        for norm in (module for module in model.modules() if isinstance(module, BatchNorm)):
+            norm.eps = 0.0  # the canonizer leaves it, and with it a batch norm that is not quite the identity
+    rules = [(Activation, Pass()), (BatchNorm, Pass()), (AvgPool, Norm())]
+    composite = LayerMapComposite([*rules, (Linear, ZENNIT[rule](None if bias else ["bias"]))])
+    with Gradient(model, composite) as attributor:
+        return attributor(images.clone(), lambda outputs: outputs * torch.eye(outputs.shape[1])[target])[1]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("batch_norm", ["merge", "pass"])
+@pytest.mark.parametrize("rule", RULES)
+def test_the_papers_network_is_explained_as_zennit_does(rule, batch_norm, bias, paper_network, scans):
+    heatmaps = lrp(paper_network, scans, 1, rule=rule, batch_norm=batch_norm, bias=bias)
+    expected = zennit_lrp(paper_network, scans, 1, rule, batch_norm, bias)
+    torch.testing.assert_close(heatmaps, expected, rtol=1e-6, atol=1e-9 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("batch_norm", ["merge", "pass"])
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**31), target=st.integers(0, 2), rule=st.sampled_from(list(RULES)))
+def test_any_chain_is_explained_as_zennit_does(batch_norm, bias, random_chain, seed, target, rule):
+    model, images = random_chain(seed)
+    heatmaps = lrp(model, images, target, rule=rule, batch_norm=batch_norm, bias=bias)
+    expected = zennit_lrp(model, images, target, rule, batch_norm, bias)
+    torch.testing.assert_close(heatmaps, expected, rtol=1e-6, atol=1e-9 * float(expected.abs().max()))
+
+
+@pytest.fixture
+def two_filters():
+    """A row of four voxels, two filters of two voxels, ReLU, the maximum of each filter, and one output.
+
+    The first filter gives ReLU(-1, 3, 0), the second ReLU(6, 4, 4), so the output is 4 * 3 - 1 * 6 + 1 = 7.
+    """
+    convolution, linear = nn.Conv3d(1, 2, (1, 1, 2)), nn.Linear(2, 2)
+    model = nn.Sequential(convolution, nn.ReLU(), nn.MaxPool3d((1, 1, 3)), nn.Flatten(), linear).eval()
+    model.load_state_dict(
+        {
+            "0.weight": torch.tensor([[1.0, -1.0], [1.0, 2.0]]).reshape(2, 1, 1, 1, 2),
+            "0.bias": torch.tensor([1.0, -1.0]),
+            "4.weight": torch.tensor([[0.5, 0.5], [4.0, -1.0]]),
+            "4.bias": torch.tensor([0.0, 1.0]),
+        }
+    )
+    return model, torch.tensor([1.0, 3.0, 1.0, 2.0]).reshape(1, 1, 1, 1, 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        # 7 goes to the first filter alone, and there to the voxel of positive weight.
+        ({"rule": "alpha1_beta0"}, [0, 7, 0, 0]),
+        ({"rule": "z_plus"}, [0, 7, 0, 0]),
+        # Of 7, the positive bias keeps 1 / 13, then that of the first filter 1 / 4.
+        ({"rule": "alpha1_beta0", "bias": True}, [0, 7 * 12 / 13 * 3 / 4, 0, 0]),
+        # The first filter gets 2 * 7, the second -1 * 7: then 2 * 14 and -1 * 14, and 2 * -7 shared as 1 : 6.
+        ({"rule": "alpha2_beta1"}, [-2, 28 - 12, -14, 0]),
+        # The first filter gets 12 / 6 * 7, the second -6 / 6 * 7: then 14 as 3 : -1 of 2, and -7 as 1 : 6 of 7.
+        ({"rule": "epsilon"}, [-1, 21 - 6, -7, 0]),
+        # With biases in the sums, 7 is 12 - 6 + 1, then 12 as 3 : -1 of 3, and -6 as 1 : 6 of 6.
+        ({"rule": "epsilon", "bias": True}, [-1, 12 - 6, -4, 0]),
+        # Positive weights doubled: 24 and -6 of 18, then 28 / 3 as 6 : -1 of 5, and -7 / 3 as 2 : 12 of 14.
+        ({"rule": "gamma", "gamma": 1.0}, [-1 / 3, 56 / 5 - 2, -28 / 15, 0]),
+    ],
+)
+def test_every_rule_gives_what_one_works_out_by_hand(two_filters, options, expected):
+    model, image = two_filters
+    heatmap = lrp(model, image, 1, **options)
+    np.testing.assert_allclose(heatmap.flatten(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("batch_norm", "expected"), [("pass", [7, 0]), ("merge", [0, 7])])
+def test_a_batch_norm_of_negative_scale_turns_the_weights_only_where_it_is_merged(batch_norm, expected):
+    norm = nn.BatchNorm3d(1, eps=0.0)
+    model = nn.Sequential(nn.Conv3d(1, 1, (1, 1, 2), bias=False), norm, nn.ReLU(), nn.Flatten(), nn.Linear(1, 1)).eval()
+    for weight, value in zip(model.parameters(), ([1, -1], [-2], [5], [1], [0]), strict=True):
+        weight.data = torch.tensor(value, dtype=torch.float32).reshape(weight.shape)
+    heatmap = lrp(model, torch.tensor([1.0, 2.0]).reshape(1, 1, 1, 1, 2), 0, batch_norm=batch_norm)
+    np.testing.assert_allclose(heatmap.flatten(), expected, rtol=1e-5)
+
+
+def numpy_lrp(model, image, target, epsilon=1e-6):
+    """Alpha 1, beta 0 on every layer of one image, batch norms passed, biases ignored, in loops of plain numpy."""
+    array, activations = image[0].numpy(), []
+    for layer in model:
+        activations.append(array)
+        array = layer.eval()(torch.from_numpy(array)[None])[0].detach().numpy()
+    relevance = np.where(np.arange(len(array)) == target, array, 0)
+    for layer, inputs in zip(reversed(model), reversed(activations), strict=True):
+        if isinstance(layer, nn.Linear):
+            positive = layer.weight.detach().numpy().clip(min=0) * inputs
+            relevance = (positive / (positive.sum(1, keepdims=True) + epsilon) * relevance[:, None]).sum(0)
+        elif isinstance(layer, nn.Conv3d):
+            padded = np.pad(inputs, [(0, 0), *[(padding, padding) for padding in layer.padding]])
+            shared = np.zeros_like(padded)
+            for kernel, part in zip(layer.weight.detach().numpy().clip(min=0), relevance, strict=True):
+                ratio = part / (correlate(padded, kernel, "valid")[0] + epsilon)
+                for place in np.ndindex(ratio.shape):
+                    window = tuple(map(slice, place, np.add(place, kernel.shape[1:])))
+                    shared[:, *window] += padded[:, *window] * kernel * ratio[place]
+            inside = (slice(padding, padding + n) for padding, n in zip(layer.padding, inputs.shape[1:], strict=True))
+            relevance = shared[:, *inside]
+        elif isinstance(layer, nn.MaxPool3d):
+            handed, edge = np.zeros_like(inputs), layer.kernel_size
+            for channel, *place in np.ndindex(relevance.shape):
+                window = (channel, *(slice(edge * i, edge * i + edge) for i in place))
+                winner = np.unravel_index(inputs[window].argmax(), inputs[window].shape)
+                handed[window][winner] = relevance[channel, *place]
+            relevance = handed
+        else:
+            relevance = relevance.reshape(inputs.shape)
+    return relevance
+
+
+def test_passing_batch_norms_is_what_a_plain_reading_of_the_convention_gives():
+    torch.manual_seed(1)
+    blocks = [nn.Conv3d(1, 3, 3, padding=1), nn.BatchNorm3d(3), nn.ReLU(), nn.MaxPool3d(2)]
+    blocks += [nn.Conv3d(3, 4, 2), nn.BatchNorm3d(4), nn.ReLU(), nn.MaxPool3d(2)]
+    head = [nn.Flatten(), nn.Dropout(), nn.Linear(4 * 2 * 1 * 1, 5), nn.ReLU(), nn.Linear(5, 2), nn.Softmax(1)]
+    model = nn.Sequential(*blocks, *head).double().eval()
+    for norm in (model[1], model[5]):
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.running_mean)
+    images = torch.rand(2, 1, 10, 7, 6, dtype=torch.float64)
+    heatmaps = lrp(model, images, 1, batch_norm="pass")
+    expected = np.stack([numpy_lrp(model, image[None], 1) for image in images])
+    assert np.abs(expected).max() > 1e-3
+    np.testing.assert_allclose(heatmaps, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("rule", ["alpha1_beta0", "z_plus", "epsilon"])
+def test_relevance_sums_to_the_output_it_started_from(rule, paper_network, scans):
+    for model in (paper_network, with_softmax(paper_network)):
+        outputs = model(scans)[:, 1]
+        heatmaps = lrp(model, scans, 1, rule=rule, epsilon=1e-12)
+        torch.testing.assert_close(heatmaps.sum(dim=(1, 2, 3, 4)), outputs, rtol=1e-4, atol=0)
+
+
+def test_behind_a_softmax_relevance_starts_as_the_probability(paper_network, scans):
+    share = with_softmax(paper_network)(scans)[:, 1] / paper_network(scans)[:, 1]
+    expected = lrp(paper_network, scans, 1) * share[:, None, None, None, None]
+    torch.testing.assert_close(lrp(with_softmax(paper_network), scans, 1), expected)
+
+
+def test_several_scans_are_explained_as_each_and_each_for_its_own_target(paper_network, scans):
+    one_by_one = [lrp(paper_network, scan[None], target) for scan, target in zip(scans, (1, 0, 1), strict=True)]
+    torch.testing.assert_close(lrp(paper_network, scans, torch.tensor([1, 0, 1])), torch.cat(one_by_one))
+
+
+def test_heatmaps_are_of_the_type_of_the_images_and_near_those_in_float64(paper_network, scans):
+    heatmaps = lrp(copy.deepcopy(paper_network).float(), scans.float(), 1)
+    assert heatmaps.dtype == torch.float32
+    expected = lrp(paper_network, scans, 1)
+    assert (heatmaps - expected).norm() < 1e-3 * expected.norm()
+
+
+def test_activations_may_work_in_place(random_chain):
+    model, images = random_chain(4)
+    expected = lrp(model, images, 1)
+    for module in model.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = True
+    torch.testing.assert_close(lrp(model, images, 1), expected)
+
+
+@pytest.mark.parametrize("batch_norm", ["merge", "pass"])
+@pytest.mark.parametrize("rule", RULES)
+def test_the_model_and_the_images_stay_as_they_were(rule, batch_norm, paper_network, scans, untouched, monkeypatch):
+    check, before = untouched(paper_network), scans.clone()
+    lrp(paper_network, scans, 1, rule=rule, batch_norm=batch_norm)
+    with pytest.raises(RuntimeError):
+        lrp(paper_network, scans[..., 1:-9], 1, rule=rule, batch_norm=batch_norm)
+    monkeypatch.setattr(torch.autograd, "grad", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        lrp(paper_network, scans, 1, rule=rule, batch_norm=batch_norm)
+    check()
+    assert torch.equal(scans, before)
+
+
+class Residual(nn.Sequential):
+    def forward(self, images):
+        return images + super().forward(images)
+
+
+@pytest.mark.parametrize(
+    ("layers", "options", "message"),
+    [
+        ([nn.BatchNorm3d(1), nn.Flatten()], {}, "set batch_norm: pass"),
+        ([nn.ReLU(), nn.BatchNorm3d(1), nn.Flatten()], {}, "set batch_norm: pass"),
+        ([Residual(nn.ReLU()), nn.Flatten()], {}, "type Residual; build the network as nn.Sequential"),
+        ([nn.Upsample(scale_factor=2), nn.Flatten()], {}, "type Upsample"),
+        ([nn.Flatten()], {"rule": "alpha3"}, "no rule 'alpha3'; choose one of alpha1_beta0, alpha2_beta1"),
+        ([nn.Flatten()], {"batch_norm": "drop"}, "'drop'.* to merge or pass"),
+    ],
+)
+def test_what_lrp_can_not_do_is_refused(layers, options, message):
+    with pytest.raises(StudyError, match=message):
+        lrp(nn.Sequential(*layers).eval(), torch.rand(1, 1, 2, 2, 2), 1, **options)
+
+
+def test_a_batch_norm_that_can_not_be_merged_can_be_passed():
+    model = nn.Sequential(nn.BatchNorm3d(1), nn.Flatten()).eval()
+    images = torch.rand(2, 1, 1, 1, 2)
+    relevance = lrp(model, images, 1, batch_norm="pass")
+    torch.testing.assert_close(relevance.flatten(1), model(images) * torch.tensor([0.0, 1.0]))

@@ -1,0 +1,186 @@
+import json
+import sys
+
+import matplotlib.pyplot as plt
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.text import Text
+
+from heatproof.errors import StudyError
+from heatproof.images import load_array, load_image
+from heatproof.report import draw_methods, draw_overlaps, draw_seeds, draw_training
+from heatproof.report.brains import average, colour_scale, draw_map, load_brain, panel_size, read_map
+
+
+def run_command(monkeypatch, module, arguments):
+    monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
+    module.main()
+
+
+def commands(folder, config):
+    """The command line of each figure, as the rules have it, without its output."""
+    seeds, methods, options = config["train"]["seeds"], config["attribute"]["methods"], json.dumps(config["report"])
+    compare, register = folder / "compare", folder / "register/template"
+    coarse = json.dumps({"T1w": str(register / "T1w.nii.gz"), "brain_mask": str(register / "brain_mask.nii.gz")})
+    brain = ["--mask", register / "brain_mask.nii.gz", "--template", coarse, "--options", options]
+    maps = [compare / f"guided_backprop/seed-{seed}/mean_TP.nii.gz" for seed in seeds]
+    histories = [folder / f"train/seed-{seed}/history.tsv" for seed in seeds]
+    one = ["--method", "guided_backprop", "--seeds", *seeds, "--maps", *maps]
+    tables = ["--pairs", compare / "top_regions_pairs.tsv", "--summary", compare / "top_regions.tsv"]
+    return {
+        draw_seeds: [*one, "--accuracy", compare / "accuracy.tsv", *brain],
+        draw_methods: ["--maps", compare, "--methods", *methods, "--seeds", *seeds, *brain],
+        draw_overlaps: [*tables, "--methods", *methods, "--seeds", *seeds, "--options", options],
+        draw_training: ["--seeds", *seeds, "--histories", *histories, "--options", options],
+    }
+
+
+@pytest.mark.parametrize("module", [draw_seeds, draw_methods, draw_overlaps, draw_training])
+def test_a_command_writes_the_same_bytes_twice_in_a_sane_size(module, study, tmp_path, monkeypatch):
+    arguments = commands(*study)[module]
+    for name in ("once", "again"):
+        outputs = [tmp_path / f"{name}.png", tmp_path / f"{name}.svg"]
+        run_command(monkeypatch, module, [*arguments, "--output", *outputs])
+    for suffix in ("png", "svg"):
+        once = (tmp_path / f"once.{suffix}").read_bytes()
+        assert once == (tmp_path / f"again.{suffix}").read_bytes()
+        assert 5_000 < len(once) < 2_000_000
+
+
+def texts(figure):
+    return [text.get_text().replace("\N{NO-BREAK SPACE}", " ") for text in figure.findobj(Text)]
+
+
+@pytest.fixture
+def brain(study):
+    folder, _ = study
+    template = folder / "register/template"
+    mask = load_array(template / "brain_mask.nii.gz") > 0
+    return load_brain({"T1w": str(template / "T1w.nii.gz"), "brain_mask": None}, []), mask
+
+
+def test_figure_1_labels_each_model_and_says_which_has_no_map(study, brain):
+    folder, config = study
+    template, mask = brain
+    maps = {s: read_map(folder / f"compare/guided_backprop/seed-{s}/mean_TP.nii.gz", mask) for s in (0, 1)}
+    assert maps[1] is None
+    scale = colour_scale(maps.values(), "RdYlBu_r", 0.2)
+    accuracy = pd.read_csv(folder / "compare/accuracy.tsv", sep="\t")
+    figure = draw_seeds.draw_seeds(maps, accuracy, template, config["report"]["points"][0], scale, "Guided")
+    found = texts(figure)
+    assert "balanced accuracy 81.2 %, 9 true positives" in found
+    assert "balanced accuracy 93.8 %, 0 true positives" in found
+    assert found.count("no true positive, no map") == 1
+    assert "Guided: mean relevance over true positives, as a share of each map’s maximum" in found
+    plt.close(figure)
+
+
+def test_figure_2_survives_a_method_without_any_map(brain):
+    template, _ = brain
+    figure = draw_methods.draw_methods({"lrp": None}, template, [(26, -20, -16)], "RdYlBu_r", 0.2)
+    assert "no model has a map" in texts(figure)
+    plt.close(figure)
+
+
+def test_figure_3_shows_the_mean_over_pairs_and_what_is_missing():
+    pairs = pd.DataFrame([("lrp", "sum", 3, 7, 0.4), ("lrp", "gain", 3, 7, np.nan)])
+    pairs.columns = ["method", "metric", "seed_a", "seed_b", "overlap"]
+    summary = pd.DataFrame([("lrp", "sum", 10, 0.4, 0.139), ("lrp", "gain", 10, np.nan, np.nan)])
+    summary.columns = ["method", "metric", "k", "overlap_mean", "chance"]
+    figure = draw_overlaps.draw_overlaps(pairs, summary, ["lrp"], [3, 7])
+    found = texts(figure)
+    assert {"mean 40.0 %", "no pair has a value", "chance 13.9 %", "shared among the top 10 regions"} <= set(found)
+    assert found.count("100") == 4 and found.count("40") == 2 and found.count("–") == 2
+    plt.close(figure)
+
+
+def test_a_matrix_of_overlaps_is_symmetric_with_ones_on_its_diagonal():
+    pairs = pd.DataFrame({"seed_a": [5, 5, 2], "seed_b": [2, 9, 9], "overlap": [0.1, 0.2, np.nan]})
+    matrix = draw_overlaps.overlap_matrix(pairs, [5, 2, 9])
+    np.testing.assert_array_equal(matrix, [[1, 0.1, 0.2], [0.1, 1, np.nan], [0.2, np.nan, 1]])
+
+
+def test_one_model_alone_has_a_matrix_of_one():
+    none = pd.DataFrame({"seed_a": [], "seed_b": [], "overlap": []})
+    assert draw_overlaps.overlap_matrix(none, [4]).tolist() == [[1]]
+
+
+def image(values):
+    return nib.Nifti1Image(np.asarray(values, np.float32).reshape(-1, 1, 1), np.eye(4))
+
+
+def test_the_colour_scale_of_signed_maps_is_symmetric_about_zero():
+    scale = colour_scale([image([-0.5, 0, 0.25]), None, image([0, 0.1])], "RdBu_r", 0.2)
+    assert scale.lowest == -scale.limit
+    assert scale.limit == pytest.approx(0.5, rel=1e-2)
+    assert scale.threshold == pytest.approx(0.2 * scale.limit)
+    assert scale.colours.name == "RdBu_r"
+
+
+def test_the_colour_scale_of_maps_without_negative_values_starts_at_zero_with_the_middle_colour():
+    scale = colour_scale([image([0, 0.3, 1])], "RdBu_r", 0.1)
+    assert not scale.signed and scale.lowest == 0
+    diverging = plt.get_cmap("RdBu_r")
+    np.testing.assert_allclose(scale.colours(0.0), diverging(0.5))
+    np.testing.assert_allclose(scale.colours(1.0), diverging(1.0))
+
+
+def test_a_colour_scale_exists_where_every_map_is_empty():
+    assert colour_scale([None, None], "RdBu_r", 0.1).limit == 1
+
+
+def test_a_map_is_scaled_by_its_largest_absolute_value_in_the_brain(tmp_path):
+    nib.save(image([9, -4, 2, 0]), tmp_path / "map.nii.gz")
+    mask = np.array([False, True, True, True]).reshape(-1, 1, 1)
+    assert read_map(tmp_path / "map.nii.gz", mask).get_fdata().ravel().tolist() == [0, -1, 0.5, 0]
+
+
+@pytest.mark.parametrize("nothing", [0, np.nan])
+def test_a_map_without_relevance_is_empty(tmp_path, nothing):
+    nib.save(image([nothing] * 3), tmp_path / "map.nii.gz")
+    assert read_map(tmp_path / "map.nii.gz", np.ones((3, 1, 1), bool)) is None
+
+
+def test_the_mean_over_models_leaves_out_models_without_a_map():
+    assert average([image([1, 0]), None, image([0, 1])]).get_fdata().ravel().tolist() == [0.5, 0.5]
+    assert average([None, None]) is None
+
+
+def test_a_spot_at_the_right_front_top_is_drawn_there_in_each_slice(study, brain):
+    """Sagittal: front is right. Coronal and axial: the right hemisphere is right. Up, and in axial slices front, is up."""
+    template, mask = brain
+    affine = load_image(study[0] / "register/template/T1w.nii.gz").affine
+    millimetres = np.moveaxis(np.indices(mask.shape), 0, -1) @ affine[:3, :3] + affine[:3, 3]
+    point = np.array([30, 25, 35])
+    spot = nib.Nifti1Image((np.abs(millimetres - point).max(-1) < 8).astype(np.float32), affine)
+    width, height = panel_size(template)
+    figure = plt.figure(figsize=(6, 6 * height / width), dpi=100)
+    draw_map(
+        figure.add_axes([0, 0, 1, 1]), spot, template, point, colour_scale([spot], "RdBu_r", 0.2), coordinates=False
+    )
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(float)
+    plt.close(figure)
+    red = pixels[..., 0] - pixels[..., 1] > 60
+    inside = pixels.min(-1) < 250
+    slices = np.split(
+        np.arange(pixels.shape[1]),
+        np.round(
+            np.cumsum([template.shape[1], template.shape[0]])
+            / sum(template.shape[i] for i in (1, 0, 0))
+            * pixels.shape[1]
+        ).astype(int),
+    )
+    for columns in slices:
+        for axis, direction in ((0, -1), (1, 1)):
+            spot_at = np.nonzero(red[:, columns])[axis].mean()
+            brain_at = np.nonzero(inside[:, columns])[axis].mean()
+            assert direction * (spot_at - brain_at) > 5
+
+
+def test_a_point_outside_of_the_brain_is_refused_by_name(study):
+    template = {"T1w": str(study[0] / "register/template/T1w.nii.gz")}
+    with pytest.raises(StudyError, match=r"report.points: \[26, 300, -16\] lies outside"):
+        load_brain(template, [[26, -20, -16], [26, 300, -16]])

@@ -1,0 +1,198 @@
+import json
+import re
+import sys
+from html.parser import HTMLParser
+
+import pytest
+import yaml
+from matplotlib.image import imsave
+
+from heatproof.report import write_page
+
+LOADS = {
+    "script": "src",
+    "img": "src",
+    "iframe": "src",
+    "link": "href",
+    "object": "data",
+    "embed": "src",
+    "source": "src",
+}
+
+
+class Page(HTMLParser):
+    """What a page loads, the cells of its tables by id, and the text of some elements."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.loads, self.tables, self.texts, self.open = [], {}, {}, []
+        self.rows, self.cell = None, None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if attributes.get(LOADS.get(tag)) is not None:
+            self.loads.append(attributes[LOADS[tag]])
+        if tag == "table":
+            self.rows = self.tables.setdefault(attributes.get("id"), [])
+        elif tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.cell = []
+        self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self.rows[-1].append(" ".join(self.cell))
+            self.cell = None
+
+    def handle_data(self, data):
+        text = data.replace("\N{NO-BREAK SPACE}", " ")
+        self.texts.setdefault(self.open[-1] if self.open else None, []).append(text)
+        if self.cell is not None and text.strip():
+            self.cell.append(text.strip())
+
+
+@pytest.fixture(scope="module")
+def page(study):
+    folder, config = study
+    for name in [
+        *(f"figure-1-{m}" for m in config["attribute"]["methods"]),
+        "figure-2-methods",
+        "figure-3-overlap",
+        "training",
+    ]:
+        (folder / "report").mkdir(exist_ok=True)
+        imsave(folder / f"report/{name}.png", [[0.0, 1.0]])
+    arguments = ["--results", folder, "--config", json.dumps(config), "--output", folder / "report/report.html"]
+    before, sys.argv = sys.argv, ["write_page", *map(str, arguments)]
+    write_page.main()
+    sys.argv = before
+    return (folder / "report/report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def parsed(page):
+    return Page(page)
+
+
+def viewer_pages(page):
+    packed = json.loads(re.search(r'<script id="viewers" type="application/json">(.*?)</script>', page, re.S)[1])
+    return {name: "\n".join(packed["lines"][i] for i in numbers) for name, numbers in packed["pages"].items()}
+
+
+def test_the_page_loads_nothing_from_anywhere(page, parsed):
+    viewers = [Page(text) for text in viewer_pages(page).values()]
+    loads = [address for document in [parsed, *viewers] for address in document.loads]
+    assert len(loads) > 20
+    assert all(address.startswith("data:image/") for address in loads)
+    assert not re.search(r"@import|url\(", "".join(parsed.texts["style"]))
+    assert "default-src 'none'" in page
+
+
+def test_there_is_a_viewer_for_each_method_and_model_and_for_the_mean(page, study):
+    viewers = viewer_pages(page)
+    assert set(viewers) == {f"{m}/{n}" for m in study[1]["attribute"]["methods"] for n in ("mean", 0, 1)}
+    assert "no true positive" in viewers["guided_backprop/1"]
+    assert all("brainsprite(" in text for name, text in viewers.items() if name != "guided_backprop/1")
+
+
+def test_the_accuracy_table_ends_with_mean_range_and_the_paper(parsed):
+    rows = {row[0]: row[1:] for row in parsed.tables["accuracy-table"]}
+    assert rows["Seed 0"][:3] + rows["Seed 0"][-4:] == ["81.2 %", "79.2 %", "83.2 %", "9", "10", "1", "2"]
+    assert rows["Mean"][0] == "87.5 %"
+    assert rows["Range"][0] == "81.2–93.8 %"
+    assert rows["Paper, mean"][0] == "86.74 %"
+    assert rows["Paper, range"][0] == "83.06 % to 90.12 %"
+
+
+def test_table_1_stands_beside_the_papers(parsed, study):
+    rows = {row[0]: row[1:] for row in parsed.tables["table-1"]}
+    l2 = (study[0] / "compare/l2.tsv").read_text().splitlines()
+    tp, tn = ([float(v) for v in line.split("\t")[3:]] for line in l2 if line.startswith("lrp"))
+    number = lambda value: f"{value:#.3g}".rstrip(".")  # noqa: E731
+    interval = lambda value: f"{number(0.9 * value)}–{number(1.1 * value)}"  # noqa: E731
+    assert rows["LRP"] == [
+        *("2", number(tp[0]), number(tp[1]), f"{number(tp[2])} {interval(tp[2])}", "2,241"),
+        *("2", number(tn[0]), number(tn[1]), f"{number(tn[2])} {interval(tn[2])}", "2,196"),
+    ]
+    assert [rows["Gradient × input"][i] for i in (4, 9)] == ["3,102", "3,145"]
+    assert [rows["Guided backpropagation"][i] for i in (4, 9)] == ["2,930", "1,992"]
+    assert [rows["Occlusion"][i] for i in (4, 9)] == ["25,553", "30,774"]
+
+
+def test_table_2_stands_beside_the_papers_with_and_without_the_diagonal(parsed):
+    rows = parsed.tables["table-2"]
+    middle = next(i for i, row in enumerate(rows) if row[0].startswith("With the diagonal"))
+    pairs, whole = ({row[0]: row[1:] for row in part} for part in (rows[:middle], rows[middle:]))
+    assert [pairs["Gradient × input"][i] for i in (1, 3, 5)] == ["69.56 %", "65.56 %", "40.44 %"]
+    assert [pairs["Guided backpropagation"][i] for i in (1, 3, 5)] == ["96.22 %", "78.44 %", "65.11 %"]
+    assert [pairs["LRP"][i] for i in (1, 3, 5)] == ["96.44 %", "87.11 %", "75.56 %"]
+    assert [pairs["Occlusion"][i] for i in (1, 3, 5)] == ["82.89 %", "71.33 %", "64.22 %"]
+    assert [whole["Gradient × input"][i] for i in (1, 3, 5)] == ["72.60 %", "69.00 %", "46.40 %"]
+    assert [whole["Guided backpropagation"][i] for i in (1, 3, 5)] == ["96.60 %", "80.60 %", "68.60 %"]
+    assert [whole["LRP"][i] for i in (1, 3, 5)] == ["96.80 %", "88.40 %", "78.00 %"]
+    assert [whole["Occlusion"][i] for i in (1, 3, 5)] == ["84.60 %", "74.20 %", "67.80 %"]
+    assert pairs["Chance, two random choices"][0::2] == ["13.9 %"] * 3
+
+
+def test_table_2_has_this_studys_numbers(parsed, study):
+    rows = parsed.tables["table-2"]
+    top = [line.split("\t") for line in (study[0] / "compare/top_regions.tsv").read_text().splitlines()]
+    mean, whole = next((float(row[3]), float(row[4])) for row in top if row[:2] == ["lrp", "density"])
+    found = [row for row in rows if row[0] == "LRP"]
+    assert found[0][3] == f"{100 * mean:.1f} % {100 * mean - 10:.1f}–{100 * mean + 5:.1f} %"
+    assert found[1][3] == f"{100 * whole:.1f} %"
+
+
+def test_an_empty_cell_is_a_dash_and_has_its_reason(parsed):
+    assert [row[5] for row in parsed.tables["table-2"] if row[0] == "Occlusion"] == ["–", "–"]
+    assert parsed.tables["notes"][1:] == [["Occlusion", "every", "no relevance of controls to divide by"]]
+
+
+def test_scans_are_counted_by_split_and_label(parsed):
+    assert parsed.tables["scans"][1:] == [
+        ["Train", "6 (6)", "6 (6)"],
+        ["Validation", "2 (2)", "2 (2)"],
+        ["Test", "4 (4)", "4 (4)"],
+    ]
+
+
+def test_outliers_of_registration_come_first_and_are_marked(page, parsed):
+    rows = parsed.tables["quality-table"]
+    assert rows[0] == ["Scan", "Correlation", "Brain overlap", "Folded share"]
+    assert [row[0] for row in rows[1:4]] == ["sub-001_ses-M00", "sub-000_ses-M00", "sub-002_ses-M00"]
+    assert rows[1][2] == "0.6100"
+    assert re.findall(r'<td class="outlier">(.*?)</td>', page) == ["0.6100"]
+
+
+def test_run_times_are_added_up_by_stage_and_rule(parsed):
+    rows = parsed.tables["runtimes"][1:]
+    assert [row[0] for row in rows if row[0]] == ["register", "train", "compare"]
+    assert ["train", "", "", "2 min 0 s", ""] in rows
+    assert ["", "train_model", "2", "2 min 0 s", "901 MB"] in rows
+    assert ["", "register_scan", "1", "2.0 s", "–"] in rows
+
+
+def test_the_configuration_can_be_read_back_from_the_page(parsed, study):
+    assert yaml.safe_load("".join(parsed.texts["pre"])) == study[1]
+
+
+def test_versions_are_listed(parsed):
+    versions = dict(parsed.tables["versions"][1:])
+    assert versions["Python"] == ".".join(map(str, sys.version_info[:3]))
+    assert "nilearn" in versions
+
+
+def test_the_licence_of_the_atlas_is_named(page):
+    assert "Neuromorphometrics atlas, licensed CC BY-NC" in page
+
+
+def test_the_same_files_give_the_same_page(page, study):
+    assert write_page.render(write_page.gather(*study)) == page
+
+
+def test_a_method_that_is_switched_off_is_not_on_the_page():
+    assert list(write_page.used_methods({"attribute": {"methods": {"lrp": None, "x": {"method": "occlusion"}}}})) == [
+        "x"
+    ]

@@ -1,0 +1,57 @@
+import numpy as np
+import pandas as pd
+
+from heatproof.report.comparison import number
+from heatproof.report.figures import percent, percents, title_of
+from heatproof.report.words import extremes, summarise
+
+
+def plain(text):
+    return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_the_summary_says_what_the_tables_say():
+    scans = pd.DataFrame(
+        [
+            ("sub-1", "train", "patient"),
+            ("sub-2", "train", "control"),
+            ("sub-2", "train", "control"),
+            ("sub-3", "test", "patient"),
+            ("sub-4", "validation", "patient"),
+        ],
+        columns=["participant_id", "split", "label"],
+    )
+    accuracy = pd.DataFrame({"seed": [0, 1], "balanced_accuracy": [0.75, 0.875]})
+    l2 = pd.DataFrame(
+        [("lrp", "TP", 0.5), ("occlusion", "TP", 0.25), ("lrp", "TN", 9.0), ("occlusion", "TN", 8.0)],
+        columns=["method", "outcome", "rms"],
+    )
+    top = pd.DataFrame(
+        [("lrp", "sum", 0.9), ("occlusion", "sum", 0.4), ("lrp", "gain", np.nan), ("occlusion", "gain", 0.3)],
+        columns=["method", "metric", "overlap_mean"],
+    ).assign(k=10, chance=10 / 72)
+    assert [plain(paragraph) for paragraph in summarise(scans, accuracy, l2, top)] == [
+        "Here 2 networks with the same settings and different seeds were trained on 3 scans of 2 participants and "
+        "explained on 1 scan of 1 participant (1 of patients, 0 of controls), with 2 attribution methods. Balanced "
+        "accuracy on the test scans is 81.2 % on average, with a range of 75.0–87.5 %.",
+        "The difference between two models’ mean maps over true positives, as a root mean square per voxel of maps "
+        "scaled to a maximum of 1, is from 0.250 (Occlusion) to 0.500 (LRP). Of their top 10 regions two models share: "
+        "by sum, from 40.0 % (Occlusion) to 90.0 % (LRP); by gain, 30.0 % for Occlusion. Two random choices share "
+        "13.9 % on average.",
+        "These numbers say how far models agree, not whether their maps are right.",
+    ]
+
+
+def test_equal_values_are_not_ranked():
+    assert plain(extremes(pd.Series({"lrp": 0.5, "occlusion": 0.5}), percent)) == "50.0 % for every method"
+    assert extremes(pd.Series({"lrp": np.nan}), percent) == "no value for any method"
+
+
+def test_numbers_are_written_for_readers():
+    assert [number(v) for v in (25553.4, 122.4, 0.34, np.nan)] == ["25,553", "122", "0.340", "–"]
+    assert [plain(percent(v)) for v in (0.13888, np.nan)] == ["13.9 %", "–"]
+    assert [plain(percents(*v)) for v in ((0.5, 0.75), (0.5, 0.5), (np.nan, np.nan))] == ["50.0–75.0 %", "50.0 %", "–"]
+
+
+def test_methods_of_ones_own_keep_their_names():
+    assert [title_of(name) for name in ("lrp", "lrp_epsilon")] == ["LRP", "lrp epsilon"]

@@ -1,0 +1,116 @@
+"""The whole study, tiny: every file that is promised is there, and fits the others."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from heatproof.tables import read_table
+
+from conftest import run_snakemake  # isort: skip
+
+METHODS = ["gradient_input", "guided_backprop", "lrp", "occlusion"]
+
+
+@pytest.fixture(scope="module")
+def results(tiny_study):
+    return tiny_study / "results/tiny"
+
+
+def test_every_table_has_its_columns(results):
+    columns = {
+        "cohort/scans.tsv": "scan participant_id session_id label split image",
+        "register/template/regions.tsv": "index name volume_mm3",
+        "compare/accuracy.tsv": "seed balanced_accuracy sensitivity specificity",
+        "compare/l2.tsv": "method outcome n_models l2_mean l2_sum rms",
+        "compare/l2_pairs.tsv": "method outcome seed_a seed_b l2 rms",
+        "compare/top_regions.tsv": "method metric k overlap_mean overlap_with_diagonal chance",
+        "compare/top_regions_pairs.tsv": "method metric seed_a seed_b overlap",
+        "compare/scores.tsv": "method measure outcome value low high chance kind",
+    }
+    for name, expected in columns.items():
+        table = read_table(results / name)
+        assert list(table.columns)[: len(expected.split())] == expected.split(), name
+        assert len(table), name
+
+
+def test_every_test_scan_has_a_heatmap_of_every_method_and_model_on_the_working_grid(results):
+    scans = read_table(results / "cohort/scans.tsv")
+    mask = nib.load(results / "register/template/brain_mask.nii.gz")
+    for scan in scans.loc[scans["split"] == "test", "scan"]:
+        for method in METHODS:
+            for seed in (0, 1):
+                heatmap = nib.load(results / f"attribute/{method}/seed-{seed}/{scan}_heatmap.nii.gz")
+                assert heatmap.get_data_dtype() == np.float32 and heatmap.shape == mask.shape
+                np.testing.assert_allclose(heatmap.affine, mask.affine)
+                assert np.isfinite(heatmap.get_fdata()).all()
+
+
+def test_the_other_results_are_there(results):
+    scans = read_table(results / "cohort/scans.tsv")["scan"]
+    for scan in scans:
+        assert (results / f"register/{scan}/{scan}_space-MNI152NLin2009cAsym_T1w.nii.gz").is_file()
+        assert (results / f"register/{scan}/qc.json").is_file()
+        assert any((results / f"register/{scan}/transforms").iterdir())
+    for seed in (0, 1):
+        for name in ("model.safetensors", "history.tsv", "predictions.tsv"):
+            assert (results / f"train/seed-{seed}/{name}").is_file()
+        for method in METHODS:
+            for outcome in ("TP", "TN", "FP", "FN"):
+                assert (results / f"compare/{method}/seed-{seed}/mean_{outcome}.nii.gz").is_file()
+    assert (results / "report/report.html").stat().st_size > 10_000
+    assert {path.name[:8] for path in (results / "report").glob("figure-*.png")} == {"figure-1", "figure-2", "figure-3"}
+    for stage in ("register", "train", "attribute", "compare"):
+        description = json.loads((results / stage / "dataset_description.json").read_text())
+        assert description["DatasetType"] == "derivative" and description["Configuration"]["study"] == "tiny"
+
+
+def test_no_participant_is_in_two_splits(results):
+    scans = read_table(results / "cohort/scans.tsv")
+    assert (scans.groupby("participant_id")["split"].nunique() == 1).all()
+
+
+def test_a_second_run_has_nothing_to_do(tiny_study):
+    again = run_snakemake(tiny_study, "--cores", "2", "--configfile", "tests/workflow/tiny.yaml")
+    assert again.returncode == 0 and "Nothing to be done" in again.stdout
+
+
+def rules_to_run(tiny_study, *overrides: str) -> set[str]:
+    dry = run_snakemake(tiny_study, "-n", "--quiet", "rules", "--configfile", "tests/workflow/tiny.yaml", *overrides)
+    assert dry.returncode == 0, dry.stdout
+    lines = [line.split() for line in dry.stdout.splitlines()]
+    return {line[0] for line in lines if len(line) == 2 and line[1].isdigit()} - {"all", "total", "describe_derivatives"}
+
+
+def test_one_changed_parameter_runs_only_what_depends_on_it(tiny_study):
+    after_regions = {"compare_regions", "score_methods", "note_gaps"}
+    changed = rules_to_run(tiny_study, "--config", "compare={top_k: 4}")
+    assert after_regions <= changed and not changed & {"average_maps", "explain_scans", "fit_model", "register_scan"}
+    changed = rules_to_run(tiny_study, "--config", "attribute={methods: {occlusion: {patch: 5}}}")
+    assert "explain_scans" in changed and not changed & {"fit_model", "predict_scans", "register_scan"}
+    changed = rules_to_run(tiny_study, "--config", "train={learning_rate: 0.001}")
+    assert {"fit_model", "explain_scans"} <= changed and not changed & {"pack_scans", "register_scan"}
+
+
+def test_a_further_model_is_trained_alone(tiny_study):
+    dry = run_snakemake(
+        tiny_study,
+        *["-n", "--quiet", "rules", "--configfile", "tests/workflow/tiny.yaml"],
+        *["--config", "train={seeds: [0, 1, 2]}"],
+    )
+    counts = dict(line.split() for line in dry.stdout.splitlines() if len(line.split()) == 2)
+    assert counts["fit_model"] == "1" and counts["explain_scans"] == "4" and "register_scan" not in counts
+
+
+def test_top_regions_agree_with_plain_pandas_on_the_run_s_own_tables(results):
+    pairs = read_table(results / "compare/top_regions_pairs.tsv")
+    tables = {}
+    for seed in (0, 1):
+        regions = read_table(results / f"compare/lrp/seed-{seed}/regions.tsv")
+        ranked = regions.dropna(subset=["sum"]).sort_values("sum", ascending=False, kind="stable")
+        tables[seed] = set(ranked["region"].head(5))
+    row = pairs[(pairs["method"] == "lrp") & (pairs["metric"] == "sum")]["overlap"].iloc[0]
+    if pd.notna(row):
+        assert row == pytest.approx(len(tables[0] & tables[1]) / 5)

@@ -1,0 +1,180 @@
+"""report: tables and mean maps become figures and one HTML page that needs no network."""
+
+REPORT = f"{RESULTS}/report"
+MEAN_MAPS = f"{RESULTS}/compare/{{method}}/seed-{{seed}}/mean_TP.nii.gz"
+
+
+rule draw_seeds:
+    """Draw the mean map of one method for every model (Figure 1)."""
+    input:
+        source=modules("heatproof.report.draw_seeds"),
+        files=register_files(),
+        maps=expand(MEAN_MAPS, seed=SEEDS, allow_missing=True),
+        accuracy=f"{RESULTS}/compare/accuracy.tsv",
+        mask=f"{TEMPLATE}/brain_mask.nii.gz",
+    output:
+        report(
+            f"{REPORT}/figure-1-{{method}}.png",
+            category="report",
+            caption="../report/figure-1.rst",
+            labels={"figure": "1", "method": "{method}"},
+        ),
+        f"{REPORT}/figure-1-{{method}}.svg",
+    log:
+        f"{RESULTS}/logs/draw_seeds/{{method}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/draw_seeds.{{method}}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1500, 150),
+        runtime=20,
+    params:
+        seeds=SEEDS,
+        template=json.dumps(config["register"]["template"], sort_keys=True),
+        options=options("report", "colormap", "threshold", "points", "dpi"),
+    shell:
+        "python -m heatproof.report.draw_seeds --method {wildcards.method} --seeds {params.seeds} --maps {input.maps} "
+        "--accuracy {input.accuracy} --mask {input.mask} --template {params.template:q} --options {params.options:q} "
+        "--output {output} > {log} 2>&1"
+
+
+rule draw_methods:
+    """Draw the mean over models of the mean maps of every method (Figure 2)."""
+    input:
+        source=modules("heatproof.report.draw_methods"),
+        files=register_files(),
+        maps=expand(MEAN_MAPS, method=METHODS, seed=SEEDS),
+        mask=f"{TEMPLATE}/brain_mask.nii.gz",
+    output:
+        report(
+            f"{REPORT}/figure-2-methods.png",
+            category="report",
+            caption="../report/figure-2.rst",
+            labels={"figure": "2", "method": "all"},
+        ),
+        f"{REPORT}/figure-2-methods.svg",
+    log:
+        f"{RESULTS}/logs/draw_methods.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/draw_methods.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1500, 150),
+        runtime=20,
+    params:
+        methods=METHODS,
+        seeds=SEEDS,
+        maps=f"{RESULTS}/compare",
+        template=json.dumps(config["register"]["template"], sort_keys=True),
+        options=options("report", "colormap", "threshold", "points", "dpi"),
+    shell:
+        "python -m heatproof.report.draw_methods --maps {params.maps} --methods {params.methods} --seeds {params.seeds} "
+        "--mask {input.mask} --template {params.template:q} --options {params.options:q} --output {output} > {log} 2>&1"
+
+
+rule draw_overlaps:
+    """Draw the share of top regions that every two models have in common (Figure 3)."""
+    input:
+        source=modules("heatproof.report.draw_overlaps"),
+        pairs=f"{RESULTS}/compare/top_regions_pairs.tsv",
+        summary=f"{RESULTS}/compare/top_regions.tsv",
+    output:
+        report(
+            f"{REPORT}/figure-3-overlap.png",
+            category="report",
+            caption="../report/figure-3.rst",
+            labels={"figure": "3", "method": "all"},
+        ),
+        f"{REPORT}/figure-3-overlap.svg",
+    log:
+        f"{RESULTS}/logs/draw_overlaps.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/draw_overlaps.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        methods=METHODS,
+        seeds=SEEDS,
+        options=options("report", "dpi"),
+    shell:
+        "python -m heatproof.report.draw_overlaps --pairs {input.pairs} --summary {input.summary} "
+        "--methods {params.methods} --seeds {params.seeds} --options {params.options:q} --output {output} > {log} 2>&1"
+
+
+rule draw_training:
+    """Draw how every model learned."""
+    input:
+        source=modules("heatproof.report.draw_training"),
+        histories=expand(f"{RESULTS}/train/seed-{{seed}}/history.tsv", seed=SEEDS),
+    output:
+        report(
+            f"{REPORT}/training.png",
+            category="train",
+            caption="../report/training.rst",
+            labels={"figure": "training", "method": "all"},
+        ),
+        f"{REPORT}/training.svg",
+    log:
+        f"{RESULTS}/logs/draw_training.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/draw_training.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        seeds=SEEDS,
+        options=options("report", "dpi"),
+    shell:
+        "python -m heatproof.report.draw_training --seeds {params.seeds} --histories {input.histories} "
+        "--options {params.options:q} --output {output} > {log} 2>&1"
+
+
+rule write_page:
+    """Write the report of the study as one HTML page."""
+    input:
+        source=modules("heatproof.report.write_page"),
+        page="src/heatproof/report/page.html.jinja",
+        files=register_files(),
+        scans=f"{RESULTS}/cohort/scans.tsv",
+        quality=[f"{RESULTS}/register/qc.tsv", f"{RESULTS}/register/contact_sheet.png"],
+        mask=f"{TEMPLATE}/brain_mask.nii.gz",
+        maps=expand(MEAN_MAPS, method=METHODS, seed=SEEDS),
+        tables=expand(f"{RESULTS}/compare/{{table}}.tsv", table=["accuracy", "l2", "top_regions", "scores", "notes"]),
+        figures=expand(
+            f"{REPORT}/{{figure}}.png",
+            figure=[
+                *(f"figure-1-{method}" for method in METHODS),
+                "figure-2-methods",
+                "figure-3-overlap",
+                "training",
+            ],
+        ),
+    output:
+        report(
+            f"{REPORT}/report.html",
+            category="report",
+            caption="../report/page.rst",
+            labels={"figure": "page", "method": "all"},
+        ),
+    log:
+        f"{RESULTS}/logs/write_page.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/write_page.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1500, 150),
+        runtime=30,
+    params:
+        results=RESULTS,
+        config=json.dumps(config),
+    shell:
+        "python -m heatproof.report.write_page --results {params.results} --config {params.config:q} "
+        "--output {output} > {log} 2>&1"

@@ -1,6 +1,7 @@
 """Which source files a command runs: so that a rule is run again when its code changes, and only then."""
 
 import ast
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def module_files(*modules: str, root: str = "src") -> list[str]:
     list of str
         Sorted paths, beginning with ``root``.
     """
-    found, waiting = set(), list(modules)
+    found, waiting = set(), with_packages(modules)
     while waiting:
         path = module_file(waiting.pop(), root)
         if path and path not in found:
@@ -51,6 +52,11 @@ def imported_modules(path: str) -> list[str]:
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return with_packages(names)
+
+
+def with_packages(names: Iterable[str]) -> list[str]:
+    """List dotted names, each with the packages that hold it."""
     return [".".join(parts[:n]) for parts in (name.split(".") for name in names) for n in range(1, len(parts) + 1)]
 
 

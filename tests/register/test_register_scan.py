@@ -80,5 +80,3 @@ def test_a_truncated_file_and_one_that_is_no_image_are_refused_by_name(tmp_path)
     for name in ("half.nii.gz", "text.nii.gz", "absent.nii.gz"):
         with pytest.raises(StudyError, match=name):
             check_scan(tmp_path / name)
-
-

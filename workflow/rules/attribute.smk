@@ -29,4 +29,4 @@ rule explain_scans:
     shell:
         "python -m heatproof.attribute.explain --model {input.model} --scans {input.images} --mask {input.mask} "
         "--name {wildcards.method} --options {params.options:q} --batch-size {params.batch_size} "
-        "--device {params.device} --out-dir $(dirname {output[0]}) > {log} 2>&1"
+        "--device {params.device} --out-dir $(dirname {output} | head -n 1) > {log} 2>&1"

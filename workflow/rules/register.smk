@@ -7,7 +7,8 @@ rule prepare_template:
         source=modules("heatproof.register.prepare_template"),
         files=register_files(),
     output:
-        expand(f"{TEMPLATE}/{{file}}", file=["T1w.nii.gz", "brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"]),
+        images=expand(f"{TEMPLATE}/{{image}}.nii.gz", image=["T1w", "brain_mask", "regions"]),
+        names=f"{TEMPLATE}/regions.tsv",
     log:
         f"{RESULTS}/logs/prepare_template.log",
     benchmark:
@@ -23,7 +24,7 @@ rule prepare_template:
         voxel_size=config["register"]["voxel_size"],
     shell:
         "python -m heatproof.register.prepare_template --template {params.template:q} --atlas {params.atlas:q} "
-        "--voxel-size {params.voxel_size} --out-dir $(dirname {output[0]}) > {log} 2>&1"
+        "--voxel-size {params.voxel_size} --out-dir $(dirname {output.names}) > {log} 2>&1"
 
 
 rule register_scan:

@@ -31,7 +31,8 @@ from heatproof.errors import StudyError
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 WEIGHTED = (*CONVOLUTIONS, nn.Linear)
 ROUTING = (MaxPool, nn.Flatten, nn.Unflatten)
-ONE_TO_ONE = (Activation, BatchNorm, nn.Softmax, nn.Identity, nn.modules.dropout._DropoutNd)
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+ONE_TO_ONE = (*DROPOUTS, Activation, BatchNorm, nn.Softmax, nn.Identity)
 
 Back = Callable[[Tensor], tuple[Tensor]]
 

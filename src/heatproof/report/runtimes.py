@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from heatproof import STAGES
+STAGES = ("cohort", "register", "train", "attribute", "compare", "report")
 
 
 def measure_runtimes(folder: str | Path) -> pd.DataFrame:

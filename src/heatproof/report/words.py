@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from heatproof.report.comparison import number
-from heatproof.report.figures import percent, percents, title_of
+from heatproof.report.figures import percent, title_of
 
 
 def count(n: int, noun: str) -> str:
@@ -60,8 +60,8 @@ def summarise(scans: pd.DataFrame, accuracy: pd.DataFrame, l2: pd.DataFrame, top
     return [
         f"Here {count(len(accuracy), 'network')} with the same settings and different seeds were "
         f"{describe_scans(scans)}, with {count(l2['method'].nunique(), 'attribution method')}. Balanced accuracy on "
-        f"the test scans is {percent(balanced.mean())} on average, with a range of "
-        f"{percents(balanced.min(), balanced.max())}.",
+        f"the test scans is {percent(balanced.mean())} on average, {percent(balanced.min())} at least and "
+        f"{percent(balanced.max())} at most.",
         f"The difference between two models’ mean maps over true positives, as a root mean square per voxel of maps "
         f"scaled to a maximum of 1, is {extremes(rms, number)}. Of their top {top['k'].iloc[0]} regions two models "
         f"share: {'; '.join(shared)}. Two random choices share {percent(top['chance'].mean())} on average.",

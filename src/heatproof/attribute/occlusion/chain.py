@@ -138,7 +138,7 @@ def unfold(module: nn.Module) -> list[nn.Module]:
     return [leaf for child in module for leaf in unfold(child)] if type(module) is nn.Sequential else [module]
 
 
-def keep(chain: list[nn.Module], image: Tensor, baseline: float) -> list[NamedTuple]:
+def keep(chain: list[nn.Module], image: Tensor, baseline: float, dtype: torch.dtype) -> list[NamedTuple]:
     """Run the untouched scan through a chain and return what hiding changes in it, and the record of each layer.
 
     Parameters
@@ -148,17 +148,19 @@ def keep(chain: list[nn.Module], image: Tensor, baseline: float) -> list[NamedTu
     image : Tensor, shape (1, D, H, W)
     baseline : float
         What a hidden voxel is set to.
+    dtype : dtype
+        Of differences, and of what is kept for them up to the first linear layer.
     """
     before = image[None].double()
-    records = [Hidden((baseline - before[0, 0, ..., None]).float())]
+    records = [Hidden((baseline - before[0, 0, ..., None]).to(dtype))]
     for layer in chain:
-        record, after = KEEPERS[type(layer)](layer, before)
+        record, after = KEEPERS[type(layer)](layer, before, dtype)
         records.append(record)
         before = after
     return records
 
 
-def keep_convolution(conv: nn.Conv3d, before: Tensor) -> tuple[Convolution, Tensor]:
+def keep_convolution(conv: nn.Conv3d, before: Tensor, dtype: torch.dtype) -> tuple[Convolution, Tensor]:
     """Convolve slab by slab, so that what is unfolded at once stays small."""
     reach = [dilation * (kernel - 1) for dilation, kernel in zip(conv.dilation, conv.kernel_size, strict=True)]
     near = {"same": [edge // 2 for edge in reach], "valid": [0, 0, 0]}.get(conv.padding, conv.padding)
@@ -174,7 +176,7 @@ def keep_convolution(conv: nn.Conv3d, before: Tensor) -> tuple[Convolution, Tens
             slab, conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups
         )
     geometry = zip([edge + 1 for edge in reach], conv.stride, near, before.shape[2:], sizes, strict=True)
-    return Convolution(tuple(Reader(*axis) for axis in geometry), dense_weight(conv).float(), {}), after
+    return Convolution(tuple(Reader(*axis) for axis in geometry), dense_weight(conv).to(dtype), {}), after
 
 
 def dense_weight(conv: nn.Conv3d) -> Tensor:
@@ -198,7 +200,7 @@ def pool_readers(pool: nn.MaxPool3d | nn.AvgPool3d, before: Tensor, after: Tenso
     return tuple(Reader(*axis) for axis in axes)
 
 
-def keep_max_pool(pool: nn.MaxPool3d, before: Tensor) -> tuple[MaxPool, Tensor]:
+def keep_max_pool(pool: nn.MaxPool3d, before: Tensor, dtype: torch.dtype) -> tuple[MaxPool, Tensor]:
     """Keep how far each voxel lies below the largest of its block."""
     after = pool(before)
     readers, inputs, outputs = pool_readers(pool, before, after), before[0].movedim(0, 3), after[0].movedim(0, 3)
@@ -208,43 +210,43 @@ def keep_max_pool(pool: nn.MaxPool3d, before: Tensor) -> tuple[MaxPool, Tensor]:
         torch.clamp((torch.arange(r.inputs, device=before.device) + r.padding) // r.stride, max=r.outputs - 1)
         for r in readers
     )
-    levels = torch.empty(inputs.shape, dtype=torch.float32, device=before.device)
+    levels = torch.empty(inputs.shape, dtype=dtype, device=before.device)
     for plane, block in enumerate(x.tolist()):
         levels[plane] = inputs[plane] - outputs[block][y][:, z]
     return MaxPool(readers, levels, None), after
 
 
-def keep_mean_pool(pool: nn.AvgPool3d, before: Tensor) -> tuple[MeanPool, Tensor]:
+def keep_mean_pool(pool: nn.AvgPool3d, before: Tensor, dtype: torch.dtype) -> tuple[MeanPool, Tensor]:
     """Keep by what a sum is multiplied, which at borders depends on how padding counts."""
     after, ones = pool(before), torch.ones_like(before[:, :1])
     voxels = F.avg_pool3d(ones, pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode, divisor_override=1)
     return MeanPool(
-        pool_readers(pool, before, after), (pool(ones) / voxels)[0].movedim(0, 3).float().contiguous()
+        pool_readers(pool, before, after), (pool(ones) / voxels)[0].movedim(0, 3).to(dtype).contiguous()
     ), after
 
 
-def keep_batch_norm(norm: nn.BatchNorm3d | nn.BatchNorm1d, before: Tensor) -> tuple[Scale, Tensor]:
+def keep_batch_norm(norm: nn.BatchNorm3d | nn.BatchNorm1d, before: Tensor, dtype: torch.dtype) -> tuple[Scale, Tensor]:
     """Keep the scale of a batch norm that no layer before it could take up."""
     factor = torch.rsqrt(norm.running_var + norm.eps) * (1.0 if norm.weight is None else norm.weight)
-    return Scale(factor.float() if before.ndim == 5 else factor), norm(before)
+    return Scale(factor.to(dtype) if before.ndim == 5 else factor), norm(before)
 
 
-def keep_relu(relu: nn.ReLU, before: Tensor) -> tuple[Relu, Tensor]:
+def keep_relu(relu: nn.ReLU, before: Tensor, dtype: torch.dtype) -> tuple[Relu, Tensor]:
     """Keep the input, which says how far a difference is from switching a unit."""
-    table = before[0].movedim(0, 3).float().contiguous() if before.ndim == 5 else before[0]
+    table = before[0].movedim(0, 3).to(dtype).contiguous() if before.ndim == 5 else before[0]
     return Relu(table), F.relu(before)
 
 
-def keep_linear(linear: nn.Linear, before: Tensor) -> tuple[Gather | Linear, Tensor]:
+def keep_linear(linear: nn.Linear, before: Tensor, dtype: torch.dtype) -> tuple[Gather | Linear, Tensor]:
     """Keep the weight, in the layout of voxels if the input still has voxels."""
     after = linear(before.flatten(1))
     if before.ndim == 2:
         return Linear(linear.weight.T), after
     weight = linear.weight.T.unflatten(0, before.shape[1:]).movedim(0, 3)
-    return Gather(weight.float().contiguous()), after
+    return Gather(weight.to(dtype).contiguous()), after
 
 
-def keep_softmax(softmax: nn.Softmax, before: Tensor) -> tuple[Softmax, Tensor]:
+def keep_softmax(softmax: nn.Softmax, before: Tensor, dtype: torch.dtype) -> tuple[Softmax, Tensor]:
     """Keep the scores."""
     return Softmax(before[0]), softmax(before)
 

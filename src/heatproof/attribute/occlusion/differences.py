@@ -4,12 +4,12 @@ Differences are never taken between two large numbers. Linear layers map a diffe
 bias. A ReLU or a maximum is asked how far it moves, given how far its untouched input is from switching. So a small
 difference keeps its digits, whatever the size of the activations.
 
-A difference is a tensor (B, x, y, z, C) of windows, one per patch, or (B, features).
+A difference is a tensor (B, x, y, z, C) of windows, one per patch, or (B, features). The functions may overwrite the
+difference that they are given.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -42,7 +42,7 @@ class Place(NamedTuple):
 
 def hide(layer: chain.Hidden, change: None, place: Place) -> Tensor:
     """Begin with what hiding changes in the scan."""
-    return cut(layer.difference, place.starts, tuple(stop - start for start, stop in place.inputs))
+    return cut(layer.difference, place.starts, tuple(stop - start for start, stop in place.inputs)).clone()
 
 
 def convolve(layer: chain.Convolution, change: Tensor, place: Place) -> Tensor:
@@ -112,14 +112,14 @@ def pool_maximum(layer: chain.MaxPool, change: Tensor, place: Place) -> Tensor:
         touched = [runs(*axis) for axis in zip(layer.readers, inner, place.outputs, strict=True)]
         untouched = levels.clone()
         untouched[box(inner, whole)] = -torch.inf
-        largest = combine(torch.maximum, levels[box(inner, whole)] + change, touched)
-        largest = torch.maximum(largest, combine(torch.maximum, untouched, blocks))
+        moved = combine(torch.maximum, change.to(levels.dtype).add_(levels[box(inner, whole)]), touched)
+        largest = torch.maximum(moved, combine(torch.maximum, untouched, blocks), out=moved)
     else:
         levels[box(inner, whole)] += change
         largest = combine(torch.maximum, levels, blocks)
     if layer.reference is None:
         return largest
-    return (largest - cut(layer.reference, place.firsts, largest.shape[1:4])).float()
+    return (largest - cut(layer.reference, place.firsts, largest.shape[1:4])).to(change.dtype)
 
 
 def box(windows: Sequence[tuple[int, int]], outer: Sequence[tuple[int, int]]) -> tuple[slice, ...]:
@@ -128,12 +128,19 @@ def box(windows: Sequence[tuple[int, int]], outer: Sequence[tuple[int, int]]) ->
     return slice(None), *inner
 
 
-def combine(operation: Callable[[Tensor, Tensor], Tensor], values: Tensor, reads: Sequence[Sequence[Run]]) -> Tensor:
+def combine(operation: Callable[..., Tensor], values: Tensor, reads: Sequence[Sequence[Run]]) -> Tensor:
     """Reduce blocks along one axis after the other."""
     for axis, found in enumerate(reads, start=1):
-        if [(run.start, run.stop) for run in found] != [(i, i + 1) for i in range(values.shape[axis])]:
-            lines = values.unbind(axis)
-            values = torch.stack([reduce(operation, lines[run.start : run.stop]) for run in found], axis)
+        if [(run.start, run.stop) for run in found] == [(i, i + 1) for i in range(values.shape[axis])]:
+            continue
+        lines = values.unbind(axis)
+        values = values.new_empty(*values.shape[:axis], len(found), *values.shape[axis + 1 :])
+        for total, run in zip(values.unbind(axis), found, strict=True):
+            first, *others = lines[run.start : run.stop]
+            if not others:
+                total.copy_(first)
+            for number, line in enumerate(others):
+                operation(total if number else first, line, out=total)
     return values
 
 
@@ -147,7 +154,7 @@ def pool_mean(layer: chain.MeanPool, change: Tensor, place: Place) -> Tensor:
 def rectify(layer: chain.Relu, change: Tensor, place: Place) -> Tensor:
     """Ask how far each unit moves: relu(a + d) - relu(a) = max(d + min(a, 0), -max(a, 0))."""
     before = layer.before if change.ndim == 2 else cut(layer.before, place.starts, change.shape[1:4])
-    return torch.maximum(change + before.clamp(max=0), -before.clamp(min=0))
+    return torch.maximum(change.add_(before.clamp(max=0)), -before.clamp(min=0), out=change)
 
 
 def scale(layer: chain.Scale, change: Tensor, place: Place) -> Tensor:

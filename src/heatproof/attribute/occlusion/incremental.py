@@ -21,6 +21,7 @@ from heatproof.attribute.occlusion.windows import reached, read
 
 ROWS = 2**14  # patches in a chunk, at most
 PIECE = 2**19  # numbers in the largest window of a batch: what a processor's cache holds
+SMALL = 2**28  # voxels that plain sliding windows would run through, up to which differences are float64 as well
 SHARED = 32  # patches with one and the same window, on average, for which it pays to handle them apart
 
 
@@ -72,7 +73,8 @@ def incremental_work(
     memory : int
         Bytes that all chunks in work may take, beyond the kept records.
     """
-    records = chain.keep(layers, image, baseline)
+    small = np.count_nonzero(wanted) * image.numel() <= SMALL
+    records = chain.keep(layers, image, baseline, torch.float64 if small else torch.float32)
     stages = stages_of(records, patches)
     places = np.argwhere(wanted & reaching(stages))
     nearby = [stage.windows[0][axis][0, places[:, axis]] for stage in stages for axis in (2, 1, 0)]

@@ -1,0 +1,95 @@
+"""The configuration: presets are valid, every key is described, and mistakes are told in one sentence."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from heatproof.attribute import METHODS
+from heatproof.config import check_config, typed
+from heatproof.errors import StudyError
+from heatproof.feasibility import check_feasibility
+from heatproof.sources import dictionary_keys
+
+SCHEMA = yaml.safe_load(Path("workflow/schemas/config.schema.yaml").read_text())
+
+
+def laid_over(below: dict, above: dict) -> dict:
+    """Merge two configs as Snakemake does."""
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = laid_over(merged[key], value) if both else value
+    return merged
+
+
+@pytest.mark.parametrize("preset", sorted(Path("config").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_preset_is_valid(config, preset):
+    study = laid_over(config, yaml.safe_load(preset.read_text()))
+    check_config(study)
+    check_feasibility(study)
+
+
+def properties(schema: dict, path: str = "") -> dict[str, dict]:
+    found = {}
+    for key, value in schema.get("properties", {}).items():
+        if isinstance(value, dict):
+            found[f"{path}.{key}"] = value
+            found |= properties(value, f"{path}.{key}")
+    return found
+
+
+def test_every_key_of_the_config_is_described(config):
+    stages = properties(SCHEMA)
+    missing = [path for path, schema in stages.items() if path.count(".") > 1 and "description" not in schema]
+    assert not missing
+
+
+def test_no_unknown_key_passes_anywhere(config):
+    def sections(value, path=()):
+        if isinstance(value, dict):
+            yield path, value
+            for key, item in value.items():
+                yield from sections(item, (*path, key))
+
+    for path, section in list(sections(config)):
+        if path == ("cohort", "simulate", "volume_change") or path == ("attribute", "methods"):
+            continue
+        section["unknown_key"] = 1
+        with pytest.raises(StudyError, match="unknown_key"):
+            check_config(config)
+        del section["unknown_key"]
+    check_config(config)
+
+
+def test_numbers_that_yaml_reads_as_text_are_caught(config):
+    config["train"]["learning_rate"] = yaml.safe_load("1e-4")
+    with pytest.raises(StudyError, match=r"learning_rate: '1e-4' is text to YAML; write a number with a point"):
+        check_config(config)
+
+
+def test_values_from_the_command_line_get_their_types():
+    given = {"a": "1", "b": ["2.5", "x"], "c": {"d": "true", "e": "null"}, "label": "1", "f": "1e-4", "g": 3}
+    expected = {"a": 1, "b": [2.5, "x"], "c": {"d": True, "e": None}, "label": "1", "f": "1e-4", "g": 3}
+    assert typed(given) == expected
+
+
+def test_a_method_that_no_one_wrote_is_told_with_those_there_are(config):
+    config["attribute"]["methods"]["mine"] = config["attribute"]["methods"]["lrp"] | {"method": "rlp"}
+    with pytest.raises(StudyError, match=r"mine.method is 'rlp'; the methods are gradient_input"):
+        check_config(config)
+
+
+def test_a_method_that_is_null_is_left_out(config):
+    config["attribute"]["methods"]["lrp"] = None
+    check_config(config)
+
+
+def test_methods_are_known_without_importing_them():
+    assert dictionary_keys("src/heatproof/attribute/__init__.py", "METHODS") == list(METHODS)
+
+
+def test_more_regions_than_there_are_can_not_be_compared(config):
+    config["compare"]["top_k"] = 73
+    with pytest.raises(StudyError, match=r"compare.top_k asks for more than the atlas's 72 regions"):
+        check_feasibility(config)

@@ -33,7 +33,7 @@ TEMPLATE = f"{RESULTS}/register/template"
 REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['space']}_T1w.nii.gz"
 TEST_SCANS = list(SCANS.loc[SCANS["split"] == "test", "scan"])
 SEEDS = config["train"]["seeds"]
-METHODS = [name for name, options in config["attribute"]["methods"].items() if options]
+METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)
 DERIVATIVES = ["register", "train", "attribute", "compare"]
 MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
 

@@ -156,7 +156,7 @@ def measure(stages: Sequence[Stage], target: int, places: np.ndarray) -> np.ndar
         found = defaultdict(list)
         for rows, change in batches:
             for members in batches_of(stage, places[rows]):
-                before = None if change is None else change[torch.from_numpy(members)]
+                before = None if change is None else change.index_select(0, torch.from_numpy(members).to(change.device))
                 after = through(stage.layers, before, places_of(stage, places[rows[members]]))
                 found[after.shape[1:]].append((rows[members], after))
         alike = (zip(*parts, strict=True) for parts in found.values())

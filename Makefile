@@ -5,11 +5,14 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH
 
-.PHONY: demo test lint lock
+.PHONY: demo test bench lint lock
 
 demo: $(READY)
 	@snakemake --cores all --quiet rules
 	@echo "Done. Open results/demo/report/report.html"
+
+bench: $(READY) # after make demo
+	PYTHONPATH=src python tests/benchmarks/write_benchmarks.py
 
 test: $(READY)
 	python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90

@@ -5,5 +5,3 @@ its tests and its section of the config: cohort, register, train, attribute, com
 """
 
 __version__ = "0.1.0"
-
-STAGES = ("cohort", "register", "train", "attribute", "compare", "report")

@@ -132,6 +132,11 @@ def test_a_colour_scale_exists_where_every_map_is_empty():
     assert colour_scale([None, None], "RdBu_r", 0.1).limit == 1
 
 
+def test_an_unknown_colormap_is_refused_by_name():
+    with pytest.raises(StudyError, match=r"report\.colormap: 'RdYlBlue' is unknown"):
+        colour_scale([None], "RdYlBlue", 0.1)
+
+
 def test_a_map_is_scaled_by_its_largest_absolute_value_in_the_brain(tmp_path):
     nib.save(image([9, -4, 2, 0]), tmp_path / "map.nii.gz")
     mask = np.array([False, True, True, True]).reshape(-1, 1, 1)

@@ -3,11 +3,13 @@ import re
 import sys
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 import yaml
 from matplotlib.image import imsave
 
 from heatproof.report import write_page
+from heatproof.report.comparison import note_rows
 
 LOADS = {
     "script": "src",
@@ -143,6 +145,21 @@ def test_table_2_has_this_studys_numbers(parsed, study):
 def test_an_empty_cell_is_a_dash_and_has_its_reason(parsed):
     assert [row[5] for row in parsed.tables["table-2"] if row[0] == "Occlusion"] == ["–", "–"]
     assert parsed.tables["notes"][1:] == [["Occlusion", "every", "no relevance of controls to divide by"]]
+
+
+def test_one_reason_for_several_models_is_one_row():
+    notes = pd.DataFrame(
+        [
+            ("lrp", 0, "a"),
+            ("lrp", 2, "a"),
+            (None, 1, "b"),
+            ("lrp", None, "c"),
+            *(("lrp", seed, "d") for seed in range(3)),
+        ],
+        columns=["method", "seed", "reason"],
+    )
+    rows = [tuple(row.values()) for row in note_rows(notes, [0, 1, 2])]
+    assert rows == [("LRP", "0, 2", "a"), ("every", "1", "b"), ("LRP", "every", "c"), ("LRP", "every", "d")]
 
 
 def test_scans_are_counted_by_split_and_label(parsed):

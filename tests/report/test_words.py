@@ -33,11 +33,11 @@ def test_the_summary_says_what_the_tables_say():
     assert [plain(paragraph) for paragraph in summarise(scans, accuracy, l2, top)] == [
         "Here 2 networks with the same settings and different seeds were trained on 3 scans of 2 participants and "
         "explained on 1 scan of 1 participant (1 of patients, 0 of controls), with 2 attribution methods. Balanced "
-        "accuracy on the test scans is 81.2 % on average, 75.0 % at least and 87.5 % at most.",
-        "The difference between two models’ mean maps over true positives, as a root mean square per voxel of maps "
-        "scaled to a maximum of 1, is from 0.250 (Occlusion) to 0.500 (LRP). Of their top 10 regions two models share: "
-        "by sum, from 40.0 % (Occlusion) to 90.0 % (LRP); by gain, 30.0 % for Occlusion. Two random choices share "
-        "13.9 % on average.",
+        "accuracy on the test scans: 81.2 % on average, 75.0 % to 87.5 %.",
+        "Root mean square difference per voxel between two models’ mean maps over true positives, each scaled to a "
+        "maximum of 1: 0.250 (Occlusion) to 0.500 (LRP). Share of their top 10 regions that two models have in common: "
+        "by sum, 40.0 % (Occlusion) to 90.0 % (LRP); by gain, 30.0 % for Occlusion; with random choices, 13.9 % on "
+        "average.",
         "These numbers say how far models agree, not whether their maps are right.",
     ]
 

@@ -1,9 +1,9 @@
 """Whole runs, each in a folder that looks like the checkout."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,22 +29,48 @@ def run_snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     )
 
 
+class Checkout:
+    """A folder that looks like the checkout, in which Snakemake runs."""
+
+    def __init__(self, folder: Path):
+        self.folder = as_checkout(folder)
+        self.results = folder / "results/tiny"
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
+        """Run Snakemake; output and errors come as one text."""
+        return run_snakemake(self.folder, *arguments)
+
+    def tiny(self, *arguments: str) -> subprocess.CompletedProcess:
+        """Run Snakemake on the tiny study."""
+        return self.snakemake("--configfile", "tests/workflow/tiny.yaml", *arguments)
+
+    def jobs(self, *arguments: str) -> dict[str, int]:
+        """Count the jobs of each rule that a dry run plans."""
+        dry = self.snakemake("--dry-run", "--quiet", "rules", *arguments)
+        assert dry.returncode == 0, dry.stdout
+        lines = [line.split() for line in dry.stdout.splitlines()]
+        return {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdigit()}
+
+
 @pytest.fixture
-def checkout(tmp_path) -> Callable[..., subprocess.CompletedProcess]:
-    """A fresh checkout, as a function that runs Snakemake in it; its folder is ``checkout.folder``."""
-    folder = as_checkout(tmp_path / "checkout")
-
-    def run(*arguments: str) -> subprocess.CompletedProcess:
-        return run_snakemake(folder, *arguments)
-
-    run.folder = folder
-    return run
+def checkout(tmp_path) -> Checkout:
+    """A fresh checkout."""
+    return Checkout(tmp_path / "checkout")
 
 
 @pytest.fixture(scope="session")
-def tiny_study(tmp_path_factory) -> Path:
-    """The tiny study, run whole once: the folder it ran in."""
-    folder = as_checkout(tmp_path_factory.mktemp("tiny") / "checkout")
-    done = run_snakemake(folder, "--cores", "2", "--configfile", "tests/workflow/tiny.yaml")
+def tiny_study(tmp_path_factory) -> Checkout:
+    """A checkout in which the tiny study has run whole; not to be changed."""
+    study = Checkout(tmp_path_factory.mktemp("tiny") / "checkout")
+    done = study.tiny("--cores", "2")
     assert done.returncode == 0, done.stdout[-5000:]
-    return folder
+    return study
+
+
+@pytest.fixture
+def copied_study(tiny_study, tmp_path) -> Checkout:
+    """A copy of the finished tiny study that may be changed."""
+    copy = Checkout(tmp_path / "copy")
+    for part in ("results", ".snakemake"):
+        shutil.copytree(tiny_study.folder / part, copy.folder / part)
+    return copy

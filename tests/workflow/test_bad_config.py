@@ -30,7 +30,7 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_told_before_any_job(checkout, mistake):
     override, message = MISTAKES[mistake]
-    done = checkout("--cores", "1", "--config", override)
+    done = checkout.snakemake("--cores", "1", "--config", override)
     assert done.returncode == 1
     assert message in done.stdout.replace("\n", " "), done.stdout
     assert "Traceback" not in done.stdout

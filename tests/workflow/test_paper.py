@@ -22,11 +22,8 @@ def make_adni(folder, participants: int = 344, scans: int = 969) -> None:
 def test_the_paper_s_study_has_the_right_number_of_jobs(checkout):
     make_adni(checkout.folder / "data/adni")
     start = time.perf_counter()
-    done = checkout("-n", "--quiet", "rules", "--configfile", "config/paper.yaml")
-    assert done.returncode == 0, done.stdout
+    jobs = checkout.jobs("--configfile", "config/paper.yaml")
     assert time.perf_counter() - start < 60
-    lines = [line.split() for line in done.stdout.splitlines()]
-    jobs = {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdigit()}
     expected = {
         "list_scans": 1,
         "prepare_template": 1,

@@ -9,14 +9,12 @@ import pytest
 
 from heatproof.tables import read_table
 
-from conftest import run_snakemake  # isort: skip
-
 METHODS = ["gradient_input", "guided_backprop", "lrp", "occlusion"]
 
 
 @pytest.fixture(scope="module")
 def results(tiny_study):
-    return tiny_study / "results/tiny"
+    return tiny_study.results
 
 
 def test_every_table_has_its_columns(results):
@@ -73,39 +71,39 @@ def test_no_participant_is_in_two_splits(results):
 
 
 def test_a_second_run_has_nothing_to_do(tiny_study):
-    again = run_snakemake(tiny_study, "--cores", "2", "--configfile", "tests/workflow/tiny.yaml")
+    again = tiny_study.tiny("--cores", "2")
     assert again.returncode == 0 and "Nothing to be done" in again.stdout
 
 
-def rules_to_run(tiny_study, *overrides: str) -> set[str]:
-    dry = run_snakemake(tiny_study, "-n", "--quiet", "rules", "--configfile", "tests/workflow/tiny.yaml", *overrides)
-    assert dry.returncode == 0, dry.stdout
-    lines = [line.split() for line in dry.stdout.splitlines()]
-    return {line[0] for line in lines if len(line) == 2 and line[1].isdigit()} - {
-        "all",
-        "total",
-        "describe_derivatives",
-    }
-
-
 def test_one_changed_parameter_runs_only_what_depends_on_it(tiny_study):
-    after_regions = {"compare_regions", "score_methods", "note_gaps"}
-    changed = rules_to_run(tiny_study, "--config", "compare={top_k: 4}")
-    assert after_regions <= changed and not changed & {"average_maps", "explain_scans", "fit_model", "register_scan"}
-    changed = rules_to_run(tiny_study, "--config", "attribute={methods: {occlusion: {patch: 5}}}")
+    def jobs(override: str) -> set[str]:
+        return set(tiny_study.jobs("--configfile", "tests/workflow/tiny.yaml", "--config", override))
+
+    changed = jobs("compare={top_k: 4}")
+    assert "compare_regions" in changed and not changed & {"average_maps", "compare_maps", "explain_scans", "fit_model"}
+    changed = jobs("attribute={methods: {occlusion: {patch: 5}}}")
     assert "explain_scans" in changed and not changed & {"fit_model", "predict_scans", "register_scan"}
-    changed = rules_to_run(tiny_study, "--config", "train={learning_rate: 0.001}")
+    changed = jobs("train={learning_rate: 0.001}")
     assert {"fit_model", "explain_scans"} <= changed and not changed & {"pack_scans", "register_scan"}
+    changed = jobs("report={dpi: 70}")
+    assert "draw_seeds" in changed and not changed & {"average_maps", "compare_maps", "compare_regions", "fit_model"}
 
 
 def test_a_further_model_is_trained_alone(tiny_study):
-    dry = run_snakemake(
-        tiny_study,
-        *["-n", "--quiet", "rules", "--configfile", "tests/workflow/tiny.yaml"],
-        *["--config", "train={seeds: [0, 1, 2]}"],
-    )
-    counts = dict(line.split() for line in dry.stdout.splitlines() if len(line.split()) == 2)
-    assert counts["fit_model"] == "1" and counts["explain_scans"] == "4" and "register_scan" not in counts
+    jobs = tiny_study.jobs("--configfile", "tests/workflow/tiny.yaml", "--config", "train={seeds: [0, 1, 2]}")
+    assert jobs["fit_model"] == 1 and jobs["explain_scans"] == 4 and "register_scan" not in jobs
+
+
+def test_further_participants_leave_the_others_as_they_are(tiny_study):
+    more = "cohort={simulate: {patients: 6, controls: 6}}"
+    jobs = tiny_study.jobs("--configfile", "tests/workflow/tiny.yaml", "--config", more)
+    assert jobs["simulate_scan"] == jobs["register_scan"] < 7
+
+
+def test_snakemake_makes_its_own_report(tiny_study):
+    done = tiny_study.tiny("--report", "snakemake-report.html")
+    assert done.returncode == 0, done.stdout
+    assert "figure-2-methods" in (tiny_study.folder / "snakemake-report.html").read_text()
 
 
 def test_top_regions_agree_with_plain_pandas_on_the_run_s_own_tables(results):

@@ -27,7 +27,7 @@ rule draw_seeds:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(1500, 150),
+        mem_mb=megabytes(600, 120),
         runtime=20,
     params:
         seeds=SEEDS,
@@ -61,7 +61,7 @@ rule draw_methods:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(1500, 150),
+        mem_mb=megabytes(600, 120),
         runtime=20,
     params:
         methods=METHODS,
@@ -170,7 +170,7 @@ rule write_page:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(1500, 150),
+        mem_mb=megabytes(600, 120),
         runtime=30,
     params:
         results=RESULTS,

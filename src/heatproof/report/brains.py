@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib
 import matplotlib.pyplot as plt
 import nibabel as nib
 import numpy as np
@@ -109,7 +110,14 @@ def colour_scale(maps: Iterable[nib.Nifti1Image | None], colormap: str, threshol
         A diverging colormap of matplotlib or nilearn; maps without negative values use its upper half.
     threshold : float
         Share of the scale that is left transparent around zero.
+
+    Raises
+    ------
+    StudyError
+        If there is no such colormap.
     """
+    if colormap not in matplotlib.colormaps:
+        raise StudyError(f"report.colormap: {colormap!r} is unknown to matplotlib and nilearn; try RdYlBu_r")
     arrays = [np.asarray(image.dataobj) for image in maps if image is not None]
     values = np.concatenate([array[array != 0] for array in arrays] or [np.ones(1)])
     signed = bool(values.min() < 0)

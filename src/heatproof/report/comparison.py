@@ -1,6 +1,6 @@
 """Tables of a study as a page prints them, those of Eitel and Ritter 2019 beside them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -150,3 +150,31 @@ def quality_rows(quality: pd.DataFrame) -> list[dict]:
         }
         for _, row in quality.loc[order].iterrows()
     ]
+
+
+def note_rows(notes: pd.DataFrame, seeds: Sequence[int]) -> list[dict]:
+    """Write the reasons for empty cells, those of several models in one row.
+
+    Parameters
+    ----------
+    notes : DataFrame
+        method, seed, reason; an empty method concerns every method, an empty seed every model.
+    seeds : sequence of int
+        All models.
+
+    Returns
+    -------
+    list of dict
+        method, seeds and reason.
+    """
+    rows = []
+    for (method, reason), group in notes.groupby(["method", "reason"], sort=False, dropna=False):
+        named = group["seed"].dropna().astype(int).tolist()
+        rows.append(
+            {
+                "method": "every" if pd.isna(method) else title_of(method),
+                "seeds": ", ".join(map(str, named)) if 0 < len(named) < len(seeds) else "every",
+                "reason": reason,
+            }
+        )
+    return rows

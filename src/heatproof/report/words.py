@@ -21,7 +21,7 @@ def extremes(values: pd.Series, write: Callable[[float], str]) -> str:
     low, high = values.idxmin(), values.idxmax()
     if write(values[low]) == write(values[high]):
         return f"{write(values[low])} for {'every method' if len(values) > 1 else title_of(low)}"
-    return f"from {write(values[low])} ({title_of(low)}) to {write(values[high])} ({title_of(high)})"
+    return f"{write(values[low])} ({title_of(low)}) to {write(values[high])} ({title_of(high)})"
 
 
 def describe_scans(scans: pd.DataFrame) -> str:
@@ -52,6 +52,7 @@ def summarise(scans: pd.DataFrame, accuracy: pd.DataFrame, l2: pd.DataFrame, top
         Paragraphs.
     """
     balanced = accuracy["balanced_accuracy"]
+    spread = f"{percent(balanced.mean())} on average, {percent(balanced.min())} to {percent(balanced.max())}"
     rms = l2[l2["outcome"] == "TP"].set_index("method")["rms"]
     shared = [
         f"by {metric}, {extremes(group.set_index('method')['overlap_mean'], percent)}"
@@ -60,10 +61,9 @@ def summarise(scans: pd.DataFrame, accuracy: pd.DataFrame, l2: pd.DataFrame, top
     return [
         f"Here {count(len(accuracy), 'network')} with the same settings and different seeds were "
         f"{describe_scans(scans)}, with {count(l2['method'].nunique(), 'attribution method')}. Balanced accuracy on "
-        f"the test scans is {percent(balanced.mean())} on average, {percent(balanced.min())} at least and "
-        f"{percent(balanced.max())} at most.",
-        f"The difference between two models’ mean maps over true positives, as a root mean square per voxel of maps "
-        f"scaled to a maximum of 1, is {extremes(rms, number)}. Of their top {top['k'].iloc[0]} regions two models "
-        f"share: {'; '.join(shared)}. Two random choices share {percent(top['chance'].mean())} on average.",
+        f"the test scans: {spread}.",
+        f"Root mean square difference per voxel between two models’ mean maps over true positives, each scaled to a "
+        f"maximum of 1: {extremes(rms, number)}. Share of their top {top['k'].iloc[0]} regions that two models have in "
+        f"common: {'; '.join(shared)}; with random choices, {percent(top['chance'].mean())} on average.",
         "These numbers say how far models agree, not whether their maps are right.",
     ]

@@ -17,7 +17,7 @@ from heatproof.command import json_option, run
 from heatproof.images import load_array
 from heatproof.report import paper
 from heatproof.report.brains import average, colour_scale, read_map
-from heatproof.report.comparison import METRICS, accuracy_rows, chances, l2_rows, overlap_rows, quality_rows
+from heatproof.report.comparison import METRICS, accuracy_rows, chances, l2_rows, note_rows, overlap_rows, quality_rows
 from heatproof.report.figures import percent, title_of
 from heatproof.report.runtimes import duration, measure_runtimes
 from heatproof.report.viewers import coarsen, pack_pages, view_map
@@ -110,13 +110,15 @@ def gather(results: Path, config: dict) -> dict:
         "overlap": overlap_rows(top, scores, methods),
         "metrics": METRICS,
         "chances": chances(top),
-        "notes": notes.astype(object).where(notes.notna(), None).to_dict("records"),
+        "notes": note_rows(notes, config["train"]["seeds"]),
         "methods": {name: title_of(name) for name in sorted(methods, key=lambda name: name != FAVOURITE)},
         "figures": {name: embed((results / f"report/{name}.png").read_bytes()) for name in figures},
         "contact_sheet": embed(compress(results / "register/contact_sheet.png"), "jpeg"),
         "quality": {"figures": list(quality.columns.drop(["scan", "outlier"])), "rows": quality_rows(quality)},
         "viewers": make_viewers(results, config),
-        "configuration": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        "configuration": yaml.safe_dump(
+            config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+        ),
         "versions": versions(),
         "stages": [
             {"name": stage, "seconds": rules["seconds"].sum(), "rules": rules.to_dict("records")}
@@ -129,7 +131,7 @@ def render(content: dict) -> str:
     """Fill the page's template."""
     folder = FileSystemLoader(Path(__file__).parent)
     page = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters |= {"duration": duration, "title_of": title_of}
+    page.filters["duration"] = duration
     return page.get_template(TEMPLATE).render(content)
 
 

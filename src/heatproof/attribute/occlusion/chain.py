@@ -15,7 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from heatproof.attribute.occlusion.windows import Reader
 
-SLAB = 2**24  # numbers that convolving a slab of the untouched scan may unfold to
+SLAB = 2**22  # numbers that convolving a slab of the untouched scan may unfold to
 
 
 class Hidden(NamedTuple):

@@ -20,7 +20,7 @@ from heatproof.attribute.occlusion.patches import Patches, Work
 from heatproof.attribute.occlusion.windows import reached, read
 
 ROWS = 2**14  # patches in a chunk, at most
-PIECE = 2**19  # numbers in the largest window of a batch: what a processor's cache holds
+PIECE = 2**20  # numbers in the largest window of a batch: what a processor's cache holds
 SMALL = 2**28  # voxels that plain sliding windows would run through, up to which differences are float64 as well
 SHARED = 32  # patches with one and the same window, on average, for which it pays to handle them apart
 

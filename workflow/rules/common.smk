@@ -13,7 +13,6 @@ from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
 from heatproof.sources import module_files as modules
 
-
 shell.prefix(
     "set -euo pipefail; export PYTHONPATH=src MPLBACKEND=Agg "
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=${{OMP_NUM_THREADS:-1}}; "

@@ -47,7 +47,7 @@ rule measure_accuracy:
         source=modules("heatproof.compare.measure_accuracy"),
         predictions=expand(f"{RESULTS}/train/seed-{{seed}}/predictions.tsv", seed=SEEDS),
     output:
-        f"{COMPARE}/accuracy.tsv",
+        report(f"{COMPARE}/accuracy.tsv", category="compare", caption="../report/accuracy.rst"),
     log:
         f"{RESULTS}/logs/measure_accuracy.log",
     benchmark:
@@ -78,7 +78,7 @@ rule compare_maps:
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
     output:
         pairs=f"{COMPARE}/l2_pairs.tsv",
-        summary=f"{COMPARE}/l2.tsv",
+        summary=report(f"{COMPARE}/l2.tsv", category="compare", caption="../report/l2.rst"),
     log:
         f"{RESULTS}/logs/compare_maps.log",
     benchmark:
@@ -105,7 +105,7 @@ rule compare_regions:
         regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),
     output:
         pairs=f"{COMPARE}/top_regions_pairs.tsv",
-        summary=f"{COMPARE}/top_regions.tsv",
+        summary=report(f"{COMPARE}/top_regions.tsv", category="compare", caption="../report/top_regions.rst"),
     log:
         f"{RESULTS}/logs/compare_regions.log",
     benchmark:
@@ -130,7 +130,7 @@ rule score_methods:
         source=modules("heatproof.compare.score_methods"),
         tables=expand(f"{COMPARE}/{{table}}.tsv", table=["l2", "l2_pairs", "top_regions", "top_regions_pairs"]),
     output:
-        f"{COMPARE}/scores.tsv",
+        report(f"{COMPARE}/scores.tsv", category="compare", caption="../report/scores.rst"),
     log:
         f"{RESULTS}/logs/score_methods.log",
     benchmark:
@@ -156,7 +156,7 @@ rule note_gaps:
             table=["mean_maps", "regions"],
         ),
     output:
-        f"{COMPARE}/notes.tsv",
+        report(f"{COMPARE}/notes.tsv", category="compare", caption="../report/notes.rst"),
     log:
         f"{RESULTS}/logs/note_gaps.log",
     benchmark:

@@ -66,7 +66,7 @@ rule draw_methods:
     params:
         methods=METHODS,
         seeds=SEEDS,
-        maps=f"{RESULTS}/compare",
+        maps=lambda wildcards: f"{RESULTS}/compare",
         template=json.dumps(config["register"]["template"], sort_keys=True),
         options=options("report", "colormap", "threshold", "points", "dpi"),
     shell:
@@ -173,7 +173,7 @@ rule write_page:
         mem_mb=megabytes(600, 120),
         runtime=30,
     params:
-        results=RESULTS,
+        results=lambda wildcards: RESULTS,
         config=json.dumps(config),
     shell:
         "python -m heatproof.report.write_page --results {params.results} --config {params.config:q} "

@@ -96,7 +96,7 @@ LETTERS = {
     nn.Identity: "",
 }
 CHAIN = re.compile(r"[CBRMA]*F[RF]*L[LRNF]*S?")
-PLAIN = {  # what a module must be, beyond its type, for its record to say all
+KNOWN = {  # what a layer must be, beyond its type, for its record to say all
     nn.Conv3d: lambda conv: conv.padding_mode == "zeros",
     nn.MaxPool3d: lambda pool: pool.dilation in (1, (1, 1, 1)) and not pool.return_indices,
     nn.Flatten: lambda flatten: (flatten.start_dim, flatten.end_dim) == (1, -1),
@@ -117,7 +117,7 @@ def as_chain(model: nn.Module) -> list[nn.Module] | None:
     layers = unfold(model)
     if not CHAIN.fullmatch("".join(LETTERS.get(type(layer), "?") for layer in layers)):
         return None
-    if not all(PLAIN.get(type(layer), lambda _: True)(layer) for layer in layers):
+    if not all(KNOWN.get(type(layer), lambda _: True)(layer) for layer in layers):
         return None
     chain = []
     for layer in copy.deepcopy([layer for layer in layers if LETTERS[type(layer)]]):

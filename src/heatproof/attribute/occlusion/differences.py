@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from heatproof.attribute.occlusion import chain
-from heatproof.attribute.occlusion.windows import Run, cut, read, runs
+from heatproof.attribute.occlusion.windows import Run, cut, read, runs, span
 
 CALL = 200_000  # multiply-adds that one more matrix product costs before it starts
 
@@ -46,12 +46,12 @@ def hide(layer: chain.Hidden, change: None, place: Place) -> Tensor:
 
 
 def convolve(layer: chain.Convolution, change: Tensor, place: Place) -> Tensor:
-    """Convolve windows, by whichever of two ways needs less."""
+    """Convolve windows, in whichever of two ways takes fewer multiply-adds."""
     reads = [runs(*axis) for axis in zip(layer.readers, place.inputs, place.outputs, strict=True)]
-    pairs = [sum(run.stop - run.start for run in axis) for axis in reads]
-    lengths = change.shape[3] * len(reads[2])
-    channels = layer.weight[..., 0, 0, 0].numel()
-    banded = len(change) * pairs[0] * pairs[1] * lengths * channels + pairs[0] * len(reads[1]) * CALL
+    planes, lines = (sum(run.stop - run.start for run in axis) for axis in reads[:2])
+    products = planes * len(reads[1])
+    line = change.shape[3] * len(reads[2]) * math.prod(layer.weight.shape[:2])
+    banded = len(change) * planes * lines * line + products * CALL
     dense = len(change) * math.prod(map(len, reads)) * layer.weight.numel() + CALL
     return convolve_banded(layer, change, reads) if banded < dense else convolve_dense(layer, change, place)
 
@@ -87,12 +87,9 @@ def banded_weight(layer: chain.Convolution, length: int, reads: Sequence[Run]) -
 def convolve_dense(layer: chain.Convolution, change: Tensor, place: Place) -> Tensor:
     """Convolve windows with zeros around them, as a whole."""
     edges = []
-    for reader, (start, stop), (first, last) in zip(layer.readers, place.inputs, place.outputs, strict=True):
-        origin, end = (
-            first * reader.stride - reader.padding,
-            (last - 1) * reader.stride - reader.padding + reader.kernel,
-        )
-        edges = [start - origin, end - stop, *edges]
+    for reader, (start, stop), outputs in zip(layer.readers, place.inputs, place.outputs, strict=True):
+        first, last = span(reader, *outputs)
+        edges = [start - first, last - stop, *edges]
     padded = F.pad(change, [0, 0, *edges])
     # conv3d with steps is wrong for one channel in a channels-last view (torch 2.13, more than one window)
     padded = padded.movedim(4, 1) if padded.shape[4] > 1 else padded[..., 0].unsqueeze(1)
@@ -174,10 +171,14 @@ def multiply(layer: chain.Linear, change: Tensor, place: Place) -> Tensor:
 
 
 def soften(layer: chain.Softmax, change: Tensor, place: Place) -> Tensor:
-    """Ask how far each probability moves: q_i - p_i = p_i * sum_j q_j * (exp(d_i - d_j) - 1), from p to q."""
-    after = torch.softmax(layer.before + change, 1)
-    growth = torch.expm1(change[:, :, None] - change[:, None, :])
-    return torch.softmax(layer.before, 0) * (growth @ after[..., None])[..., 0]
+    """Ask how far each probability moves from p to q: q_i - p_i = sum_j (q_i p_j - q_j p_i).
+
+    With g = d_i - d_j, a summand is q_i p_j (1 - exp(-g)) where g is positive, and q_j p_i (exp(g) - 1) elsewhere.
+    """
+    before, after = torch.softmax(layer.before, 0), torch.softmax(layer.before + change, 1)
+    gap = change[:, :, None] - change[:, None, :]
+    mass = torch.where(gap > 0, after[:, :, None] * before, before[:, None] * after[:, None, :])
+    return -(mass * gap.sign() * torch.expm1(-gap.abs())).sum(2)
 
 
 CHANGES = {

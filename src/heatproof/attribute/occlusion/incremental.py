@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from heatproof.attribute.occlusion import chain
 from heatproof.attribute.occlusion.differences import Place, through
 from heatproof.attribute.occlusion.patches import Patches, Work
-from heatproof.attribute.occlusion.windows import reached, read
+from heatproof.attribute.occlusion.windows import reached, read, span
 
 ROWS = 2**14  # patches in a chunk, at most
 PIECE = 2**20  # numbers in the largest window of a batch: what a processor's cache holds
@@ -115,10 +115,9 @@ def stage_of(layers: list, windows: list, channels: list) -> Stage:
         columns = [np.ptp(windows[0][axis], axis=0)]
         for layer, before, after in zip(layers, windows, windows[1:], strict=False):
             if isinstance(layer, chain.Convolution | chain.MaxPool | chain.MeanPool):
-                start, stop = after[axis]
-                reader = layer.readers[axis]
-                origin = start * reader.stride - reader.padding
-                columns += [edge - before[axis][0] for edge in (origin, *read(reader, start, stop))] + [stop - start]
+                reader, outputs = layer.readers[axis], after[axis]
+                edges = (*span(reader, *outputs), *read(reader, *outputs))
+                columns += [edge - before[axis][0] for edge in edges]
         shapes.append(np.unique(np.stack(columns), axis=1, return_inverse=True)[1])
     return Stage(layers, windows, channels, shapes, spots)
 

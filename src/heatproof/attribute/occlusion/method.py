@@ -1,12 +1,13 @@
 """Occlusion maps: hide one patch after the other and see how the score drops."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from heatproof.attribute.occlusion.chain import as_chain
 from heatproof.attribute.occlusion.incremental import incremental_work
@@ -28,13 +29,12 @@ def occlusion(
     baseline: float = 0.0,
     mask: np.ndarray | Tensor | None = None,
     memory: int = 2 * 10**9,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Hide one patch after the other and give each voxel the mean drop of the score over the patches that cover it.
 
-    Networks that are a chain of convolution, batch norm, ReLU, pooling, flatten, dropout and linear layers, with a
-    softmax at the end or not, are explained by window arithmetic, in float32 differences to a float64 pass. All others
-    are run once per patch.
+    A network that is a chain of convolution, batch norm, ReLU, max- or average pooling, flatten, dropout and linear
+    layers, with or without a softmax at the end, computes only what a patch changes, and carries it as a difference.
+    Any other network runs as a whole for each patch.
 
     Parameters
     ----------
@@ -51,8 +51,6 @@ def occlusion(
         Only patches that touch its nonzero voxels are placed.
     memory : int
         Bytes that may be used beyond the model, the images and the kept activations of one image.
-    progress : callable, optional
-        Called with the number of patches done and their total, for one image after the other.
 
     Returns
     -------
@@ -73,21 +71,36 @@ def occlusion(
     mask = mask.cpu().numpy() if isinstance(mask, Tensor) else mask
     patches = place_patches(images.shape[2:], patch, stride, mask)
     targets = torch.as_tensor(target).expand(len(images)).tolist()
+    network = read_network(model)
     heatmaps = torch.empty(images.shape, dtype=torch.float32, device=images.device)
     for heatmap, image, number in zip(heatmaps, images, targets, strict=True):
-        work = plan_work(model, image, number, patches, baseline=baseline, memory=memory)
-        drops, done, total = np.zeros(patches.placed.shape), 0, sum(map(len, work.chunks))
-        for chunk, values in zip(work.chunks, measured(work), strict=True):
-            drops[tuple(chunk.T)] = values
-            done += len(chunk)
-            if progress:
-                progress(done, total)
+        work = plan_work(network, image, number, patches, baseline=baseline, memory=memory)
+        drops = np.zeros(patches.placed.shape)
+        with tqdm(total=sum(map(len, work.chunks)), unit="patch", unit_scale=True, leave=False, delay=5) as progress:
+            for chunk, values in zip(work.chunks, measured(work), strict=True):
+                drops[tuple(chunk.T)] = values
+                progress.update(len(chunk))
         heatmap[0] = torch.from_numpy(spread_drops(patches, drops, image.shape[1:]))
     return heatmaps
 
 
+def read_network(model: nn.Module) -> list[nn.Module] | nn.Module:
+    """Return the layers of a network that is a chain of known ones, else the network itself, which the log then says."""
+    layers = as_chain(model)
+    if layers is None:
+        name = type(model).__name__
+        log.warning("occlusion: %s is not a chain of known layers, so the whole network runs for each patch", name)
+    return layers or model
+
+
 def plan_work(
-    model: nn.Module, image: Tensor, target: int, patches: Patches, *, baseline: float = 0.0, memory: int = 2 * 10**9
+    network: list[nn.Module] | nn.Module,
+    image: Tensor,
+    target: int,
+    patches: Patches,
+    *,
+    baseline: float = 0.0,
+    memory: int = 2 * 10**9,
 ) -> Work:
     """Split the patches of one image into chunks, and say how to measure one.
 
@@ -96,17 +109,16 @@ def plan_work(
 
     Parameters
     ----------
-    model, target, baseline, memory
-        As in `occlusion`.
+    network : list of Module, or Module
+        As `read_network` returns it.
     image : Tensor, shape (1, D, H, W)
+    target, baseline, memory
+        As in `occlusion`.
     patches : Patches
     """
     wanted = patches.placed & touching(patches, image[0].cpu().numpy() != baseline)
-    layers = as_chain(model)
-    if layers is None:
-        log.info("occlusion: %s is not a chain of known layers, so it runs once per patch", type(model).__name__)
-        return plain_work(model, image, target, patches, wanted, baseline=baseline, memory=memory)
-    return incremental_work(layers, image, target, patches, wanted, baseline=baseline, memory=memory)
+    prepare = incremental_work if isinstance(network, list) else plain_work
+    return prepare(network, image, target, patches, wanted, baseline=baseline, memory=memory)
 
 
 def measured(work: Work, first: int = 0) -> Iterator[np.ndarray]:

@@ -36,10 +36,14 @@ def reached(reader: Reader, start: np.ndarray, stop: np.ndarray) -> tuple[np.nda
     return np.maximum(first, 0), np.minimum(last + 1, reader.outputs)
 
 
+def span(reader: Reader, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return start and stop of what the outputs of a window read, padding included."""
+    return start * reader.stride - reader.padding, (stop - 1) * reader.stride - reader.padding + reader.kernel
+
+
 def read(reader: Reader, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return start and stop of the inputs that the outputs of a window read."""
-    first = start * reader.stride - reader.padding
-    last = (stop - 1) * reader.stride - reader.padding + reader.kernel
+    first, last = span(reader, start, stop)
     return np.maximum(first, 0), np.minimum(last, reader.inputs)
 
 

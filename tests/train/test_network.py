@@ -63,5 +63,9 @@ def test_a_network_of_one_s_own_is_named_module_and_function(monkeypatch):
     monkeypatch.setattr("heatproof.train.network.linear_network", linear_network, raising=False)
     network = create_network((4, 5, 6), {"function": "heatproof.train.network:linear_network", "classes": 3})
     assert network(torch.zeros(1, 1, 4, 5, 6)).shape == (1, 3)
+    inherited = {"function": "heatproof.train.network:linear_network", "filters": [8, 16], "dropout": 0.4}
+    assert len(create_network((4, 5, 6), inherited)) == 2
+    with pytest.raises(StudyError, match=r"takes no option 'depth'; it takes shape, classes"):
+        create_network((4, 5, 6), inherited | {"depth": 3})
     with pytest.raises(StudyError, match=r"'torch.nn:nothing' is not found"):
         create_network((4, 4, 4), {"function": "torch.nn:nothing"})

@@ -3,6 +3,7 @@
 import importlib
 import json
 from collections.abc import Callable, Sequence
+from inspect import Parameter, signature
 from math import prod
 from pathlib import Path
 
@@ -81,9 +82,26 @@ def network_function(name: str) -> Callable[..., nn.Module]:
 
 
 def create_network(shape: Sequence[int], options: dict) -> nn.Module:
-    """Build the network that the config's ``train.network`` names, with the options given there."""
+    """Build the network that the config's ``train.network`` names, with the options given there.
+
+    A config laid over the embedded default inherits the options of the paper's network: those that another function
+    does not take are left out.
+
+    Raises
+    ------
+    StudyError
+        If there is no such function, or if an option is neither its own nor the paper's network's.
+    """
     options = dict(options)
-    return network_function(options.pop("function", PAPER_NETWORK))(tuple(shape), **options)
+    name = options.pop("function", PAPER_NETWORK)
+    function = network_function(name)
+    taken = signature(function).parameters
+    if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in taken.values()):
+        unknown = options.keys() - taken.keys() - signature(build_network).parameters.keys()
+        if unknown:
+            raise StudyError(f"train.network: {name} takes no option {min(unknown)!r}; it takes {', '.join(taken)}")
+        options = {key: value for key, value in options.items() if key in taken}
+    return function(tuple(shape), **options)
 
 
 def save_model(model: nn.Module, shape: Sequence[int], options: dict, path: str | Path) -> None:

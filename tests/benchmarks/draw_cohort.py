@@ -1,0 +1,90 @@
+"""Draw the demo's simulated cohort for docs/: an example of each group, the group difference, and the truth.
+
+Run by ``make bench`` after ``make demo``; writes docs/images/cohort.png and copies Figure 2 to docs/images/methods.png.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import nibabel as nib
+import numpy as np
+from nilearn import plotting
+
+from heatproof.images import load_array, load_image
+from heatproof.store import open_store
+from heatproof.tables import read_table
+
+POINT = (26, -20, -16)
+
+
+def effect_size(patients: np.ndarray, controls: np.ndarray) -> np.ndarray:
+    """Return Cohen's d of two groups of scans (n, x, y, z), voxel by voxel; 0 where nothing varies."""
+    variance = ((len(patients) - 1) * patients.var(0, ddof=1) + (len(controls) - 1) * controls.var(0, ddof=1)) / (
+        len(patients) + len(controls) - 2
+    )
+    difference = patients.mean(0) - controls.mean(0)
+    return np.divide(difference, np.sqrt(variance), out=np.zeros_like(difference), where=variance > 0)
+
+
+def typical(folder: Path, label: str) -> tuple[str, float]:
+    """Name the training scan of a group whose severity is the group's median, and its severity."""
+    truth = read_table(folder / "cohort/ground_truth/scans.tsv").merge(read_table(folder / "cohort/scans.tsv"))
+    group = truth[(truth["label"] == label) & (truth["split"] == "train")].sort_values("severity")
+    row = group.iloc[len(group) // 2]
+    return row["scan"], row["severity"]
+
+
+def draw_cohort(folder: Path, out: Path) -> None:
+    """Draw the four rows of slices, and print how large the difference is in single voxels."""
+    store = open_store(folder / "train/store/train.npy")
+    images, patient = np.asarray(store.images, np.float32), store.classes == 1
+    mask = load_array(folder / "register/template/brain_mask.nii.gz") > 0
+    affine = load_image(folder / "register/template/brain_mask.nii.gz").affine
+    effect = effect_size(images[patient], images[~patient]) * mask
+    names = list(store.scans["scan"])
+
+    figure, axes = plt.subplots(4, 1, figsize=(8, 11), facecolor="white")
+    for axis, label in zip(axes, ("control", "patient"), strict=False):
+        scan, severity = typical(folder, label)
+        image = nib.Nifti1Image(images[names.index(scan)], affine)
+        plotting.plot_anat(image, cut_coords=POINT, axes=axis, draw_cross=False, black_bg=False, vmin=0, vmax=1)
+        axis.set_title(f"{label}, {scan}, true severity {severity:.2f}", loc="left", fontsize=10)
+    truth = load_image(folder / "cohort/ground_truth/log_jacobian.nii.gz")
+    template = load_image(folder / "register/template/T1w.nii.gz")
+    pictures = [
+        (nib.Nifti1Image(effect, affine), "patients less controls, training scans, Cohen's d", 2.0),
+        (truth, "truth: logarithm of the volume ratio at severity 1", 0.9),
+    ]
+    for axis, (image, title, limit) in zip(axes[2:], pictures, strict=True):
+        plotting.plot_stat_map(
+            image,
+            bg_img=template,
+            cut_coords=POINT,
+            axes=axis,
+            draw_cross=False,
+            black_bg=False,
+            cmap="RdBu_r",
+            vmax=limit,
+            threshold=0.1 * limit,
+        )
+        axis.set_title(title, loc="left", fontsize=10)
+    figure.savefig(out, dpi=110, metadata={"Software": None})
+    size = np.abs(effect[mask])
+    shares = ", ".join(f"{np.mean(size > d):.1%} above {d}" for d in (0.5, 1.0, 1.5, 2.0))
+    print(f"|Cohen's d| over {mask.sum()} voxels of the brain: {shares}; largest {size.max():.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=Path("results/demo"))
+    parser.add_argument("--out-dir", type=Path, default=Path("docs/images"))
+    arguments = parser.parse_args()
+    arguments.out_dir.mkdir(parents=True, exist_ok=True)
+    draw_cohort(arguments.results, arguments.out_dir / "cohort.png")
+    shutil.copy(arguments.results / "report/figure-2-methods.png", arguments.out_dir / "methods.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,30 +1,138 @@
-"""Occlusion equals captum's sliding window in float64."""
+"""Occlusion is captum's sliding window in float64, in whatever way it is computed."""
 
 import copy
+import itertools
+from functools import partial
 
 import captum.attr
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from torch import nn
 
-from heatproof.attribute.occlusion import occlusion
+from heatproof.attribute.occlusion import incremental, occlusion
+from heatproof.attribute.occlusion.method import measured, plan_work, read_network
+from heatproof.attribute.occlusion.patches import place_patches
+from heatproof.attribute.occlusion.windows import Reader, reached, read, runs
 from heatproof.errors import StudyError
+from heatproof.train.network import build_network
+
+ROUNDING = 2.0**-22  # relative, of a heatmap and of captum's: it rounds sums to float32, and divides them there
+NOISE = 1e-14  # of float64
+PROPERTY = settings(max_examples=70, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+BLOCKS = ["C", "CR", "CNR", "CNRM", "CRM", "RM", "M", "A", "N", "R", "CA", "S"]
 
 
-def captum_occlusion(model, images, target, patch, stride, baseline, dtype=torch.float64):
-    patch, stride = ((v,) * 3 if isinstance(v, int) else tuple(v) for v in (patch, stride))
+def triples(values):
+    return st.tuples(values, values, values)
+
+
+@st.composite
+def layers_of(draw, letter, channels):
+    """Draw one layer; all their ways to read: kernels, steps, padding, dilation, groups, rounding up."""
+    kernel, steps = draw(triples(st.integers(1, 3))), draw(triples(st.integers(1, 3)))
+    half = tuple(draw(st.integers(0, edge // 2)) for edge in kernel)
+    groups, yes = draw(st.sampled_from([1, channels])), draw(st.booleans())
+    if letter == "C":
+        made, dilation = groups * draw(st.integers(1, 2)), draw(st.integers(1, 2))
+        padding, stride = draw(triples(st.integers(0, 2))), draw(st.sampled_from([1, steps]))
+        return nn.Conv3d(channels, made, kernel, stride, padding, dilation, groups, bias=yes)
+    if letter == "S":
+        return nn.Conv3d(channels, 2, (3, 1, 3), padding="same", dilation=draw(st.integers(1, 2)))
+    if letter == "M":
+        return nn.MaxPool3d(kernel, draw(st.sampled_from([kernel, steps])), half, ceil_mode=yes)
+    if letter == "A":
+        divisor = draw(st.sampled_from([None, None, 5]))
+        return nn.AvgPool3d(kernel, draw(st.sampled_from([kernel, steps])), half, yes, draw(st.booleans()), divisor)
+    return nn.BatchNorm3d(channels, affine=yes) if letter == "N" else nn.ReLU()
+
+
+@st.composite
+def chains(draw, shape):
+    """Draw a network that is a chain of layers, for volumes of a shape."""
+    torch.manual_seed(draw(st.integers(0, 9999)))
+    volume, sample = [], torch.zeros(1, 1, *shape)
+    for letter in "".join(draw(st.lists(st.sampled_from(BLOCKS), max_size=3))):
+        layer = draw(layers_of(letter, sample.shape[1])).eval()
+        try:
+            sample = layer(sample)
+        except RuntimeError:  # what is left is smaller than what the layer reads
+            break
+        volume.append(layer)
+    features = sample[0].numel()
+    assume(0 < features < 5000)
+    heads = [
+        [nn.Linear(features, 3)],
+        [nn.Linear(features, 3), nn.Softmax(dim=1)],
+        [nn.ReLU(), nn.Dropout(), nn.Linear(features, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 3)],
+    ]
+    model = nn.Sequential(nn.Sequential(*volume), nn.Flatten(), *draw(st.sampled_from(heads))).eval()
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm3d):
+            norm.running_mean.normal_()
+            norm.running_var.uniform_(0.5, 2)
+    return model
+
+
+@st.composite
+def questions(draw):
+    """Draw a network, a scan, a patch that fits in it and a stride, and a baseline."""
+    shape = draw(triples(st.integers(5, 12)))
+    model = draw(chains(shape))
+    image = torch.randn(1, 1, *shape)
+    patch = tuple(min(edge, length) for edge, length in zip(draw(triples(st.integers(1, 12))), shape, strict=True))
+    stride = tuple(draw(st.integers(1, edge)) for edge in patch)
+    return model, image * (image > draw(st.sampled_from([-9.0, 0.0]))), patch, stride, draw(st.sampled_from([0.0, 0.4]))
+
+
+def captum_occlusion(model, images, target, patch, stride, baseline=0.0, dtype=torch.float64):
+    patch, stride = ((v,) * 3 if isinstance(v, int) else v for v in (patch, stride))
     ablator = captum.attr.Occlusion(copy.deepcopy(model).to(dtype))
     options = {"sliding_window_shapes": (1, *patch), "strides": (1, *stride), "baselines": baseline}
-    return ablator.attribute(images.to(dtype), target=target, perturbations_per_eval=16, **options)
+    return ablator.attribute(images.to(dtype), target=target, perturbations_per_eval=64, **options).double()
+
+
+def captum_voxels(model, image, target, mask, dtype=torch.float64):
+    """The drop of each voxel of a mask, from captum's ablation of single voxels."""
+    features = torch.zeros(image.shape, dtype=torch.long)
+    features[0, 0, mask] = torch.arange(1, int(mask.sum()) + 1)
+    ablator = captum.attr.FeatureAblation(copy.deepcopy(model).to(dtype))
+    return ablator.attribute(image.to(dtype), target=target, feature_mask=features)[0, 0, mask].double()
+
+
+def largest(values):
+    return values.abs().max().item()
+
+
+def paper_network(shape, **options):
+    """The paper's network with batch norms as after some training."""
+    torch.manual_seed(0)
+    model = build_network(shape, **options).eval()
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm3d):
+            norm.running_mean.normal_(0, 0.1)
+            norm.running_var.uniform_(0.5, 2)
+    return model
 
 
 @pytest.fixture
-def network():
+def chain():
+    return paper_network((22, 24, 20), filters=(3, 4), pools=(2, 3), hidden=5)
+
+
+@pytest.fixture
+def image():
+    image = torch.rand((1, 1, 22, 24, 20), generator=torch.Generator().manual_seed(1))
+    image[..., :5, :, :] = 0
+    return image
+
+
+@pytest.fixture
+def other_network():
     torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv3d(1, 3, 3), nn.Tanh(), nn.MaxPool3d(2), nn.Flatten(), nn.Linear(3 * 4 * 3 * 3, 2)
-    ).eval()
+    return nn.Sequential(nn.Conv3d(1, 3, 3), nn.Tanh(), nn.MaxPool3d(2), nn.Flatten(), nn.Linear(3 * 4 * 3 * 3, 2))
 
 
 @pytest.fixture
@@ -32,21 +140,164 @@ def images():
     return torch.randn((2, 1, 10, 8, 9), generator=torch.Generator().manual_seed(1))
 
 
+@PROPERTY
+@given(questions())
+def test_any_chain_any_patch_is_explained_as_captum_does_in_float64(question):
+    model, image, patch, stride, baseline = question
+    heatmap = occlusion(model, image, 1, patch=patch, stride=stride, baseline=baseline).double()
+    exact = captum_occlusion(model, image, 1, patch, stride, baseline)
+    assert largest(heatmap - exact) <= ROUNDING * largest(exact) + NOISE
+
+
+@PROPERTY
+@given(questions())
+def test_differences_in_float32_are_as_exact_as_float32_allows(question):
+    model, image, patch, stride, baseline = question
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(incremental, "SMALL", 0)
+        heatmap = occlusion(model, image, 1, patch=patch, stride=stride, baseline=baseline).double()
+    exact = captum_occlusion(model, image, 1, patch, stride, baseline)
+    in_float32 = captum_occlusion(model, image, 1, patch, stride, baseline, torch.float32)
+    assert largest(heatmap - exact) <= 10 * largest(in_float32 - exact) + 1e-6
+
+
+def overlapping_network(shape):
+    """A network whose poolings read voxels more than once."""
+    torch.manual_seed(0)
+    volume = [nn.Conv3d(1, 8, 3), nn.ReLU(), nn.MaxPool3d(3, 2, 1), nn.Conv3d(8, 16, 3), nn.ReLU(), nn.MaxPool3d(3, 2)]
+    features = nn.Sequential(*volume)(torch.zeros(1, 1, *shape)).numel()
+    return nn.Sequential(*volume, nn.Flatten(), nn.Linear(features, 64), nn.ReLU(), nn.Linear(64, 2)).eval()
+
+
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [
+        (partial(paper_network, padding=1), (48, 57, 48)),
+        (partial(paper_network, filters=(8, 16, 32), pools=(2, 3, 3)), (84, 80, 75)),
+        (overlapping_network, (50, 45, 48)),
+    ],
+)
+def test_single_voxels_are_ten_times_more_exact_than_a_sliding_window_in_float32(network, shape, monkeypatch):
+    monkeypatch.setattr(incremental, "SMALL", 0)
+    model, image, mask = network(shape), torch.rand(1, 1, *shape), np.zeros(shape, bool)
+    mask[tuple(np.random.default_rng(0).integers(0, np.subtract(shape, 5), (8, 3)).T)] = True
+    drops = occlusion(model, image, 1, patch=1, stride=1, mask=mask)[0, 0, mask].double()
+    exact, in_float32 = (captum_voxels(model, image, 1, mask, dtype) for dtype in (torch.float64, torch.float32))
+    assert largest(drops - exact) <= 1e-5 * largest(exact)
+    assert largest(drops - exact) <= largest(in_float32 - exact) / 10
+
+
+@PROPERTY
+@given(questions(), st.randoms(use_true_random=False))
+def test_only_patches_that_touch_the_mask_are_placed(question, random):
+    model, image, patch, stride, baseline = question
+    mask = np.array([random.random() < 0.02 for _ in range(image.numel())]).reshape(image.shape[2:])
+    total, count = torch.zeros(2, *image.shape[2:], dtype=torch.float64)
+    exact, before = copy.deepcopy(model).double(), image.double()
+    starts = [range(0, n - p + s, s) for n, p, s in zip(image.shape[2:], patch, stride, strict=True)]
+    for corner in itertools.product(*starts):
+        box = tuple(slice(start, start + edge) for start, edge in zip(corner, patch, strict=True))
+        if mask[box].any():
+            hidden = before.clone()
+            hidden[0, 0][box] = baseline
+            total[box] += (exact(before) - exact(hidden))[0, 2].detach()
+            count[box] += 1
+    heatmap = occlusion(model, image, 2, patch=patch, stride=stride, baseline=baseline, mask=mask)[0, 0]
+    mean = total / count.clamp(min=1)
+    assert largest(heatmap - mean) <= ROUNDING * largest(mean) + NOISE
+    assert not heatmap[count == 0].any()
+
+
 @pytest.mark.parametrize(("patch", "stride"), [(1, 1), (4, 3), ((2, 8, 3), (2, 5, 1)), (5, 5)])
-def test_any_network_is_explained_as_captum_does(network, images, patch, stride):
-    for target in (1, torch.tensor([0, 1])):
-        heatmaps = occlusion(network, images, target, patch=patch, stride=stride, baseline=0.3)
-        expected = captum_occlusion(network, images, target, patch, stride, 0.3)
-        torch.testing.assert_close(heatmaps, expected.float(), rtol=0, atol=1e-6)
+@pytest.mark.parametrize("target", [1, torch.tensor([0, 1])])
+def test_any_other_network_runs_as_a_whole_and_the_log_says_so(other_network, images, target, patch, stride, caplog):
+    heatmaps = occlusion(other_network, images, target, patch=patch, stride=stride, baseline=0.3)
+    exact = captum_occlusion(other_network, images, target, patch, stride, 0.3)
+    torch.testing.assert_close(heatmaps, exact.float(), rtol=0, atol=1e-6)
+    assert "whole network" in caplog.text
 
 
-def test_only_patches_that_touch_the_mask_are_placed(network, images):
-    mask = np.zeros((10, 8, 9), bool)
-    mask[4, 4, 4] = True
-    heatmap = occlusion(network, images[:1], 0, patch=2, stride=2, mask=mask)[0, 0]
-    everywhere = captum_occlusion(network, images[:1], 0, 2, 2, 0.0)[0, 0].float()
-    assert heatmap.count_nonzero() == 8
-    torch.testing.assert_close(heatmap[4:6, 4:6, 4:6], everywhere[4:6, 4:6, 4:6], rtol=0, atol=1e-6)
+@pytest.mark.parametrize(
+    "layer",
+    [nn.Conv3d(1, 1, 3, padding=1, padding_mode="circular"), nn.MaxPool3d(2, 1, 1, dilation=2), nn.Flatten(1, 2)],
+    ids=str,
+)
+def test_layers_with_unusual_options_are_not_taken_for_usual_ones(layer, images):
+    model = nn.Sequential(layer, nn.Flatten(), nn.Linear(layer(images)[0].numel(), 2)).eval()
+    heatmaps = occlusion(model, images, 1, patch=4, stride=3)
+    torch.testing.assert_close(heatmaps.double(), captum_occlusion(model, images, 1, 4, 3), rtol=0, atol=1e-6)
+
+
+def test_a_network_with_hooks_runs_as_a_whole(chain, image):
+    chain[0].register_forward_hook(lambda module, inputs, output: output.clamp(max=0.1))
+    heatmap = occlusion(chain, image, 1, patch=9, stride=9)
+    torch.testing.assert_close(heatmap.double(), captum_occlusion(chain, image, 1, 9, 9), rtol=0, atol=1e-6)
+
+
+def test_several_images_each_with_its_target(chain, image):
+    images = torch.cat([image, image.flip(2), image.flip(3)])
+    targets = torch.tensor([1, 0, 1])
+    heatmaps = occlusion(chain, images, targets, patch=6, stride=5)
+    assert largest(heatmaps - captum_occlusion(chain, images, targets, 6, 5)) < 1e-8
+
+
+def test_networks_and_scans_in_float64_give_the_same_heatmap(chain, image):
+    heatmap = occlusion(copy.deepcopy(chain).double(), image.double(), 1, patch=6, stride=5)
+    assert torch.equal(heatmap, occlusion(chain, image, 1, patch=6, stride=5))
+
+
+def test_scores_far_apart_do_not_overflow(chain, image):
+    for weight in chain[-1].parameters():
+        weight.data *= 1e6
+    model = nn.Sequential(chain, nn.Softmax(dim=1))
+    heatmap = occlusion(model, image, 1, patch=9, stride=9)
+    torch.testing.assert_close(heatmap.double(), captum_occlusion(model, image, 1, 9, 9), rtol=1e-6, atol=1e-12)
+
+
+def test_patches_that_hide_only_the_baseline_are_not_computed(chain, image):
+    patches = place_patches(image.shape[2:], 1, 1)
+    places = np.concatenate(plan_work(read_network(chain), image[0], 1, patches).chunks)
+    assert places[:, 0].min() == 5
+    heatmap = occlusion(chain, image, 1, patch=1, stride=1)[0, 0]
+    assert not heatmap[:5].any()
+    assert heatmap[5:].any()
+
+
+@pytest.mark.parametrize("size", [2**28, 0], ids=["float64", "float32"])
+def test_chunks_give_the_same_bytes_alone_resumed_and_shared_among_threads(chain, image, size, monkeypatch):
+    monkeypatch.setattr(incremental, "SMALL", size)
+    monkeypatch.setattr(incremental, "ROWS", 500)
+    work = plan_work(read_network(chain), image[0], 1, place_patches(image.shape[2:], 3, 2))
+    drops = list(measured(work))
+    again = plan_work(read_network(chain), image[0], 1, place_patches(image.shape[2:], 3, 2))
+    assert len(drops) > 1
+    for other in (list(measured(work._replace(workers=3))), [again.measure(chunk) for chunk in again.chunks]):
+        assert [drop.tobytes() for drop in other] == [drop.tobytes() for drop in drops]
+    assert [drop.tobytes() for drop in measured(again, first=1)] == [drop.tobytes() for drop in drops[1:]]
+
+
+def test_little_memory_gives_the_same_heatmap(chain, image):
+    frugal = occlusion(chain, image, 1, patch=6, stride=5, memory=10**5)
+    torch.testing.assert_close(frugal, occlusion(chain, image, 1, patch=6, stride=5), rtol=1e-6, atol=1e-12)
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 2), st.integers(4, 9), st.data())
+def test_windows_are_what_counting_finds(kernel, stride, padding, inputs, data):
+    reader = Reader(kernel, stride, padding, inputs, (inputs + 2 * padding - kernel) // stride + 1)
+    reads = [range(o * stride - padding, o * stride - padding + kernel) for o in range(reader.outputs)]
+    start = data.draw(st.integers(0, inputs - 1))
+    stop = data.draw(st.integers(start + 1, inputs))
+    window = set(range(start, stop))
+    hit = [output for output, voxels in enumerate(reads) if window & set(voxels)]
+    first, last = (int(edge) for edge in reached(reader, start, stop))
+    assert list(range(first, last)) == hit
+    if hit:
+        inside = set(range(inputs)) & set().union(*(reads[output] for output in hit))
+        low, high = read(reader, first, last)
+        assert (low, high) == (min(inside), max(inside) + 1)
+    for output, run in zip(hit, runs(reader, (start, stop), (first, last)), strict=True):
+        assert set(range(start + run.start, start + run.stop)) == window & set(reads[output])
+        assert reads[output][run.tap] == start + run.start
 
 
 @pytest.mark.parametrize(
@@ -54,18 +305,19 @@ def test_only_patches_that_touch_the_mask_are_placed(network, images):
     [
         ({"patch": 9}, "larger than the volume"),
         ({"stride": 0}, "stride 0"),
-        ({"patch": (2, 2)}, "patch"),
+        ({"patch": (2, 2)}, r"patch \(2, 2\)"),
+        ({"patch": 2.5}, "patch 2.5"),
         ({"patch": 2, "stride": 3}, "at most the patch"),
-        ({"mask": np.ones((10, 8, 8))}, "mask"),
+        ({"mask": np.ones((10, 8, 8))}, "10 x 8 x 8"),
     ],
 )
-def test_bad_options_are_refused_by_name(network, images, options, message):
+def test_bad_options_are_refused_by_name(other_network, images, options, message):
     with pytest.raises(StudyError, match=message):
-        occlusion(network, images, 0, **{"patch": 4, "stride": 2} | options)
+        occlusion(other_network, images, 0, **{"patch": 4, "stride": 2} | options)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_voxel_that_is_not_finite_is_refused_by_name(network, images, value):
+def test_a_voxel_that_is_not_finite_is_refused_by_name(other_network, images, value):
     images[1, 0, 3, 2, 5] = value
     with pytest.raises(StudyError, match=r"image 1 .*\(3, 2, 5\)"):
-        occlusion(network, images, 0, patch=4, stride=2)
+        occlusion(other_network, images, 0, patch=4, stride=2)

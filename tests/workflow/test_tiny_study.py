@@ -52,6 +52,10 @@ def test_the_other_results_are_there(results):
         assert (results / f"register/{scan}/{scan}_space-MNI152NLin2009cAsym_T1w.nii.gz").is_file()
         assert (results / f"register/{scan}/qc.json").is_file()
         assert any((results / f"register/{scan}/transforms").iterdir())
+    for name in ("dataset_description.json", "participants.tsv", "README", "sub-P001/sub-P001_sessions.tsv"):
+        assert (results / "cohort/bids" / name).is_file()
+    for name in ("regions.tsv", "scans.tsv", "log_jacobian.nii.gz"):
+        assert (results / "cohort/ground_truth" / name).is_file()
     for seed in (0, 1):
         for name in ("model.safetensors", "history.tsv", "predictions.tsv"):
             assert (results / f"train/seed-{seed}/{name}").is_file()

@@ -65,6 +65,11 @@ def own_or(fixed, seed):
     return seed if fixed is None else fixed
 
 
+def dataset_files():
+    """List the tables of the simulated dataset; none where the cohort is someone's own."""
+    return [] if config["cohort"]["bids"] else [f"{RESULTS}/cohort/bids/participants.tsv"]
+
+
 def network_module():
     """Name the module that builds the network."""
     return config["train"]["network"]["function"].partition(":")[0]

@@ -25,7 +25,7 @@ class Hidden(NamedTuple):
 
 
 class Convolution(NamedTuple):
-    """How it reads along each axis, its weight (out, in, kx, ky, kz), and the banded weights made of it so far."""
+    """How it reads along each axis, its weight (out, in, kx, ky, kz), and the matrices made of it so far."""
 
     readers: tuple[Reader, ...]
     weight: Tensor
@@ -81,7 +81,7 @@ class Softmax(NamedTuple):
     before: Tensor
 
 
-LETTERS = {
+LETTERS = {  # layers that are understood; those without a letter do nothing in evaluation mode
     nn.Conv3d: "C",
     nn.BatchNorm3d: "B",
     nn.ReLU: "R",
@@ -95,7 +95,7 @@ LETTERS = {
     nn.Dropout3d: "",
     nn.Identity: "",
 }
-CHAIN = re.compile(r"[CBRMA]*F[RF]*L[LRNF]*S?")
+CHAIN = re.compile(r"[CBRMA]*F[RF]*L[LRNF]*S?")  # voxels, then features, then probabilities
 KNOWN = {  # what a layer must be, beyond its type, for its record to say all
     nn.Conv3d: lambda conv: conv.padding_mode == "zeros",
     nn.MaxPool3d: lambda pool: pool.dilation in (1, (1, 1, 1)) and not pool.return_indices,
@@ -109,7 +109,7 @@ KNOWN = {  # what a layer must be, beyond its type, for its record to say all
 
 
 def as_chain(model: nn.Module) -> list[nn.Module] | None:
-    """Return the layers of a network in float64, or None if it is not a chain of layers known here.
+    """Return the layers of a network in float64, or None if it is not a chain of layers known here, free of hooks.
 
     Batch norm is folded into the layer before it. Max-pooling comes before the ReLU that it followed: the result is the
     same, and fewer voxels are left to rectify.
@@ -119,9 +119,11 @@ def as_chain(model: nn.Module) -> list[nn.Module] | None:
         return None
     if not all(KNOWN.get(type(layer), lambda _: True)(layer) for layer in layers):
         return None
+    if any(layer._forward_hooks or layer._forward_pre_hooks for layer in layers):
+        return None
     chain = []
     for layer in copy.deepcopy([layer for layer in layers if LETTERS[type(layer)]]):
-        layer, last = layer.double(), type(chain[-1]) if chain else None
+        layer, last = layer.double().eval(), type(chain[-1]) if chain else None
         if last is nn.Conv3d and isinstance(layer, nn.BatchNorm3d):
             chain[-1] = fuse_conv_bn_eval(chain[-1], layer)
         elif last is nn.Linear and isinstance(layer, nn.BatchNorm1d):
@@ -220,9 +222,8 @@ def keep_mean_pool(pool: nn.AvgPool3d, before: Tensor, dtype: torch.dtype) -> tu
     """Keep by what a sum is multiplied, which at borders depends on how padding counts."""
     after, ones = pool(before), torch.ones_like(before[:, :1])
     voxels = F.avg_pool3d(ones, pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode, divisor_override=1)
-    return MeanPool(
-        pool_readers(pool, before, after), (pool(ones) / voxels)[0].movedim(0, 3).to(dtype).contiguous()
-    ), after
+    share = (pool(ones) / voxels)[0].movedim(0, 3).to(dtype).contiguous()
+    return MeanPool(pool_readers(pool, before, after), share), after
 
 
 def keep_batch_norm(norm: nn.BatchNorm3d | nn.BatchNorm1d, before: Tensor, dtype: torch.dtype) -> tuple[Scale, Tensor]:

@@ -20,7 +20,7 @@ from heatproof.attribute.occlusion.patches import Patches, Work
 from heatproof.attribute.occlusion.windows import reached, read, span
 
 ROWS = 2**14  # patches in a chunk, at most
-PIECE = 2**20  # numbers in the largest window of a batch: what a processor's cache holds
+PIECE = 2**20  # numbers in the windows of a batch, at most: a few of these fit in a processor's cache
 SMALL = 2**28  # voxels that plain sliding windows would run through, up to which differences are float64 as well
 SHARED = 32  # patches with one and the same window, on average, for which it pays to handle them apart
 
@@ -79,7 +79,7 @@ def incremental_work(
     places = np.argwhere(wanted & reaching(stages))
     nearby = [stage.windows[0][axis][0, places[:, axis]] for stage in stages for axis in (2, 1, 0)]
     places = places[np.lexsort(nearby)]
-    bytes_each = 3 * 4 * max(map(largest_window, stages))
+    bytes_each = 3 * records[0].difference.element_size() * max(map(entering, stages))
     rows = max(1, min(ROWS, memory // (4 * bytes_each)))
     chunks = [places[first : first + rows] for first in range(0, len(places), rows)]
     workers = None if image.is_cuda else max(1, min(torch.get_num_threads(), memory // (rows * bytes_each)))
@@ -129,10 +129,17 @@ def reaching(stages: Sequence[Stage]) -> np.ndarray:
     return x[:, None, None] & y[:, None] & z
 
 
-def largest_window(stage: Stage) -> int:
-    """Return how many numbers the largest window has with which a patch enters or leaves a stage."""
-    ends = ((stage.windows[i], stage.channels[i]) for i in (0, -1))
-    return max(width * math.prod(int(np.ptp(axis, axis=0).max()) for axis in window) for window, width in ends)
+def largest_window(stage: Stage, place: np.ndarray) -> int:
+    """Return how many numbers the largest window of a patch has in a stage."""
+    sizes = zip(stage.windows, stage.channels, strict=True)
+    return max(
+        width * math.prod(np.ptp(w[:, i]) for w, i in zip(window, place, strict=True)) for window, width in sizes
+    )
+
+
+def entering(stage: Stage) -> int:
+    """Return how many numbers a patch has at most when it enters a stage."""
+    return stage.channels[0] * math.prod(int(np.ptp(ends, axis=0).max()) for ends in stage.windows[0])
 
 
 @torch.no_grad()
@@ -173,12 +180,7 @@ def batches_of(stage: Stage, places: np.ndarray) -> Iterator[np.ndarray]:
         alike = number(stage.shapes, places)
     order = np.argsort(alike, kind="stable")
     for members in np.split(order, np.flatnonzero(np.diff(alike[order])) + 1):
-        place = places[members[0]]
-        sizes = [
-            width * math.prod(int(np.ptp(axis[:, i])) for axis, i in zip(window, place, strict=True))
-            for window, width in zip(stage.windows, stage.channels, strict=True)
-        ]
-        rows = max(1, PIECE // max(sizes))
+        rows = max(1, PIECE // largest_window(stage, places[members[0]]))
         yield from np.split(members, range(rows, len(members), rows))
 
 

@@ -85,7 +85,7 @@ def occlusion(
 
 
 def read_network(model: nn.Module) -> list[nn.Module] | nn.Module:
-    """Return the layers of a network that is a chain of known ones, else the network itself, which the log then says."""
+    """Return the layers of a network that is a chain of known layers, else the network; the log says when."""
     layers = as_chain(model)
     if layers is None:
         name = type(model).__name__

@@ -70,7 +70,7 @@ def draw_cohort(folder: Path, out: Path) -> None:
             threshold=0.1 * limit,
         )
         axis.set_title(title, loc="left", fontsize=10)
-    figure.savefig(out, dpi=110, metadata={"Software": None})
+    figure.savefig(out, dpi=110, bbox_inches="tight", metadata={"Software": None})
     size = np.abs(effect[mask])
     shares = ", ".join(f"{np.mean(size > d):.1%} above {d}" for d in (0.5, 1.0, 1.5, 2.0))
     print(f"|Cohen's d| over {mask.sum()} voxels of the brain: {shares}; largest {size.max():.2f}")

@@ -1,5 +1,8 @@
 """Template space: the working grid, resampling, the atlas, and files by name."""
 
+import sys
+import types
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -78,3 +81,19 @@ def test_template_and_atlas_may_be_files(tmp_path):
         load_template({"T1w": str(tmp_path / "t1.nii.gz"), "brain_mask": str(tmp_path / "mask.nii.gz")})
     labels, names = load_atlas({"labels": str(tmp_path / "t1.nii.gz"), "names": str(tmp_path / "names.tsv")})
     assert names["name"].tolist() == ["Left Cube"] and labels.dataobj.max() == 5
+
+
+def test_templateflow_identifiers_name_one_file(monkeypatch, tmp_path):
+    """TemplateFlow's archive is out of reach of tests: what it is asked for is checked, not what it answers."""
+    asked = []
+
+    def get(template, **entities):
+        asked.append((template, entities))
+        return tmp_path if entities.get("resolution") else [tmp_path, tmp_path]
+
+    api = types.SimpleNamespace(get=get)
+    monkeypatch.setitem(sys.modules, "templateflow", types.SimpleNamespace(api=api))
+    assert locate("templateflow:MNI152NLin6Asym/resolution=1,desc=brain,suffix=T1w") == tmp_path
+    assert asked == [("MNI152NLin6Asym", {"resolution": 1, "desc": "brain", "suffix": "T1w"})]
+    with pytest.raises(StudyError, match="names 2 files of TemplateFlow, not one"):
+        locate("templateflow:MNI152NLin6Asym/suffix=T1w")

@@ -75,9 +75,7 @@ def write_ground_truth(anatomy: dict, effects: pd.DataFrame, voxel_size: float, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--simulate", type=json_option, required=True, help="keys of cohort.simulate as JSON"
-    )
+    parser.add_argument("--simulate", type=json_option, required=True, help="keys of cohort.simulate as JSON")
     parser.add_argument("--voxel-size", type=float, required=True, help="edge of a working voxel in mm")
     parser.add_argument("--anatomy", type=Path, required=True, help="the .npz to write")
     parser.add_argument("--ground-truth", type=Path, required=True, help="the folder to write")

@@ -5,7 +5,6 @@ import pandas as pd
 from heatproof.cohort.bids import read_dataset
 from heatproof.cohort.participants import simulated_scans
 from heatproof.cohort.split import split_participants
-from heatproof.errors import StudyError
 
 COLUMNS = ["scan", "participant_id", "session_id", "label", "split", "image"]
 
@@ -33,6 +32,4 @@ def list_scans(options: dict, folder: str) -> pd.DataFrame:
     """
     scans = read_dataset(options) if options["bids"] else simulated_scans(options, f"{folder}/bids")
     scans = scans.assign(split=split_participants(scans, options["split"]))
-    if scans.empty:
-        raise StudyError("cohort.exclude leaves no scan; name fewer participants there")
     return scans[COLUMNS].sort_values("scan", ignore_index=True)

@@ -34,8 +34,9 @@ def split_participants(scans: pd.DataFrame, split: dict) -> pd.Series:
 def draw_split(people: pd.DataFrame, split: dict) -> dict[str, str]:
     """Draw test and validation participants of each class in the order of a seeded hash of their names."""
     assigned = {}
-    for label, group in people.groupby("label"):
-        names = sorted(group["participant_id"], key=lambda name: hash_order(split["seed"], name))
+    for label in ("patient", "control"):
+        group = people.loc[people["label"] == label, "participant_id"]
+        names = sorted(group, key=lambda name: hash_order(split["seed"], name))
         held_out = split["test"] + split["validation"]
         if len(names) <= held_out:
             raise StudyError(

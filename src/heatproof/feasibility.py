@@ -5,10 +5,9 @@ from heatproof.errors import StudyError
 from heatproof.images import load_image
 from heatproof.regions import SCHEMES
 from heatproof.space import atlas_files, grid_of, locate, read_names, template_files, working_grid
-from heatproof.train.layers import feature_edges
+from heatproof.train.layers import PAPER_NETWORK, feature_edges
 
 REMOTE = "templateflow:"
-PAPER_NETWORK = "heatproof.train.network:build_network"
 
 
 def check_feasibility(config: dict) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from heatproof.attribute.layers import unfold
 from heatproof.attribute.outputs import one_hot
 from heatproof.attribute.zennit_rules import (
     Activation,
@@ -107,7 +108,7 @@ def lrp(
         raise StudyError(f"lrp has no rule {rule!r}; choose one of {', '.join(RULES)}")
     if batch_norm not in ("merge", "pass"):
         raise StudyError(f"lrp can not {batch_norm!r} batch norms; set batch_norm to merge or pass")
-    layers = chain(model) if batch_norm == "pass" else merge_batch_norms(chain(model))
+    layers = unfold(model) if batch_norm == "pass" else merge_batch_norms(unfold(model))
     make_rule = partial(RULES[rule], epsilon=epsilon, gamma=gamma, zero_params=None if bias else ["bias"])
 
     outputs, way_back = images.detach(), []
@@ -172,13 +173,6 @@ RULES: dict[str, Callable[[Tensor, float, float, list[str] | None], BasicHook]] 
     "gamma": lambda inputs, epsilon, gamma, zero_params: Gamma(gamma, stabilizer(epsilon), zero_params),
     "z_plus": lambda inputs, epsilon, gamma, zero_params: alpha_beta(inputs, 1.0, 0.0, epsilon, zero_params),
 }
-
-
-def chain(model: nn.Module) -> list[nn.Module]:
-    """Return the layers of a chain, and of the chains in it, in the order in which they are applied."""
-    if type(model).forward is not nn.Sequential.forward:
-        return [model]
-    return [layer for part in model for layer in chain(part)]
 
 
 def merge_batch_norms(layers: list[nn.Module]) -> list[nn.Module]:

@@ -4,9 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from heatproof import __version__
+from heatproof.cohort.bids import listed
 from heatproof.cohort.participants import simulated_sessions
 from heatproof.command import json_option, run
 from heatproof.tables import write_table
@@ -37,7 +36,7 @@ def describe_dataset(options: dict, folder: Path) -> None:
     dataset = folder / "bids"
     dataset.mkdir(parents=True, exist_ok=True)
     sessions = simulated_sessions(options)
-    values = {label: str(as_list(options[label])[0]) for label in ("patient", "control")}
+    values = {label: listed(options[label])[0] for label in ("patient", "control")}
     people = sessions.drop_duplicates("participant_id")
     people = people.assign(**{options["label"]: people["label"].map(values)})
     write_table(people[["participant_id", "age", "sex", options["label"]]], dataset / "participants.tsv")
@@ -57,12 +56,7 @@ def describe_dataset(options: dict, folder: Path) -> None:
     write_table(sessions[["scan", "label", "severity"]], folder / "ground_truth" / "scans.tsv")
 
 
-def as_list(value: object) -> list:
-    """Return a value, or a list of values, as a list."""
-    return value if isinstance(value, list) else [value]
-
-
-def write_json(content: dict | pd.Series, path: Path) -> None:
+def write_json(content: dict, path: Path) -> None:
     """Write JSON that a person can read."""
     path.write_text(json.dumps(content, indent=2) + "\n")
 

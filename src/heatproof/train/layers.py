@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from heatproof.errors import StudyError
 
+PAPER_NETWORK = "heatproof.train.network:build_network"
+
 
 def feature_edges(
     shape: Sequence[int], *, kernel: int, padding: int, pools: Sequence[int], **others: object

@@ -13,9 +13,7 @@ from safetensors.torch import save
 from torch import nn
 
 from heatproof.errors import StudyError
-from heatproof.train.layers import feature_edges
-
-PAPER_NETWORK = "heatproof.train.network:build_network"
+from heatproof.train.layers import PAPER_NETWORK, feature_edges
 
 
 def build_network(

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from heatproof.attribute.layers import unfold
 from heatproof.attribute.occlusion.windows import Reader
 
 SLAB = 2**22  # numbers that convolving a slab of the untouched scan may unfold to
@@ -133,11 +134,6 @@ def as_chain(model: nn.Module) -> list[nn.Module] | None:
         elif not isinstance(layer, nn.Flatten):
             chain.append(layer)
     return chain
-
-
-def unfold(module: nn.Module) -> list[nn.Module]:
-    """List the layers of nested sequences in the order of their use."""
-    return [leaf for child in module for leaf in unfold(child)] if type(module) is nn.Sequential else [module]
 
 
 def keep(chain: list[nn.Module], image: Tensor, baseline: float, dtype: torch.dtype) -> list[NamedTuple]:

@@ -55,7 +55,13 @@ def save_image(array: np.ndarray, affine: np.ndarray, path: str | Path) -> None:
 
 
 def write_image(image: nib.Nifti1Image, path: str | Path) -> None:
-    """Write an image as ``.nii.gz`` whose bytes depend on the image alone, not on its name or the time."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "wb") as file, gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed:
+    """Write an image as ``.nii.gz`` whose bytes depend on the image alone, not on its name or the time.
+
+    The file appears under its name when it is whole.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with open(part, "wb") as file, gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed:
         packed.write(image.to_bytes())
+    part.replace(path)

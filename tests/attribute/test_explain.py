@@ -1,7 +1,13 @@
 """One heatmap per scan of a store, on its grid; what can not be explained is refused by name."""
 
 import json
+import os
+import subprocess
+import sys
+import time
+from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import captum.attr
 import numpy as np
@@ -10,6 +16,7 @@ import pytest
 import torch
 
 from heatproof.attribute import METHODS, explain
+from heatproof.attribute.occlusion import incremental
 from heatproof.errors import StudyError
 from heatproof.images import load_image, save_image
 from heatproof.sources import dictionary_keys
@@ -103,7 +110,7 @@ def test_the_brain_mask_reaches_a_method_that_takes_one(study, monkeypatch):
             np.testing.assert_array_equal(heatmap.get_fdata(), np.broadcast_to(expected, SHAPE))
 
 
-def test_no_more_than_a_batch_is_read_at_once(study):
+def test_no_more_than_a_batch_is_read_at_once(study, tmp_path):
     class Watched:
         def __init__(self, array):
             self.array, self.read = array, []
@@ -115,11 +122,82 @@ def test_no_more_than_a_batch_is_read_at_once(study):
     store = open_store(study.folder / "test.npy")
     watched = Store(Watched(store.images), store.scans)
     model, options = load_model(study.folder / "model.safetensors"), {"method": "gradient_input"}
-    maps = explain.explain_store(model, watched, options, batch_size=1, device=torch.device("cpu"))
-    assert next(maps)[0] == NAMES[0]
-    assert watched.images.read == [1]
-    assert [name for name, _ in maps] == NAMES[1:]
-    assert watched.images.read == [1, 1, 1]
+    conditions = {"affine": AFFINE, "device": torch.device("cpu")}
+    explain.explain_store(model, watched, options, tmp_path / "maps", batch_size=2, **conditions)
+    assert watched.images.read == [2, 1]
+
+
+@pytest.mark.parametrize("options", [{"method": "gradient_input"}, {"method": "occlusion", "patch": 1, "stride": 1}])
+def test_a_job_that_broke_off_goes_on_where_it_was_and_ends_with_the_same_bytes(study, monkeypatch, options):
+    monkeypatch.setattr(incremental, "ROWS", 500)
+    whole = study.explain("whole", batch_size=1, **options)
+    calls = {"explain": 0, "measure": 0}
+
+    def counted(name, function, last):
+        def count(*arguments, **keywords):
+            calls[name] += 1
+            if calls[name] == last:
+                raise KeyboardInterrupt
+            return function(*arguments, **keywords)
+
+        return count
+
+    with monkeypatch.context() as broken:
+        broken.setattr(explain, "explain", counted("explain", explain.explain, 3))
+        broken.setattr(incremental, "measure", counted("measure", incremental.measure, 7))
+        with pytest.raises(KeyboardInterrupt):
+            study.explain("again", batch_size=1, **options)
+    done = dict(calls)
+    monkeypatch.setattr(explain, "explain", counted("explain", explain.explain, None))
+    monkeypatch.setattr(incremental, "measure", counted("measure", incremental.measure, None))
+    again = study.explain("again", batch_size=1, **options)
+    assert list(again) == list(whole)
+    for name in whole:
+        assert (study.folder / "again" / name).read_bytes() == (study.folder / "whole" / name).read_bytes()
+    assert calls["explain"] - done["explain"] == (1 if options["method"] == "gradient_input" else 2)
+    if options["method"] == "occlusion":
+        assert calls["measure"] - done["measure"] == 3 * -(-np.prod(SHAPE) // 500) - 6
+
+
+def test_what_another_job_left_is_not_gone_on_with(study, monkeypatch):
+    def leave(**options):
+        with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+            broken.setattr(explain, "save_image", Mock(side_effect=[None, KeyboardInterrupt]))
+            study.explain(batch_size=1, **options)
+        return [path.name for path in (study.folder / "out/unfinished").iterdir()]
+
+    options = {"method": "lrp", "rule": "epsilon"}
+    (first,), (same,), (other,) = leave(**options), leave(**options), leave(method="lrp", rule="gamma")
+    study.write_scans(np.random.default_rng(1).random((3, *SHAPE)))
+    (changed,) = leave(method="lrp", rule="gamma")
+    assert first == same
+    assert len({same, other, changed}) == 3
+
+
+def test_a_killed_process_loses_no_chunk(study, tmp_path):
+    shape = (40, 40, 40)
+    save_model(create_network(shape, NETWORK), shape, NETWORK, study.folder / "model.safetensors")
+    save_image(np.ones(shape, bool), AFFINE, study.folder / "brain_mask.nii.gz")
+    study.write_scans(np.random.default_rng(0).random((3, *shape)))
+    options = json.dumps({"method": "occlusion", "patch": 1, "stride": 1})
+    files = ["--model=model.safetensors", "--scans=test.npy", "--mask=brain_mask.nii.gz"]
+    command = [sys.executable, "-m", "heatproof.attribute.explain", *files, "--name=mine", f"--options={options}"]
+    command += ["--batch-size=2", "--device=cpu"]
+    started = partial(subprocess.Popen, cwd=study.folder, env={**os.environ, "PYTHONPATH": str(Path("src").resolve())})
+
+    killed = started([*command, "--out-dir=killed"], stderr=subprocess.DEVNULL)
+    while not [file for file in study.folder.glob("killed/unfinished/*/journal/*.drops") if file.stat().st_size]:
+        assert killed.poll() is None
+        time.sleep(0.001)
+    killed.kill()
+    killed.wait()
+    assert not list(study.folder.glob("killed/*.nii.gz"))
+    for folder in ("killed", "whole"):
+        assert started([*command, f"--out-dir={folder}"], stderr=subprocess.DEVNULL).wait() == 0
+    for name in NAMES:
+        one, other = (study.folder / folder / f"{name}_heatmap.nii.gz" for folder in ("killed", "whole"))
+        assert one.read_bytes() == other.read_bytes()
+    assert len(list((study.folder / "killed").iterdir())) == 3
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

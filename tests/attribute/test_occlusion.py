@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from heatproof.attribute.occlusion import incremental, occlusion
-from heatproof.attribute.occlusion.method import measured, plan_work, read_network
+from heatproof.attribute.occlusion.chunks import measured
+from heatproof.attribute.occlusion.method import plan_work, read_network
 from heatproof.attribute.occlusion.patches import place_patches
 from heatproof.attribute.occlusion.windows import Reader, reached, read, runs
 from heatproof.errors import StudyError

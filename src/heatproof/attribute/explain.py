@@ -1,7 +1,8 @@
 """Explain what a model sees in each scan of a store: one heatmap per scan, on the working grid."""
 
 import argparse
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable
 from inspect import Parameter, signature
 from pathlib import Path
 
@@ -12,12 +13,15 @@ from tqdm import tqdm
 
 from heatproof.attribute import METHODS
 from heatproof.attribute.outputs import CONVENTIONS, OUTPUTS, SIGNS, TARGETS
+from heatproof.attribute.unfinished import unfinished
 from heatproof.command import json_option, run, threads
 from heatproof.device import choose_device
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
 from heatproof.store import Store, open_store
 from heatproof.train.network import load_model
+
+JOURNAL = "journal"  # the option by which a method gets a folder, to go on where it was when it is killed
 
 
 def explain(
@@ -82,7 +86,8 @@ def check_options(name: str, options: dict) -> None:
     method = options.get("method")
     if method not in METHODS:
         raise StudyError(f"{key}.method is {method!r}, which does not exist; choose one of {', '.join(METHODS)}")
-    known = ["method", *CONVENTIONS, *keyword_options(METHODS[method])]
+    own = [option for option in keyword_options(METHODS[method]) if option != JOURNAL]
+    known = ["method", *CONVENTIONS, *own]
     unknown = [option for option in options if option not in known]
     if unknown:
         raise StudyError(f"{key} has no option {unknown[0]!r}; {method} has {', '.join(known)}")
@@ -93,9 +98,18 @@ def check_options(name: str, options: dict) -> None:
 
 
 def explain_store(
-    model: nn.Module, store: Store, options: dict, *, batch_size: int, device: torch.device
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the name and the heatmap of each scan of a store, never holding more than one batch.
+    model: nn.Module,
+    store: Store,
+    options: dict,
+    folder: Path,
+    *,
+    affine: np.ndarray,
+    batch_size: int,
+    device: torch.device,
+) -> None:
+    """Write the heatmap of each scan of a store into a folder, but for batches that are there already.
+
+    No more than one batch is held at once. A method that keeps a journal of its own takes one scan at a time.
 
     Parameters
     ----------
@@ -105,39 +119,50 @@ def explain_store(
         Scans on the working grid.
     options : dict
         As `explain` takes them.
+    folder : Path
+        Where heatmaps go, and what else a killed job leaves to be gone on with.
+    affine : ndarray, shape (4, 4)
+        Voxel indices of the working grid to millimetres.
     batch_size : int
         Scans that are explained at once.
     device : device
         Where the network runs.
-
-    Yields
-    ------
-    scan : str
-    heatmap : ndarray of float32, shape (x, y, z)
 
     Raises
     ------
     StudyError
         If a scan, or the heatmap of a scan, has a voxel that is not finite.
     """
-    names = store.scans["scan"].tolist()
-    with tqdm(total=len(names), unit="scan") as progress:
+    names, journal = store.scans["scan"].tolist(), folder / "journal"
+    if JOURNAL in keyword_options(METHODS[options["method"]]):
+        batch_size, options = 1, {**options, JOURNAL: journal}
+    with tqdm(total=len(names), unit="scan", mininterval=1) as progress:
         for first in range(0, len(names), batch_size):
             batch = slice(first, first + batch_size)
-            images = np.asarray(store.images[batch], np.float32)
-            if broken := first_not_finite(images, names[batch]):
-                raise StudyError(
-                    f"the scan {broken} has NaN or infinite voxels; repair it or exclude it (cohort.exclude)"
-                )
-            heatmaps = explain(model, torch.from_numpy(images)[:, None].to(device), **options)
-            heatmaps = heatmaps[:, 0].float().cpu().numpy()
-            if broken := first_not_finite(heatmaps, names[batch]):
-                raise StudyError(
-                    f"the heatmap of {broken} by {options['method']} has NaN or infinite voxels; see in the model's "
-                    "history.tsv whether its training diverged"
-                )
-            yield from zip(names[batch], heatmaps, strict=True)
-            progress.update(len(images))
+            paths = [folder / f"{name}_heatmap.nii.gz" for name in names[batch]]
+            if not all(path.exists() for path in paths):
+                heatmaps = explain_batch(model, store.images[batch], names[batch], options, device)
+                for heatmap, path in zip(heatmaps, paths, strict=True):
+                    save_image(heatmap, affine, path)
+                shutil.rmtree(journal, ignore_errors=True)
+            progress.update(len(paths))
+
+
+def explain_batch(
+    model: nn.Module, images: np.ndarray, names: list[str], options: dict, device: torch.device
+) -> np.ndarray:
+    """Return the heatmaps of some scans, float32 of shape (N, x, y, z); all their voxels must be finite."""
+    images = np.asarray(images, np.float32)
+    if broken := first_not_finite(images, names):
+        raise StudyError(f"the scan {broken} has NaN or infinite voxels; repair it or exclude it (cohort.exclude)")
+    heatmaps = explain(model, torch.from_numpy(images)[:, None].to(device), **options)
+    heatmaps = heatmaps[:, 0].float().cpu().numpy()
+    if broken := first_not_finite(heatmaps, names):
+        raise StudyError(
+            f"the heatmap of {broken} by {options['method']} has NaN or infinite voxels; see in the model's "
+            "history.tsv whether its training diverged"
+        )
+    return heatmaps
 
 
 def first_not_finite(arrays: np.ndarray, names: list[str]) -> str | None:
@@ -173,8 +198,10 @@ def main() -> None:
     if "mask" in options:
         options["mask"] = torch.from_numpy(brain) if options["mask"] == "brain" else None
     model = load_model(arguments.model, device)
-    for scan, heatmap in explain_store(model, store, options, batch_size=arguments.batch_size, device=device):
-        save_image(heatmap, affine, arguments.out_dir / f"{scan}_heatmap.nii.gz")
+    files = [arguments.model, arguments.scans, arguments.scans.with_suffix(".tsv"), arguments.mask]
+    settings = {"options": arguments.options, "batch_size": arguments.batch_size, "device": arguments.device}
+    with unfinished(arguments.out_dir, files, settings) as folder:
+        explain_store(model, store, options, folder, affine=affine, batch_size=arguments.batch_size, device=device)
 
 
 if __name__ == "__main__":

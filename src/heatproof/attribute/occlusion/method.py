@@ -1,8 +1,8 @@
 """Occlusion maps: hide one patch after the other and see how the score drops."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from heatproof.attribute.occlusion.chain import as_chain
+from heatproof.attribute.occlusion.chunks import continued, measured
 from heatproof.attribute.occlusion.incremental import incremental_work
 from heatproof.attribute.occlusion.patches import Patches, Work, place_patches, spread_drops, touching
 from heatproof.attribute.occlusion.plain import plain_work
@@ -29,6 +30,7 @@ def occlusion(
     baseline: float = 0.0,
     mask: np.ndarray | Tensor | None = None,
     memory: int = 2 * 10**9,
+    journal: Path | None = None,
 ) -> Tensor:
     """Hide one patch after the other and give each voxel the mean drop of the score over the patches that cover it.
 
@@ -51,6 +53,9 @@ def occlusion(
         Only patches that touch its nonzero voxels are placed.
     memory : int
         Bytes that may be used beyond the model, the images and the kept activations of one image.
+    journal : Path, optional
+        Folder that keeps the drops as they are measured: the same call, made again after it was killed, goes on where
+        it was, and ends with the same bytes. It serves one call, and may be deleted after it.
 
     Returns
     -------
@@ -73,14 +78,15 @@ def occlusion(
     targets = torch.as_tensor(target).expand(len(images)).tolist()
     network = read_network(model)
     heatmaps = torch.empty(images.shape, dtype=torch.float32, device=images.device)
-    for heatmap, image, number in zip(heatmaps, images, targets, strict=True):
-        work = plan_work(network, image, number, patches, baseline=baseline, memory=memory)
+    for number, image in enumerate(images):
+        work = plan_work(network, image, targets[number], patches, baseline=baseline, memory=memory)
+        found = measured(work) if journal is None else continued(work, journal / f"{number}.drops")
         drops = np.zeros(patches.placed.shape)
         with tqdm(total=sum(map(len, work.chunks)), unit="patch", unit_scale=True, leave=False, delay=5) as progress:
-            for chunk, values in zip(work.chunks, measured(work), strict=True):
+            for chunk, values in zip(work.chunks, found, strict=True):
                 drops[tuple(chunk.T)] = values
                 progress.update(len(chunk))
-        heatmap[0] = torch.from_numpy(spread_drops(patches, drops, image.shape[1:]))
+        heatmaps[number, 0] = torch.from_numpy(spread_drops(patches, drops, image.shape[1:]))
     return heatmaps
 
 
@@ -119,19 +125,6 @@ def plan_work(
     wanted = patches.placed & touching(patches, image[0].cpu().numpy() != baseline)
     prepare = incremental_work if isinstance(network, list) else plain_work
     return prepare(network, image, target, patches, wanted, baseline=baseline, memory=memory)
-
-
-def measured(work: Work, first: int = 0) -> Iterator[np.ndarray]:
-    """Yield the drops of each chunk in order, from chunk ``first`` on."""
-    if work.workers is None:
-        yield from map(work.measure, work.chunks[first:])
-        return
-    threads = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(work.workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield from pool.map(work.measure, work.chunks[first:])
-    finally:
-        torch.set_num_threads(threads)
 
 
 def require_finite(images: Tensor) -> None:

@@ -23,11 +23,11 @@ rule all:
     """The whole study, down to the report. Products are named one by one, so that a failed one is never passed over."""
     default_target: True
     input:
-        f"{RESULTS}/report/report.html",
-        f"{RESULTS}/compare/scores.tsv",
-        expand(f"{RESULTS}/{{stage}}/dataset_description.json", stage=DERIVATIVES),
+        f"{STUDY}/report/report.html",
+        f"{STUDY}/compare/scores.tsv",
+        expand(f"{STUDY}/{{stage}}/dataset_description.json", stage=DERIVATIVES),
         dataset_files(),
         expand(REGISTERED, scan=SCANS["scan"]),
         expand(MODEL, seed=SEEDS),
         expand(HEATMAP, method=METHODS, seed=SEEDS, scan=TEST_SCANS),
-        expand(f"{RESULTS}/compare/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),
+        expand(f"{STUDY}/compare/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),

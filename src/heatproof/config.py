@@ -1,5 +1,6 @@
 """The configuration: checked against its schema, each mistake told in one sentence."""
 
+import json
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -47,6 +48,27 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
             )
     if len(config["train"]["network"].get("filters", [])) != len(config["train"]["network"].get("pools", [])):
         raise StudyError("config: train.network.filters and train.network.pools must be equally long; correct one")
+
+
+def check_models(config: Mapping, results: str | Path = "results") -> None:
+    """Check that the study whose models are explained was made as this config says, if it was made already.
+
+    Raises
+    ------
+    StudyError
+        If its scans, registration or training were another; its seeds may differ.
+    """
+    description = Path(results, config["models"] or config["study"], "train/dataset_description.json")
+    if config["models"] in (None, config["study"]) or not description.is_file():
+        return
+    made = json.loads(description.read_text())["Configuration"]
+    for stage in ("cohort", "register", "train"):
+        for key in (config[stage].keys() | made[stage].keys()) - {"seeds"}:
+            if config[stage].get(key) != made[stage].get(key):
+                raise StudyError(
+                    f"config: models names the study {config['models']!r}, which was made with another {stage}.{key}; "
+                    "lay its config beneath this one, or set models to null"
+                )
 
 
 def explain(mistake: jsonschema.ValidationError) -> str:

@@ -1,6 +1,6 @@
 """attribute: every model explains every test scan by every method."""
 
-HEATMAP = f"{RESULTS}/attribute/{{method}}/seed-{{seed}}/{{scan}}_heatmap.nii.gz"
+HEATMAP = f"{STUDY}/attribute/{{method}}/seed-{{seed}}/{{scan}}_heatmap.nii.gz"
 
 
 rule explain_scans:
@@ -14,9 +14,9 @@ rule explain_scans:
     output:
         expand(HEATMAP, scan=TEST_SCANS, allow_missing=True),
     log:
-        f"{RESULTS}/logs/explain_scans/{{method}}_seed-{{seed}}.log",
+        f"{STUDY}/logs/explain_scans/{{method}}_seed-{{seed}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/attribute/explain_scans.{{method}}_seed-{{seed}}.tsv"
+        f"{STUDY}/benchmarks/attribute/explain_scans.{{method}}_seed-{{seed}}.tsv"
     conda:
         "../../envs/torch.yaml"
     resources:

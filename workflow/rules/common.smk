@@ -8,7 +8,7 @@ sys.path.insert(0, "src")
 
 from heatproof.cohort.participants import simulated_sessions
 from heatproof.cohort.scans import list_scans
-from heatproof.config import check_config, typed
+from heatproof.config import check_config, check_models, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
 from heatproof.sources import module_files as modules
@@ -22,18 +22,20 @@ config.update(typed(config))
 
 try:
     check_config(config)
+    RESULTS = f"results/{config['models'] or config['study']}"
+    STUDY = f"results/{config['study']}"
     check_feasibility(config)
-    SCANS = list_scans(config["cohort"], f"results/{config['study']}/cohort").set_index("scan", drop=False)
+    check_models(config)
+    SCANS = list_scans(config["cohort"], f"{RESULTS}/cohort").set_index("scan", drop=False)
 except StudyError as error:
     sys.exit(f"error: {error}")
 
-RESULTS = f"results/{config['study']}"
 TEMPLATE = f"{RESULTS}/register/template"
 REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['space']}_T1w.nii.gz"
 TEST_SCANS = list(SCANS.loc[SCANS["split"] == "test", "scan"])
 SEEDS = config["train"]["seeds"]
 METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)
-DERIVATIVES = ["register", "train", "attribute", "compare"]
+DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
 MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
 
 
@@ -63,6 +65,12 @@ def digest(table):
 def own_or(fixed, seed):
     """Return the seed that is held fixed over all models, or else the model's own."""
     return seed if fixed is None else fixed
+
+
+def cubic_patches(methods):
+    """Return the edge of the patch, in voxels, of each method that is occlusion by cubes."""
+    cubes = {name: options["patch"] for name, options in methods.items() if options and "patch" in options}
+    return {name: patch for name, patch in cubes.items() if isinstance(patch, int)}
 
 
 def dataset_files():

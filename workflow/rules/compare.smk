@@ -1,6 +1,6 @@
 """compare: mean maps of every model and method, how far models agree on them, and what could not be compared."""
 
-COMPARE = f"{RESULTS}/compare"
+COMPARE = f"{STUDY}/compare"
 
 
 rule average_maps:
@@ -9,7 +9,7 @@ rule average_maps:
         source=modules("heatproof.compare.average_maps"),
         predictions=f"{RESULTS}/train/seed-{{seed}}/predictions.tsv",
         heatmaps=expand(
-            f"{RESULTS}/attribute/{{method}}/seed-{{seed}}/{{scan}}_heatmap.nii.gz",
+            f"{STUDY}/attribute/{{method}}/seed-{{seed}}/{{scan}}_heatmap.nii.gz",
             scan=TEST_SCANS,
             allow_missing=True,
         ),
@@ -23,9 +23,9 @@ rule average_maps:
         scans=f"{COMPARE}/{{method}}/seed-{{seed}}/mean_maps.tsv",
         regions=f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv",
     log:
-        f"{RESULTS}/logs/average_maps/{{method}}_seed-{{seed}}.log",
+        f"{STUDY}/logs/average_maps/{{method}}_seed-{{seed}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/compare/average_maps.{{method}}_seed-{{seed}}.tsv"
+        f"{STUDY}/benchmarks/compare/average_maps.{{method}}_seed-{{seed}}.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -49,9 +49,9 @@ rule measure_accuracy:
     output:
         report(f"{COMPARE}/accuracy.tsv", category="compare", caption="../report/accuracy.rst"),
     log:
-        f"{RESULTS}/logs/measure_accuracy.log",
+        f"{STUDY}/logs/measure_accuracy.log",
     benchmark:
-        f"{RESULTS}/benchmarks/compare/measure_accuracy.tsv"
+        f"{STUDY}/benchmarks/compare/measure_accuracy.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -80,9 +80,9 @@ rule compare_maps:
         pairs=f"{COMPARE}/l2_pairs.tsv",
         summary=report(f"{COMPARE}/l2.tsv", category="compare", caption="../report/l2.rst"),
     log:
-        f"{RESULTS}/logs/compare_maps.log",
+        f"{STUDY}/logs/compare_maps.log",
     benchmark:
-        f"{RESULTS}/benchmarks/compare/compare_maps.tsv"
+        f"{STUDY}/benchmarks/compare/compare_maps.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -107,9 +107,9 @@ rule compare_regions:
         pairs=f"{COMPARE}/top_regions_pairs.tsv",
         summary=report(f"{COMPARE}/top_regions.tsv", category="compare", caption="../report/top_regions.rst"),
     log:
-        f"{RESULTS}/logs/compare_regions.log",
+        f"{STUDY}/logs/compare_regions.log",
     benchmark:
-        f"{RESULTS}/benchmarks/compare/compare_regions.tsv"
+        f"{STUDY}/benchmarks/compare/compare_regions.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -132,9 +132,9 @@ rule score_methods:
     output:
         report(f"{COMPARE}/scores.tsv", category="compare", caption="../report/scores.rst"),
     log:
-        f"{RESULTS}/logs/score_methods.log",
+        f"{STUDY}/logs/score_methods.log",
     benchmark:
-        f"{RESULTS}/benchmarks/compare/score_methods.tsv"
+        f"{STUDY}/benchmarks/compare/score_methods.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -158,9 +158,9 @@ rule note_gaps:
     output:
         report(f"{COMPARE}/notes.tsv", category="compare", caption="../report/notes.rst"),
     log:
-        f"{RESULTS}/logs/note_gaps.log",
+        f"{STUDY}/logs/note_gaps.log",
     benchmark:
-        f"{RESULTS}/benchmarks/compare/note_gaps.tsv"
+        f"{STUDY}/benchmarks/compare/note_gaps.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:

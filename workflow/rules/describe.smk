@@ -6,9 +6,9 @@ rule describe_derivatives:
     input:
         source=modules("heatproof.describe_derivatives"),
     output:
-        f"{RESULTS}/{{stage}}/dataset_description.json",
+        f"{STUDY}/{{stage}}/dataset_description.json",
     log:
-        f"{RESULTS}/logs/describe_derivatives/{{stage}}.log",
+        f"{STUDY}/logs/describe_derivatives/{{stage}}.log",
     conda:
         "../../envs/analysis.yaml"
     resources:

@@ -1,7 +1,13 @@
 """report: tables and mean maps become figures and one HTML page that needs no network."""
 
-REPORT = f"{RESULTS}/report"
-MEAN_MAPS = f"{RESULTS}/compare/{{method}}/seed-{{seed}}/mean_TP.nii.gz"
+REPORT = f"{STUDY}/report"
+MEAN_MAPS = f"{STUDY}/compare/{{method}}/seed-{{seed}}/mean_TP.nii.gz"
+PATCHES = cubic_patches(config["attribute"]["methods"])
+FIGURES = [
+    *(f"figure-1-{method}" for method in METHODS),
+    *["figure-2-methods", "figure-3-overlap", "training"],
+    *(["patch-size"] if len(set(PATCHES.values())) > 2 else []),
+]
 
 
 rule draw_seeds:
@@ -10,7 +16,7 @@ rule draw_seeds:
         source=modules("heatproof.report.draw_seeds"),
         files=register_files(),
         maps=expand(MEAN_MAPS, seed=SEEDS, allow_missing=True),
-        accuracy=f"{RESULTS}/compare/accuracy.tsv",
+        accuracy=f"{STUDY}/compare/accuracy.tsv",
         mask=f"{TEMPLATE}/brain_mask.nii.gz",
     output:
         report(
@@ -21,9 +27,9 @@ rule draw_seeds:
         ),
         f"{REPORT}/figure-1-{{method}}.svg",
     log:
-        f"{RESULTS}/logs/draw_seeds/{{method}}.log",
+        f"{STUDY}/logs/draw_seeds/{{method}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/report/draw_seeds.{{method}}.tsv"
+        f"{STUDY}/benchmarks/report/draw_seeds.{{method}}.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -55,9 +61,9 @@ rule draw_methods:
         ),
         f"{REPORT}/figure-2-methods.svg",
     log:
-        f"{RESULTS}/logs/draw_methods.log",
+        f"{STUDY}/logs/draw_methods.log",
     benchmark:
-        f"{RESULTS}/benchmarks/report/draw_methods.tsv"
+        f"{STUDY}/benchmarks/report/draw_methods.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -66,7 +72,7 @@ rule draw_methods:
     params:
         methods=METHODS,
         seeds=SEEDS,
-        maps=lambda wildcards: f"{RESULTS}/compare",
+        maps=lambda wildcards: f"{STUDY}/compare",
         template=json.dumps(config["register"]["template"], sort_keys=True),
         options=options("report", "colormap", "threshold", "points", "dpi"),
     shell:
@@ -78,8 +84,8 @@ rule draw_overlaps:
     """Draw the share of top regions that every two models have in common (Figure 3)."""
     input:
         source=modules("heatproof.report.draw_overlaps"),
-        pairs=f"{RESULTS}/compare/top_regions_pairs.tsv",
-        summary=f"{RESULTS}/compare/top_regions.tsv",
+        pairs=f"{STUDY}/compare/top_regions_pairs.tsv",
+        summary=f"{STUDY}/compare/top_regions.tsv",
     output:
         report(
             f"{REPORT}/figure-3-overlap.png",
@@ -89,9 +95,9 @@ rule draw_overlaps:
         ),
         f"{REPORT}/figure-3-overlap.svg",
     log:
-        f"{RESULTS}/logs/draw_overlaps.log",
+        f"{STUDY}/logs/draw_overlaps.log",
     benchmark:
-        f"{RESULTS}/benchmarks/report/draw_overlaps.tsv"
+        f"{STUDY}/benchmarks/report/draw_overlaps.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -104,6 +110,37 @@ rule draw_overlaps:
     shell:
         "python -m heatproof.report.draw_overlaps --pairs {input.pairs} --summary {input.summary} "
         "--methods {params.methods} --seeds {params.seeds} --options {params.options:q} --output {output} > {log} 2>&1"
+
+
+rule draw_patches:
+    """Draw how far models agree by occlusion against the size of its patch."""
+    input:
+        source=modules("heatproof.report.draw_patches"),
+        scores=f"{STUDY}/compare/scores.tsv",
+    output:
+        report(
+            f"{REPORT}/patch-size.png",
+            category="report",
+            caption="../report/patch-size.rst",
+            labels={"figure": "patch size", "method": "occlusion"},
+        ),
+        f"{REPORT}/patch-size.svg",
+    log:
+        f"{STUDY}/logs/draw_patches.log",
+    benchmark:
+        f"{STUDY}/benchmarks/report/draw_patches.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        patches=json.dumps(PATCHES, sort_keys=True),
+        voxel_size=config["register"]["voxel_size"],
+        options=options("report", "dpi"),
+    shell:
+        "python -m heatproof.report.draw_patches --scores {input.scores} --patches {params.patches:q} "
+        "--voxel-size {params.voxel_size} --options {params.options:q} --output {output} > {log} 2>&1"
 
 
 rule draw_training:
@@ -120,9 +157,9 @@ rule draw_training:
         ),
         f"{REPORT}/training.svg",
     log:
-        f"{RESULTS}/logs/draw_training.log",
+        f"{STUDY}/logs/draw_training.log",
     benchmark:
-        f"{RESULTS}/benchmarks/report/draw_training.tsv"
+        f"{STUDY}/benchmarks/report/draw_training.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -146,16 +183,8 @@ rule write_page:
         quality=[f"{RESULTS}/register/qc.tsv", f"{RESULTS}/register/contact_sheet.png"],
         mask=f"{TEMPLATE}/brain_mask.nii.gz",
         maps=expand(MEAN_MAPS, method=METHODS, seed=SEEDS),
-        tables=expand(f"{RESULTS}/compare/{{table}}.tsv", table=["accuracy", "l2", "top_regions", "scores", "notes"]),
-        figures=expand(
-            f"{REPORT}/{{figure}}.png",
-            figure=[
-                *(f"figure-1-{method}" for method in METHODS),
-                "figure-2-methods",
-                "figure-3-overlap",
-                "training",
-            ],
-        ),
+        tables=expand(f"{STUDY}/compare/{{table}}.tsv", table=["accuracy", "l2", "top_regions", "scores", "notes"]),
+        figures=expand(f"{REPORT}/{{figure}}.png", figure=FIGURES),
     output:
         report(
             f"{REPORT}/report.html",
@@ -164,17 +193,18 @@ rule write_page:
             labels={"figure": "page", "method": "all"},
         ),
     log:
-        f"{RESULTS}/logs/write_page.log",
+        f"{STUDY}/logs/write_page.log",
     benchmark:
-        f"{RESULTS}/benchmarks/report/write_page.tsv"
+        f"{STUDY}/benchmarks/report/write_page.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(600, 120),
         runtime=30,
     params:
-        results=lambda wildcards: RESULTS,
+        results=lambda wildcards: STUDY,
+        models=lambda wildcards: RESULTS,
         config=json.dumps(config),
     shell:
-        "python -m heatproof.report.write_page --results {params.results} --config {params.config:q} "
-        "--output {output} > {log} 2>&1"
+        "python -m heatproof.report.write_page --results {params.results} --models {params.models} "
+        "--figures {input.figures} --config {params.config:q} --output {output} > {log} 2>&1"

@@ -8,12 +8,12 @@ import pandas as pd
 STAGES = ("cohort", "register", "train", "attribute", "compare", "report")
 
 
-def measure_runtimes(folder: str | Path) -> pd.DataFrame:
+def measure_runtimes(*folders: str | Path) -> pd.DataFrame:
     """Add up the jobs of each rule.
 
     Parameters
     ----------
-    folder : path
+    *folders : path
         ``results/{study}/benchmarks``, with files ``{stage}/{rule}[.{wildcards}].tsv`` that have the columns s
         (seconds) and max_rss (MB; NA for jobs too short to be measured).
 
@@ -24,7 +24,8 @@ def measure_runtimes(folder: str | Path) -> pd.DataFrame:
     """
     rows = []
     for stage in STAGES:
-        files = sorted(Path(folder, stage).glob("*.tsv"), key=lambda path: path.name)
+        found = [path for folder in folders for path in Path(folder, stage).glob("*.tsv")]
+        files = sorted(found, key=lambda path: path.name)
         for rule, paths in groupby(files, lambda path: path.name.partition(".")[0]):
             jobs = pd.concat([pd.read_csv(path, sep="\t") for path in paths])
             rows.append((stage, rule, len(jobs), jobs["s"].sum(), jobs["max_rss"].max()))

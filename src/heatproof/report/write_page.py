@@ -4,6 +4,7 @@ import argparse
 import importlib.metadata
 import platform
 from base64 import b64encode
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def used_methods(config: dict) -> dict[str, dict]:
     return {name: options for name, options in config["attribute"]["methods"].items() if options}
 
 
-def make_viewers(results: Path, config: dict) -> str:
+def make_viewers(results: Path, models: Path, config: dict) -> str:
     """Make a viewer of the mean true-positive map of each method and model, and of each method's mean over models.
 
     Returns
@@ -71,7 +72,7 @@ def make_viewers(results: Path, config: dict) -> str:
     """
     options, seeds = config["report"], config["train"]["seeds"]
     template = coarsen(*load_template(config["register"]["template"]), options["viewer_voxel_size"])
-    mask = load_array(results / "register/template/brain_mask.nii.gz") > 0
+    mask = load_array(models / "register/template/brain_mask.nii.gz") > 0
     pages = {}
     for method in used_methods(config):
         maps = {seed: read_map(results / f"compare/{method}/seed-{seed}/mean_TP.nii.gz", mask) for seed in seeds}
@@ -92,14 +93,14 @@ def count_scans(scans: pd.DataFrame) -> list[dict]:
     ]
 
 
-def gather(results: Path, config: dict) -> dict:
-    """Gather everything that the page shows from the files of a study."""
+def gather(results: Path, models: Path, figures: Sequence[Path], config: dict) -> dict:
+    """Gather everything that the page shows from the files of a study, and of the one that its models come from."""
     compare, methods = results / "compare", used_methods(config)
-    scans, accuracy = read_table(results / "cohort/scans.tsv"), read_table(compare / "accuracy.tsv")
+    scans, accuracy = read_table(models / "cohort/scans.tsv"), read_table(compare / "accuracy.tsv")
     l2, top = read_table(compare / "l2.tsv"), read_table(compare / "top_regions.tsv")
     scores, notes = read_table(compare / "scores.tsv"), read_table(compare / "notes.tsv")
-    quality, runtimes = read_table(results / "register/qc.tsv"), measure_runtimes(results / "benchmarks")
-    figures = [*(f"figure-1-{method}" for method in methods), "figure-2-methods", "figure-3-overlap", "training"]
+    quality = read_table(models / "register/qc.tsv")
+    runtimes = measure_runtimes(*dict.fromkeys([models / "benchmarks", results / "benchmarks"]))
     return {
         "config": config,
         "answer": summarise(scans, accuracy, l2, top),
@@ -112,10 +113,10 @@ def gather(results: Path, config: dict) -> dict:
         "chances": chances(top),
         "notes": note_rows(notes, config["train"]["seeds"]),
         "methods": {name: title_of(name) for name in sorted(methods, key=lambda name: name != FAVOURITE)},
-        "figures": {name: embed((results / f"report/{name}.png").read_bytes()) for name in figures},
-        "contact_sheet": embed(compress(results / "register/contact_sheet.png"), "jpeg"),
+        "figures": {figure.stem: embed(figure.read_bytes()) for figure in figures},
+        "contact_sheet": embed(compress(models / "register/contact_sheet.png"), "jpeg"),
         "quality": {"figures": list(quality.columns.drop(["scan", "outlier"])), "rows": quality_rows(quality)},
-        "viewers": make_viewers(results, config),
+        "viewers": make_viewers(results, models, config),
         "configuration": yaml.safe_dump(
             config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
         ),
@@ -139,12 +140,14 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", required=True, type=Path, help="results/{study}")
+    parser.add_argument("--models", required=True, type=Path, help="results/{study} that scans and models come from")
+    parser.add_argument("--figures", required=True, nargs="+", type=Path, help="png files; the page knows their names")
     parser.add_argument("--config", required=True, type=json_option, help="the whole config as JSON")
     parser.add_argument("--output", required=True, type=Path, help="report.html")
     args = parser.parse_args()
 
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(render(gather(args.results, args.config)), encoding="utf-8")
+    args.output.write_text(render(gather(args.results, args.models, args.figures, args.config)), encoding="utf-8")
 
 
 if __name__ == "__main__":

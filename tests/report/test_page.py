@@ -59,10 +59,12 @@ class Page(HTMLParser):
 def page(study):
     folder, config = study
     figures = [*(f"figure-1-{method}" for method in config["attribute"]["methods"]), "figure-2-methods"]
-    for name in [*figures, "figure-3-overlap", "training"]:
-        (folder / "report").mkdir(exist_ok=True)
-        imsave(folder / f"report/{name}.png", [[0.0, 1.0]])
-    arguments = ["--results", folder, "--config", json.dumps(config), "--output", folder / "report/report.html"]
+    figures = [folder / f"report/{name}.png" for name in [*figures, "figure-3-overlap", "training"]]
+    for figure in figures:
+        figure.parent.mkdir(exist_ok=True)
+        imsave(figure, [[0.0, 1.0]])
+    arguments = ["--results", folder, "--models", folder, "--figures", *figures, "--config", json.dumps(config)]
+    arguments += ["--output", folder / "report/report.html"]
     before, sys.argv = sys.argv, ["write_page", *map(str, arguments)]
     write_page.main()
     sys.argv = before
@@ -201,7 +203,9 @@ def test_the_licence_of_the_atlas_is_named(page):
 
 
 def test_the_same_files_give_the_same_page(page, study):
-    assert write_page.render(write_page.gather(*study)) == page
+    folder, config = study
+    figures = sorted(folder.glob("report/*.png"))
+    assert write_page.render(write_page.gather(folder, folder, figures, config)) == page
 
 
 def test_a_method_that_is_switched_off_is_not_on_the_page():

@@ -1,12 +1,14 @@
 """The configuration: presets are valid, every key is described, and mistakes are told in one sentence."""
 
+import copy
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
 from heatproof.attribute import METHODS
-from heatproof.config import check_config, typed
+from heatproof.config import check_config, check_models, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
 from heatproof.sources import dictionary_keys
@@ -93,3 +95,17 @@ def test_more_regions_than_there_are_can_not_be_compared(config):
     config["compare"]["top_k"] = 73
     with pytest.raises(StudyError, match=r"compare.top_k asks for more than the atlas's 72 regions"):
         check_feasibility(config)
+
+
+def test_models_of_another_study_must_be_made_as_the_config_says(config, tmp_path):
+    made = copy.deepcopy(config)
+    config |= {"study": "mine", "models": "demo"}
+    check_models(config, tmp_path)
+    (tmp_path / "demo/train").mkdir(parents=True)
+    (tmp_path / "demo/train/dataset_description.json").write_text(json.dumps({"Configuration": made}))
+    config["train"]["seeds"] = [1]
+    config["attribute"]["batch_size"] = 1
+    check_models(config, tmp_path)
+    config["train"]["epochs"] = 7
+    with pytest.raises(StudyError, match=r"the study 'demo', which was made with another train\.epochs"):
+        check_models(config, tmp_path)

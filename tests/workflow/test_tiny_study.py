@@ -6,8 +6,12 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from captum.attr import FeatureAblation
 
+from heatproof.store import open_store
 from heatproof.tables import read_table
+from heatproof.train.network import load_model
 
 METHODS = ["gradient_input", "guided_backprop", "lrp", "occlusion"]
 
@@ -44,6 +48,34 @@ def test_every_test_scan_has_a_heatmap_of_every_method_and_model_on_the_working_
                 assert heatmap.get_data_dtype() == np.float32 and heatmap.shape == mask.shape
                 np.testing.assert_allclose(heatmap.affine, mask.affine)
                 assert np.isfinite(heatmap.get_fdata()).all()
+
+
+def test_the_occlusion_maps_are_captum_s_in_float64(results):
+    store = open_store(results / "train/store/test.npy")
+    model = load_model(results / "train/seed-1/model.safetensors").double()
+    images = torch.from_numpy(store.images.astype(np.float64))[:, None]
+    x, y, z = np.indices(images.shape[2:]) // 4
+    blocks = torch.from_numpy(np.ravel_multi_index((x, y, z), (x.max() + 1, y.max() + 1, z.max() + 1)))
+    brain = nib.load(results / "register/template/brain_mask.nii.gz").get_fdata() > 0
+    touching = np.isin(blocks, blocks[brain])
+    exact = FeatureAblation(model).attribute(images, feature_mask=blocks[None, None], target=1)
+    in_float32 = FeatureAblation(model.float()).attribute(images.float(), feature_mask=blocks[None, None], target=1)
+    error = (in_float32.double() - exact).abs().max().item()
+    for scan, expected in zip(store.scans["scan"], exact[:, 0].numpy(), strict=True):
+        heatmap = nib.load(results / f"attribute/occlusion/seed-1/{scan}_heatmap.nii.gz").get_fdata()
+        assert np.abs(heatmap - expected * touching).max() <= max(error, 1e-7 * np.abs(expected).max()) > 0
+        assert heatmap.any()
+
+
+def test_a_voxel_that_is_not_finite_is_refused_by_the_name_of_its_scan(copied_study):
+    path = copied_study.results / "train/store/test.npy"
+    images = np.load(path)
+    images[1, 3, 2, 4] = np.nan
+    np.save(path, images)
+    maps = [str(path) for path in copied_study.results.glob("attribute/occlusion/seed-0/*.nii.gz")]
+    done = copied_study.tiny("--cores", "1", "--force", "--rerun-triggers", "mtime", *maps[:1])
+    scan = open_store(path).scans["scan"][1]
+    assert done.returncode == 1 and f"error: the scan {scan} has NaN or infinite voxels" in done.stdout
 
 
 def test_the_other_results_are_there(results):

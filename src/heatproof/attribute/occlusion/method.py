@@ -122,7 +122,7 @@ def plan_work(
         As in `occlusion`.
     patches : Patches
     """
-    wanted = patches.placed & touching(patches, image[0].cpu().numpy() != baseline)
+    wanted = patches.placed & touching(patches, (image[0].double() != baseline).cpu().numpy())
     prepare = incremental_work if isinstance(network, list) else plain_work
     return prepare(network, image, target, patches, wanted, baseline=baseline, memory=memory)
 

@@ -5,42 +5,39 @@ ellipsoid; captum's time per position is taken from eight positions, since it do
 """
 
 import argparse
+import gc
 import logging
 import os
-import resource
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from captum.attr import Occlusion
+from captum.attr import FeatureAblation, Occlusion
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from heatproof.attribute.occlusion import occlusion
+from heatproof.attribute.occlusion import chain, occlusion
+from heatproof.attribute.occlusion.chunks import measured
+from heatproof.attribute.occlusion.method import plan_work, read_network
 from heatproof.attribute.occlusion.patches import place_patches
+from heatproof.attribute.occlusion.windows import runs
 from heatproof.train.network import build_network
 
-CASES = [
+CASES = [  # grid, patch, stride, and how many times faster than captum it ought to be
     ((97, 115, 97), 1, 1, 800),
     ((193, 229, 193), 20, 10, 300),
     ((193, 229, 193), 8, 4, 1000),
     ((193, 229, 193), 1, 1, 3000),
 ]
+SIZES = (1, 2, 4, 8, 16, 32)
 CAPTUM_BATCHES = (1, 2, 4)
-PAGE = """# Occlusion at voxel resolution
-
-Written by `make bench` on {cores} cores with torch {torch}: the paper's network of random weights and a softmax, and an
-image of uniform noise in an ellipsoid as large as a brain. Captum's Occlusion has the best of {batches} for its
-`perturbations_per_eval`, and is timed at 8 positions; our maps are whole.
-
-{speed}
-
-Peak memory of the process, captum's batches included: {memory:.1f} GB. Largest error at 8 positions near the middle of
-97 x 115 x 97 voxels, against sliding windows in float64:
-
-{precision}
-"""
+COUNTED = {torch.ops.aten.addmm_: lambda to, left, right, **_: 2 * left[0] * left[1] * right[1]}  # on shapes
+COUNTED_CHUNKS = 4
 
 
 def subject(shape: tuple[int, int, int]) -> tuple[nn.Sequential, torch.Tensor, np.ndarray]:
@@ -52,9 +49,23 @@ def subject(shape: tuple[int, int, int]) -> tuple[nn.Sequential, torch.Tensor, n
     return model, torch.rand(1, 1, *shape) * torch.from_numpy(mask), mask
 
 
-def captum_seconds(model: nn.Module, image: torch.Tensor) -> float:
+def in_a_process_of_its_own(function: Callable, *arguments: object) -> object:
+    """Call a function in a new process, so that memory is its own."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def memory(kind: str) -> float:
+    """Return this process's memory in GB: VmRSS, now, or VmHWM, its peak since it was reset."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{kind}:")[1].split()[0]) / 2**20
+
+
+def captum_seconds(shape: tuple[int, int, int]) -> float:
     """Return captum's time per position at its best batch size, from windows that tile the volume in eight."""
-    half = tuple(-(-edge // 2) for edge in image.shape[2:])
+    torch.set_num_threads(os.cpu_count() or 1)
+    model, image, _ = subject(shape)
+    half = tuple(-(-edge // 2) for edge in shape)
     options = {"target": 1, "sliding_window_shapes": (1, *half), "strides": (1, *half)}
     seconds = []
     for batch in CAPTUM_BATCHES:
@@ -65,61 +76,134 @@ def captum_seconds(model: nn.Module, image: torch.Tensor) -> float:
     return min(seconds)
 
 
+def whole_map(shape: tuple[int, int, int], patch: int, stride: int) -> dict:
+    """Time a whole map, and take its peak memory beyond what is kept of the untouched scan."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    model, image, mask = subject(shape)
+    patches = place_patches(shape, patch, stride, mask)
+    start = time.perf_counter()
+    occlusion(model, image, 1, patch=patch, stride=stride, mask=mask)
+    seconds = time.perf_counter() - start
+    work = plan_work(read_network(model), image[0], 1, patches)
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # begins a new peak
+    kept = memory("VmRSS")
+    for _ in measured(work):
+        pass
+    return {
+        "positions": int(patches.placed.sum()),
+        "whole map, s": seconds,
+        "memory beyond kept, GB": memory("VmHWM") - kept,
+    }
+
+
+def needed(stages: list, places: np.ndarray) -> float:
+    """Count the multiply-adds that windows need, on average over patches: what each output reads that has changed."""
+    total = np.zeros(len(places))
+    for stage in stages:
+        for layer, before, after in zip(stage.layers, stage.windows, stage.windows[1:], strict=False):
+            if isinstance(layer, chain.Convolution):
+                reads, width = [axis_reads(*axis) for axis in zip(layer.readers, before, after, strict=True)], (0, 1)
+            elif isinstance(layer, chain.Gather):
+                reads, width = [np.ptp(ends, axis=0) for ends in before], (3, 4)
+            else:
+                continue
+            x, y, z = (along[position] for along, position in zip(reads, places.T, strict=True))
+            total += x * y * z * np.prod([layer.weight.shape[axis] for axis in width])
+    return total.mean()
+
+
+def axis_reads(reader: tuple, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Count, along one axis and for each position of a patch, how many inputs its outputs read that have changed."""
+    windows = zip(before.T.tolist(), after.T.tolist(), strict=True)
+    return np.array([sum(run.stop - run.start for run in runs(reader, *window)) for window in windows])
+
+
+def count_multiply_adds(shape: tuple[int, int, int], patch: int, stride: int) -> dict:
+    """Count multiply-adds: those of a forward pass, and per position those needed and those done, on some chunks."""
+    model, image, mask = subject(shape)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(image)
+    whole = counter.get_total_flops() / 2
+    work = plan_work(read_network(model), image[0], 1, place_patches(shape, patch, stride, mask))
+    chosen = work.chunks[:: max(1, len(work.chunks) // COUNTED_CHUNKS)]
+    with FlopCounterMode(display=False, custom_mapping=COUNTED) as counter:
+        for chunk in chosen:
+            work.measure(chunk)
+    done = counter.get_total_flops() / 2 / sum(map(len, chosen))
+    stages = work.measure.args[0]
+    return {"forward": whole, "needed": needed(stages, np.concatenate(chosen)), "done": done}
+
+
 def measure_speed() -> pd.DataFrame:
-    """Time whole maps and captum's positions: grid, patch, stride, positions, times and their ratio, and the target."""
+    """Time whole maps and captum's positions, and count what they take."""
     rows = []
     for shape, patch, stride, target in CASES:
-        model, image, mask = subject(shape)
-        captum = captum_seconds(model, image)
-        positions = int(place_patches(shape, patch, stride, mask).placed.sum())
-        start = time.perf_counter()
-        occlusion(model, image, 1, patch=patch, stride=stride, mask=mask)
-        whole = time.perf_counter() - start
+        captum = in_a_process_of_its_own(captum_seconds, shape)
+        ours = in_a_process_of_its_own(whole_map, shape, patch, stride)
+        counts = in_a_process_of_its_own(count_multiply_adds, shape, patch, stride)
         rows.append(
             {
                 "grid": " x ".join(map(str, shape)),
                 "patch": patch,
                 "stride": stride,
-                "positions": positions,
-                "whole map, s": whole,
+                **ours,
                 "captum, s a position": captum,
-                "ours, ms a position": 1000 * whole / positions,
-                "ratio": round(captum * positions / whole),
+                "times faster": round(captum * ours["positions"] / ours["whole map, s"]),
                 "target": target,
+                "multiply-adds needed, M": counts["needed"] / 1e6,
+                "share of a forward pass": counts["needed"] / counts["forward"],
+                "needed of done": counts["needed"] / counts["done"],
             }
         )
         logging.info("%s", rows[-1])
     return pd.DataFrame(rows)
 
 
-def drops(model: nn.Module, image: torch.Tensor, corners: np.ndarray, patch: int) -> np.ndarray:
-    """Return the drops at some patches by plain forward passes, in the model's precision."""
-    with torch.no_grad():
-        score, found = model(image)[0, 1], []
-        for x, y, z in corners:
-            hidden = image.clone()
-            hidden[0, 0, x : x + patch, y : y + patch, z : z + patch] = 0
-            found.append((score - model(hidden)[0, 1]).item())
-    return np.array(found)
-
-
-def measure_precision() -> pd.DataFrame:
-    """Compare both methods with float64 at 2 mm: patch, largest drop, our error, that of float32 sliding windows."""
+def measure_growth() -> pd.DataFrame:
+    """Time whole maps at 2 mm for patches of growing size, in steps of half of it."""
     shape, rows = (97, 115, 97), []
-    model, image, _ = subject(shape)
-    exact = subject(shape)[0].double()
-    for patch in (1, 8, 20):
-        corners = patch * (np.array([40, 48, 40]) // patch + np.argwhere(np.ones((2, 2, 2))))
-        mask = np.zeros(shape, bool)
-        mask[tuple(corners.T)] = True
-        side_by_side = occlusion(model, image, 1, patch=patch, stride=patch, mask=mask)[0, 0].double().numpy()
-        truth = drops(exact, image.double(), corners, patch)
+    for patch in SIZES:
+        stride = max(1, patch // 2)
+        ours = in_a_process_of_its_own(whole_map, shape, patch, stride)
+        counts = in_a_process_of_its_own(count_multiply_adds, shape, patch, stride)
         rows.append(
             {
                 "patch": patch,
-                "largest drop": np.abs(truth).max(),
-                "error, ours": np.abs(side_by_side[tuple(corners.T)] - truth).max(),
-                "error, float32 sliding window": np.abs(drops(model, image, corners, patch) - truth).max(),
+                "stride": stride,
+                "positions": ours["positions"],
+                "whole map, s": ours["whole map, s"],
+                "ms a position": 1000 * ours["whole map, s"] / ours["positions"],
+                "multiply-adds needed, M": counts["needed"] / 1e6,
+                "needed of done": counts["needed"] / counts["done"],
+            }
+        )
+        logging.info("%s", rows[-1])
+    return pd.DataFrame(rows)
+
+
+def measure_precision() -> pd.DataFrame:
+    """Compare with captum at 2 mm, at eight patches in the middle: in float64, and captum in float32 with that."""
+    shape, rows = (97, 115, 97), []
+    model, image, _ = subject(shape)
+    for patch in (1, 8, 20):
+        corners = patch * (np.array([40, 48, 40]) // patch + np.argwhere(np.ones((2, 2, 2))))
+        places, mask = torch.zeros(1, 1, *shape, dtype=torch.long), np.zeros(shape, bool)
+        for number, (x, y, z) in enumerate(corners, start=1):
+            places[0, 0, x : x + patch, y : y + patch, z : z + patch] = number
+        mask[tuple(corners.T)] = True
+        ours = occlusion(model, image, 1, patch=patch, stride=patch, mask=mask).double()
+        exact, single = (
+            FeatureAblation(model.to(dtype)).attribute(image.to(dtype), target=1, feature_mask=places).double()
+            for dtype in (torch.float64, torch.float32)
+        )
+        inside = places > 0
+        rows.append(
+            {
+                "patch": patch,
+                "largest drop": exact[inside].abs().max().item(),
+                "ours from captum in float64": (ours - exact)[inside].abs().max().item(),
+                "captum in float32 from captum in float64": (single - exact)[inside].abs().max().item(),
             }
         )
     return pd.DataFrame(rows)
@@ -130,15 +214,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/occlusion.md"))
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    torch.set_num_threads(os.cpu_count() or 1)
-    precision, speed = measure_precision(), measure_speed()
-    text = PAGE.format(
+    page = (Path(__file__).parent / "occlusion.md").read_text()
+    text = page.format(
         cores=os.cpu_count(),
         torch=torch.__version__,
         batches=", ".join(map(str, CAPTUM_BATCHES)),
-        speed=speed.to_markdown(index=False, floatfmt=".3g"),
-        memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
-        precision=precision.to_markdown(index=False, floatfmt=".2g"),
+        speed=measure_speed().T.to_markdown(headers=[], floatfmt=".3g"),
+        growth=measure_growth().to_markdown(index=False, floatfmt=".3g"),
+        precision=measure_precision().to_markdown(index=False, floatfmt=".2g"),
     )
     arguments.out.write_text(text)
 

@@ -10,6 +10,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from math import ceil, prod
 from pathlib import Path
 
@@ -32,6 +33,7 @@ GRID = (193, 229, 193)
 SCANS = {"all": 969, "train": 696, "validation": 101, "test": 172}
 MODELS = 10
 EPOCHS = 40
+BACKWARD_TURNS = 7
 GPU_OPERATIONS = 5e12
 
 
@@ -44,6 +46,32 @@ def seconds(function: Callable[[], object], repeats: int = 3) -> float:
         function()
         times.append(time.perf_counter() - start)
     return float(np.median(times))
+
+
+def gradient(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Take the plain gradient of the patients' score: one forward and one backward pass."""
+    images = images.clone().requires_grad_()
+    return torch.autograd.grad(model(images)[:, 1].sum(), images)[0]
+
+
+def measure_backward() -> pd.DataFrame:
+    """Time the backward methods against a plain gradient, in turns, two scans at 2 mm at once: method, times a gradient."""
+    torch.manual_seed(0)
+    shape = (97, 115, 97)
+    model, images = build_network(shape).eval(), torch.rand(2, 1, *shape)
+    calls = {
+        "gradient": lambda: gradient(model, images),
+        "gradient_input": lambda: METHODS["gradient_input"](model, images, 1),
+        "guided_backprop": lambda: METHODS["guided_backprop"](model, images, 1),
+        **{
+            f"lrp, {rule}, batch_norm {norm}": partial(METHODS["lrp"], model, images, 1, rule=rule, batch_norm=norm)
+            for rule in ("alpha1_beta0", "epsilon", "z_plus", "gamma", "alpha2_beta1")
+            for norm in ("merge", "pass")
+        },
+    }
+    turns = pd.DataFrame([{name: seconds(call, 1) for name, call in calls.items()} for _ in range(BACKWARD_TURNS)])
+    ratios = turns.div(turns["gradient"], axis=0).median().drop("gradient")
+    return ratios.rename("times a gradient").rename_axis("method").reset_index()
 
 
 def multiply_adds(model: nn.Module, image: torch.Tensor) -> int:
@@ -142,6 +170,8 @@ def write_page(demo: pd.DataFrame, wall: float, cost: pd.Series, operations: int
             wall=duration(wall),
             stages=stages.reset_index().to_markdown(index=False, floatfmt=".0f"),
             units=cost.rename("seconds a scan").reset_index().to_markdown(index=False, floatfmt=".2f"),
+            turns=BACKWARD_TURNS,
+            backward=measure_backward().to_markdown(index=False, floatfmt=".2f"),
             parts=parts.to_markdown(index=False, floatfmt=".1f"),
             test=SCANS["test"],
             models=MODELS,

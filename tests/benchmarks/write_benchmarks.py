@@ -55,7 +55,7 @@ def gradient(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 
 def measure_backward() -> pd.DataFrame:
-    """Time the backward methods against a plain gradient, in turns, two scans at 2 mm at once: method, times a gradient."""
+    """Time the backward methods against a plain gradient, in turns, for two scans at 2 mm: method, times a gradient."""
     torch.manual_seed(0)
     shape = (97, 115, 97)
     model, images = build_network(shape).eval(), torch.rand(2, 1, *shape)

@@ -27,7 +27,7 @@ rule draw_seeds:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(600, 120),
+        mem_mb=megabytes(1000, 120),
         runtime=20,
     params:
         seeds=SEEDS,
@@ -61,7 +61,7 @@ rule draw_methods:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(600, 120),
+        mem_mb=megabytes(1000, 120),
         runtime=20,
     params:
         methods=METHODS,
@@ -95,7 +95,7 @@ rule draw_overlaps:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=megabytes(1000),
         runtime=10,
     params:
         methods=METHODS,
@@ -126,7 +126,7 @@ rule draw_training:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=megabytes(1000),
         runtime=10,
     params:
         seeds=SEEDS,
@@ -170,7 +170,7 @@ rule write_page:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(600, 120),
+        mem_mb=megabytes(1000, 120),
         runtime=30,
     params:
         results=lambda wildcards: RESULTS,

@@ -1,11 +1,12 @@
-# make demo: the whole study on a simulated cohort.  make test: every test.  Each sets up .venv first.
+# make demo: the whole study on a simulated cohort.  make test: the tests.  make cluster-test: those that need Slurm or
+# the environments of envs/.  Each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH
 
-.PHONY: demo test bench lint lock
+.PHONY: demo test cluster-test bench lint lock
 
 demo: $(READY)
 	@snakemake --cores all --quiet rules
@@ -19,6 +20,9 @@ bench: $(READY) # after make demo
 test: $(READY)
 	python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
 
+cluster-test: $(READY) $(patsubst %,.venv-%/.ready,head ants torch analysis)
+	python -m pytest -m cluster tests/workflow
+
 lint: $(READY)
 	ruff check src tests
 	ruff format --check src tests
@@ -31,6 +35,11 @@ $(READY): requirements.txt
 	@echo "installing the packages of requirements.txt into $(VENV); this takes some minutes once"
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off --requirement requirements.txt
 	@touch $(READY)
+
+.venv-%/.ready: envs/%.yaml envs/make_venv.py $(READY) # without conda: the same packages from PyPI
+	@echo "installing the packages of $< into $(@D)"
+	@python envs/make_venv.py $< $(@D)
+	@touch $@
 
 lock: $(READY) # write requirements.txt anew from pyproject.toml
 	python -m pip freeze --exclude heatproof > requirements.txt

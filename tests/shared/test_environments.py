@@ -6,43 +6,42 @@ import sys
 from pathlib import Path
 
 import pytest
+import rattler
 import yaml
+from make_venv import requirements
 
 from heatproof.sources import module_files
 
-CONDA_NAMES = {"pytorch": "torch"}
 IMPORT_NAMES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "ants": "antspyx", "PIL": "matplotlib"}
 PINNED = dict(re.findall(r"^([\w.-]+)==(\S+)$", Path("requirements.txt").read_text().lower(), re.MULTILINE))
+ENVIRONMENTS = sorted(Path("envs").glob("*.yaml"))
+HEAD_ONLY = {"snakemake-executor-plugin-slurm"}
+
+every_environment = pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
 
 
 def packages(environment: Path) -> dict[str, str]:
-    found = {}
-    for entry in yaml.safe_load(environment.read_text())["dependencies"]:
-        for item in entry["pip"] if isinstance(entry, dict) else [entry]:
-            name, _, version = re.split(r"\s*(=+)", item, maxsplit=1) if "=" in item else (item, "", "")
-            found[CONDA_NAMES.get(name, name)] = version
-    return found
+    return dict(item.split("==") for item in requirements(environment))
 
 
-ENVIRONMENTS = sorted(Path("envs").glob("*.yaml"))
-
-
-@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
+@every_environment
 def test_versions_are_those_that_make_installs(environment):
-    ours = {name: version for name, version in packages(environment).items() if name not in ("python", "pip")}
+    ours = {name: version for name, version in packages(environment).items() if name not in HEAD_ONLY}
     assert ours == {name: PINNED[name] for name in ours}
 
 
-def rules_of(environment: str) -> set[str]:
-    """List the modules that rules run in an environment."""
+def modules_of(environment: str) -> set[str]:
+    """List the modules that rules run in an environment; of the head's, those that the rules import themselves."""
     text = "".join(path.read_text() for path in Path("workflow/rules").glob("*.smk"))
+    if environment == "head":
+        return set(re.findall(r"^from (heatproof[\w.]+) import", text, re.MULTILINE))
     rules = re.split(r"^ *rule ", text, flags=re.MULTILINE)[1:]
-    return {module for rule in rules if f"envs/{environment}" in rule for module in re.findall(r"-m ([\w.]+)", rule)}
+    return {name for rule in rules if f"envs/{environment}.yaml" in rule for name in re.findall(r"-m ([\w.]+)", rule)}
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
+@every_environment
 def test_every_import_of_a_rule_s_modules_is_in_its_environment(environment):
-    modules = rules_of(environment.name)
+    modules = modules_of(environment.stem)
     assert modules
     imported = set()
     for path in module_files(*modules):
@@ -51,5 +50,21 @@ def test_every_import_of_a_rule_s_modules_is_in_its_environment(environment):
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add(node.module.split(".")[0])
+    brought = {"numpy"} if environment.stem == "head" else set()
     others = {IMPORT_NAMES.get(name, name) for name in imported - set(sys.stdlib_module_names) - {"heatproof"}}
-    assert others <= set(packages(environment))
+    assert others - brought <= set(packages(environment))
+
+
+@every_environment
+def test_conda_reads_a_package_and_a_version_in_every_line(environment):
+    content = yaml.safe_load(environment.read_text())
+    assert set(content) == {"channels", "dependencies"}
+    assert [rattler.Channel(name).name for name in content["channels"]] == content["channels"]
+    *conda, pip = [line for line in content["dependencies"] if line != "pip"]
+    assert set(pip) == {"pip"}
+    for line in conda:
+        spec = rattler.MatchSpec(line, strict=True)
+        name, version = re.fullmatch(r"([a-z0-9-]+) =([\d.]+)", line).groups()
+        assert spec.name.as_package_name().normalized == name
+        assert rattler.VersionSpec(str(spec.version)).matches(rattler.Version(version)), line
+        assert not rattler.VersionSpec(str(spec.version)).matches(rattler.Version("0.0.1")), line

@@ -1,6 +1,7 @@
 """Whole runs, each in a folder that looks like the checkout."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+HEAD = str(ROOT / ".venv-head/bin/python")
 PARTS = ("Snakefile", "config", "envs", "profiles", "src", "tests", "workflow")
 
 
@@ -20,25 +22,36 @@ def as_checkout(folder: Path) -> Path:
     return folder
 
 
-def run_snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """Run Snakemake in a folder; output and errors come as one text."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    command = [sys.executable, "-m", "snakemake", "--nocolor", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-
-
 class Checkout:
-    """A folder that looks like the checkout, in which Snakemake runs."""
+    """A folder that looks like the checkout, in which Snakemake runs.
 
-    def __init__(self, folder: Path):
+    Attributes
+    ----------
+    python : str
+        The interpreter that runs Snakemake.
+    path : str
+        The search path on which jobs find theirs.
+    """
+
+    def __init__(self, folder: Path, python: str = sys.executable):
         self.folder = as_checkout(folder)
         self.results = folder / "results/tiny"
+        self.python = python
+        self.path = os.environ["PATH"]
+
+    def start(self, *arguments: str, output=subprocess.PIPE) -> subprocess.Popen:
+        """Start Snakemake; output and errors come as one text."""
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"PATH": self.path}
+        command = [self.python, "-m", "snakemake", "--nocolor", *arguments]
+        return subprocess.Popen(
+            command, cwd=self.folder, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True
+        )
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
-        """Run Snakemake; output and errors come as one text."""
-        return run_snakemake(self.folder, *arguments)
+        """Run Snakemake to its end."""
+        process = self.start(*arguments)
+        text, _ = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, text)
 
     def tiny(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run Snakemake on the tiny study."""
@@ -58,6 +71,12 @@ def checkout(tmp_path) -> Checkout:
     return Checkout(tmp_path / "checkout")
 
 
+@pytest.fixture
+def head_checkout(tmp_path) -> Checkout:
+    """A fresh checkout whose Snakemake is that of the environment for a cluster's head."""
+    return Checkout(tmp_path / "head_checkout", python=HEAD)
+
+
 @pytest.fixture(scope="session")
 def tiny_study(tmp_path_factory) -> Checkout:
     """A checkout in which the tiny study has run whole; not to be changed."""
@@ -65,6 +84,36 @@ def tiny_study(tmp_path_factory) -> Checkout:
     done = study.tiny("--cores", "2")
     assert done.returncode == 0, done.stdout[-5000:]
     return study
+
+
+@pytest.fixture(scope="session")
+def apart_study(tmp_path_factory) -> Checkout:
+    """A checkout in which the tiny study has run whole, every rule in the environment that it names; not to be changed.
+
+    The environments are those of ``make cluster-test``: virtual ones of exactly the packages in ``envs/``. Each run
+    goes as far as the rules of one environment can.
+    """
+    study = Checkout(tmp_path_factory.mktemp("apart") / "checkout", python=HEAD)
+    for environment, *limits in [
+        ("analysis", "--until", "prepare_template", "simulate_scan"),
+        ("ants", "--until", "register_scan"),
+        ("analysis", "--until", "pack_scans"),
+        ("torch", "--until", "fit_model", "predict_scans", "explain_scans"),
+        ("analysis",),
+    ]:
+        study.path = f"{ROOT}/.venv-{environment}/bin:/usr/bin:/bin"
+        done = study.tiny("--cores", "2", *limits)
+        assert done.returncode == 0, done.stdout[-5000:]
+        started = set(re.findall(r"^rule (\w+):", done.stdout, re.MULTILINE))
+        assert started and started <= rules_of(environment), environment
+    return study
+
+
+def rules_of(environment: str) -> set[str]:
+    """List the rules that name an environment."""
+    text = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    rules = re.split(r"^ *rule (?=\w+:$)", text, flags=re.MULTILINE)[1:]
+    return {rule.partition(":")[0] for rule in rules if f"envs/{environment}.yaml" in rule}
 
 
 @pytest.fixture

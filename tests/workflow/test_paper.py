@@ -1,6 +1,13 @@
 """The paper's preset, planned over a dataset of its size: nothing runs, every job is counted."""
 
+import re
 import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[2]
 
 
 def make_adni(folder, participants: int = 344, scans: int = 969) -> None:
@@ -42,3 +49,36 @@ def test_the_paper_s_study_has_the_right_number_of_jobs(checkout):
     }
     assert {rule: jobs.get(rule) for rule in expected} == expected
     assert "simulate_scan" not in jobs
+
+
+def requests(plan: str) -> pd.DataFrame:
+    """Gather what the jobs of a dry run ask for: per rule the jobs, and the most that one of them asks for."""
+    rows = []
+    for rule, block in re.findall(r"^rule (?!all:)(\w+):\n((?:    .*\n)+)", plan, re.MULTILINE):
+        asked = dict(re.findall(r"(\w+)=([^,\s]+)", re.search(r"resources: (.*)", block)[1]))
+        rows.append(
+            (rule, asked["slurm_partition"], int(asked.get("gpu", 0)), int(asked["mem_mb"]), int(asked["runtime"]))
+        )
+    jobs = pd.DataFrame(rows, columns=["rule", "partition", "gpu", "mem_mb", "minutes"])
+    table = jobs.groupby("rule", sort=False).agg(
+        jobs=("rule", "size"),
+        partition=("partition", "first"),
+        gpu=("gpu", "max"),
+        mem_mb=("mem_mb", "max"),
+        runtime_minutes=("minutes", "max"),
+    )
+    return table.sort_values(["partition", "mem_mb"], ascending=False, kind="stable").reset_index()
+
+
+@pytest.mark.cluster
+def test_the_cluster_guide_says_what_the_paper_s_rules_ask_for(head_checkout):
+    make_adni(head_checkout.folder / "data/adni")
+    plan = head_checkout.snakemake(
+        "--dry-run", "--workflow-profile", "profiles/slurm", "--configfile", "config/paper.yaml"
+    )
+    assert plan.returncode == 0, plan.stdout[-3000:]
+    page = ROOT / "docs/cluster.md"
+    before, old, after = re.split(r"((?:^\|.*\n)+)", page.read_text(), maxsplit=1, flags=re.MULTILINE)
+    new = requests(plan.stdout).to_markdown(index=False) + "\n"
+    page.write_text(before + new + after)
+    assert old == new, "the table in docs/cluster.md was out of date; it has been written anew"

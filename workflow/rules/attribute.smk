@@ -20,8 +20,9 @@ rule explain_scans:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=megabytes(3000, 1500 * config["attribute"]["batch_size"]),
+        mem_mb=megabytes(2000, 300 * config["attribute"]["batch_size"]),
         runtime=720,
+        gpu=GPU,
     params:
         options=lambda wildcards: json.dumps(config["attribute"]["methods"][wildcards.method], sort_keys=True),
         batch_size=config["attribute"]["batch_size"],

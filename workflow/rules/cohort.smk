@@ -17,7 +17,7 @@ rule list_scans:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=megabytes(1000),
         runtime=10,
     params:
         options=options("cohort"),
@@ -44,7 +44,7 @@ if config["cohort"]["bids"] is None:
         conda:
             "../../envs/analysis.yaml"
         resources:
-            mem_mb=2000,
+            mem_mb=megabytes(2000),
             runtime=20,
         params:
             simulate=subset(SIMULATE, "voxel_size", "volume_change", "signal_loss"),
@@ -67,7 +67,7 @@ if config["cohort"]["bids"] is None:
         conda:
             "../../envs/analysis.yaml"
         resources:
-            mem_mb=1500,
+            mem_mb=megabytes(2000),
             runtime=10,
         params:
             simulate=subset(SIMULATE, "seed", "voxel_size", "anatomy", "bias_field", "noise"),
@@ -98,7 +98,7 @@ if config["cohort"]["bids"] is None:
         conda:
             "../../envs/analysis.yaml"
         resources:
-            mem_mb=500,
+            mem_mb=megabytes(1000),
             runtime=5,
         params:
             options=options("cohort"),

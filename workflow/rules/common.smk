@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import sys
 
 sys.path.insert(0, "src")
@@ -36,6 +37,7 @@ TEST_SCANS = list(SCANS.loc[SCANS["split"] == "test", "scan"])
 SEEDS = config["train"]["seeds"]
 METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
+GPU = int(config["train"]["device"] != "cpu" and any(map(os.path.exists, ["/dev/nvidia0", "/dev/kfd"])))
 MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
 
 
@@ -89,6 +91,6 @@ def register_files():
     return [file for files in named for file in files.values() if file and not file.startswith("templateflow:")]
 
 
-def megabytes(base, per_megavoxel):
+def megabytes(base, per_megavoxel=0):
     """Return a function of the attempt: memory of a job that grows with the working grid, doubled on each retry."""
     return lambda wildcards, attempt: int((base + per_megavoxel * MEGAVOXELS) * 2 ** (attempt - 1))

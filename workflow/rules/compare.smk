@@ -29,7 +29,7 @@ rule average_maps:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(500, 100),
+        mem_mb=megabytes(1000, 100),
         runtime=30,
     params:
         options="--regions {regions} --relevance {relevance} --gain-controls {gain_controls}".format(
@@ -55,7 +55,7 @@ rule measure_accuracy:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=megabytes(1000),
         runtime=10,
     params:
         seeds=SEEDS,
@@ -86,7 +86,7 @@ rule compare_maps:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(500, 20),
+        mem_mb=megabytes(1000, 20),
         runtime=60,
     params:
         methods=METHODS,
@@ -113,7 +113,7 @@ rule compare_regions:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=megabytes(1000),
         runtime=10,
     params:
         methods=METHODS,
@@ -138,7 +138,7 @@ rule score_methods:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=megabytes(1000),
         runtime=10,
     shell:
         "python -m heatproof.compare.score_methods --folder $(dirname {output}) --out {output} > {log} 2>&1"
@@ -164,7 +164,7 @@ rule note_gaps:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=megabytes(1000),
         runtime=10,
     params:
         methods=METHODS,

@@ -12,7 +12,7 @@ rule describe_derivatives:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=megabytes(1000),
         runtime=5,
     params:
         config=json.dumps(config, sort_keys=True),

@@ -33,7 +33,7 @@ rule draw_seeds:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(600, 120),
+        mem_mb=megabytes(1000, 120),
         runtime=20,
     params:
         seeds=SEEDS,
@@ -67,7 +67,7 @@ rule draw_methods:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(600, 120),
+        mem_mb=megabytes(1000, 120),
         runtime=20,
     params:
         methods=METHODS,
@@ -101,7 +101,7 @@ rule draw_overlaps:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=megabytes(1000),
         runtime=10,
     params:
         methods=METHODS,
@@ -163,7 +163,7 @@ rule draw_training:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=megabytes(1000),
         runtime=10,
     params:
         seeds=SEEDS,
@@ -199,7 +199,7 @@ rule write_page:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(600, 120),
+        mem_mb=megabytes(1000, 120),
         runtime=30,
     params:
         results=lambda wildcards: STUDY,

@@ -51,8 +51,9 @@ rule fit_model:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=megabytes(2000, 1500 * config["train"]["batch_size"]),
+        mem_mb=megabytes(1500, 200 * config["train"]["batch_size"]),
         runtime=720,
+        gpu=GPU,
     params:
         options=options(
             "train",
@@ -83,8 +84,9 @@ rule predict_scans:
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=megabytes(2000, 500 * config["train"]["batch_size"]),
+        mem_mb=megabytes(1500, 150 * config["train"]["batch_size"]),
         runtime=60,
+        gpu=GPU,
     params:
         batch_size=config["train"]["batch_size"],
         device=config["train"]["device"],

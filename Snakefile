@@ -25,9 +25,10 @@ rule all:
     input:
         f"{RESULTS}/report/report.html",
         f"{RESULTS}/compare/scores.tsv",
+        f"{RESULTS}/ro-crate-metadata.json",
         expand(f"{RESULTS}/{{stage}}/dataset_description.json", stage=DERIVATIVES),
         dataset_files(),
         expand(REGISTERED, scan=SCANS["scan"]),
         expand(MODEL, seed=SEEDS),
-        expand(HEATMAP, method=METHODS, seed=SEEDS, scan=TEST_SCANS),
+        expand(HEATMAPS, method=METHODS, seed=SEEDS) if config["attribute"]["keep"] == "all" else [],
         expand(f"{RESULTS}/compare/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),

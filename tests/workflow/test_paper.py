@@ -3,15 +3,15 @@
 import time
 
 
-def make_adni(folder, participants: int = 344, scans: int = 969) -> None:
-    """Make empty scans of 193 patients and 151 controls, two or three sessions each, labels per session."""
+def make_adni(folder, participants: int = 344, patients: int = 193, scans: int = 969) -> None:
+    """Make empty scans of patients and controls, two or three sessions each, labels per session."""
     sessions = ["ses-M000", "ses-M006", "ses-M012"]
     surplus = scans - 2 * participants
     folder.mkdir(parents=True)
     names = [f"sub-ADNI{i:04d}" for i in range(participants)]
     (folder / "participants.tsv").write_text("participant_id\tsex\n" + "".join(f"{name}\tF\n" for name in names))
     for i, name in enumerate(names):
-        label, visits = "AD" if i < 193 else "CN", sessions[: 3 if i < surplus else 2]
+        label, visits = "AD" if i < patients else "CN", sessions[: 3 if i < surplus else 2]
         for session in visits:
             (folder / name / session / "anat").mkdir(parents=True)
             (folder / name / session / "anat" / f"{name}_{session}_T1w.nii.gz").touch()

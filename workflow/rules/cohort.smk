@@ -6,8 +6,6 @@ SIMULATE = config["cohort"]["simulate"]
 
 rule list_scans:
     """Write the table of scans that the whole workflow expands over."""
-    input:
-        source=modules("heatproof.cohort.list_scans"),
     output:
         f"{COHORT}/scans.tsv",
     log:
@@ -20,6 +18,7 @@ rule list_scans:
         mem_mb=1000,
         runtime=10,
     params:
+        source=code_of("heatproof.cohort.list_scans"),
         options=options("cohort"),
         table=digest(SCANS),
     shell:
@@ -32,8 +31,6 @@ if config["cohort"]["bids"] is None:
 
     rule prepare_anatomy:
         """Prepare the brain and the atrophy that all simulated scans share, and write what the truth is."""
-        input:
-            source=modules("heatproof.cohort.prepare_anatomy"),
         output:
             anatomy=f"{COHORT}/anatomy.npz",
             truth=multiext(f"{COHORT}/ground_truth/", "regions.tsv", "log_jacobian.nii.gz", "signal_loss.nii.gz"),
@@ -47,6 +44,7 @@ if config["cohort"]["bids"] is None:
             mem_mb=2000,
             runtime=20,
         params:
+            source=code_of("heatproof.cohort.prepare_anatomy"),
             simulate=subset(SIMULATE, "voxel_size", "volume_change", "signal_loss"),
             voxel_size=config["register"]["voxel_size"],
         shell:
@@ -56,7 +54,6 @@ if config["cohort"]["bids"] is None:
     rule simulate_scan:
         """Simulate one raw scan of one session."""
         input:
-            source=modules("heatproof.cohort.simulate_scan"),
             anatomy=f"{COHORT}/anatomy.npz",
         output:
             f"{COHORT}/bids/{{participant}}/{{session}}/anat/{{participant}}_{{session}}_T1w.nii.gz",
@@ -70,6 +67,7 @@ if config["cohort"]["bids"] is None:
             mem_mb=1500,
             runtime=10,
         params:
+            source=code_of("heatproof.cohort.simulate_scan"),
             simulate=subset(SIMULATE, "seed", "voxel_size", "anatomy", "bias_field", "noise"),
             severity=lambda wildcards: SESSIONS.at[f"{wildcards.participant}_{wildcards.session}", "severity"],
         shell:
@@ -79,8 +77,6 @@ if config["cohort"]["bids"] is None:
 
     rule describe_dataset:
         """Write the tables that make the simulated scans a BIDS dataset."""
-        input:
-            source=modules("heatproof.cohort.describe_dataset"),
         output:
             files=expand(
                 f"{COHORT}/bids/{{file}}",
@@ -101,6 +97,7 @@ if config["cohort"]["bids"] is None:
             mem_mb=500,
             runtime=5,
         params:
+            source=code_of("heatproof.cohort.describe_dataset"),
             options=options("cohort"),
         shell:
             "python -m heatproof.cohort.describe_dataset --options {params.options:q} "

@@ -7,7 +7,6 @@ MEAN_MAPS = f"{RESULTS}/compare/{{method}}/seed-{{seed}}/mean_TP.nii.gz"
 rule draw_seeds:
     """Draw the mean map of one method for every model (Figure 1)."""
     input:
-        source=modules("heatproof.report.draw_seeds"),
         files=register_files(),
         maps=expand(MEAN_MAPS, seed=SEEDS, allow_missing=True),
         accuracy=f"{RESULTS}/compare/accuracy.tsv",
@@ -30,6 +29,7 @@ rule draw_seeds:
         mem_mb=megabytes(600, 120),
         runtime=20,
     params:
+        source=code_of("heatproof.report.draw_seeds"),
         seeds=SEEDS,
         template=json.dumps(config["register"]["template"], sort_keys=True),
         options=options("report", "colormap", "threshold", "points", "dpi"),
@@ -42,7 +42,6 @@ rule draw_seeds:
 rule draw_methods:
     """Draw the mean over models of the mean maps of every method (Figure 2)."""
     input:
-        source=modules("heatproof.report.draw_methods"),
         files=register_files(),
         maps=expand(MEAN_MAPS, method=METHODS, seed=SEEDS),
         mask=f"{TEMPLATE}/brain_mask.nii.gz",
@@ -64,6 +63,7 @@ rule draw_methods:
         mem_mb=megabytes(600, 120),
         runtime=20,
     params:
+        source=code_of("heatproof.report.draw_methods"),
         methods=METHODS,
         seeds=SEEDS,
         maps=lambda wildcards: f"{RESULTS}/compare",
@@ -77,7 +77,6 @@ rule draw_methods:
 rule draw_overlaps:
     """Draw the share of top regions that every two models have in common (Figure 3)."""
     input:
-        source=modules("heatproof.report.draw_overlaps"),
         pairs=f"{RESULTS}/compare/top_regions_pairs.tsv",
         summary=f"{RESULTS}/compare/top_regions.tsv",
     output:
@@ -98,6 +97,7 @@ rule draw_overlaps:
         mem_mb=500,
         runtime=10,
     params:
+        source=code_of("heatproof.report.draw_overlaps"),
         methods=METHODS,
         seeds=SEEDS,
         options=options("report", "dpi"),
@@ -109,7 +109,6 @@ rule draw_overlaps:
 rule draw_training:
     """Draw how every model learned."""
     input:
-        source=modules("heatproof.report.draw_training"),
         histories=expand(f"{RESULTS}/train/seed-{{seed}}/history.tsv", seed=SEEDS),
     output:
         report(
@@ -129,6 +128,7 @@ rule draw_training:
         mem_mb=500,
         runtime=10,
     params:
+        source=code_of("heatproof.report.draw_training"),
         seeds=SEEDS,
         options=options("report", "dpi"),
     shell:
@@ -139,8 +139,8 @@ rule draw_training:
 rule write_page:
     """Write the report of the study as one HTML page."""
     input:
-        source=modules("heatproof.report.write_page"),
         page="src/heatproof/report/page.html.jinja",
+        provenance=f"{RESULTS}/provenance.json",
         files=register_files(),
         scans=f"{RESULTS}/cohort/scans.tsv",
         quality=[f"{RESULTS}/register/qc.tsv", f"{RESULTS}/register/contact_sheet.png"],
@@ -173,6 +173,7 @@ rule write_page:
         mem_mb=megabytes(600, 120),
         runtime=30,
     params:
+        source=code_of("heatproof.report.write_page"),
         results=lambda wildcards: RESULTS,
         config=json.dumps(config),
     shell:

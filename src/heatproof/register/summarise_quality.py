@@ -18,6 +18,7 @@ OUTLINE = np.array([0.9, 0.25, 0.1])
 SCANS_PER_ROW = 6
 PIXELS_PER_INCH = 100
 OUTLIER_LIMIT = 3.5
+FIGURES = ["correlation", "brain_overlap", "folded_share"]
 
 
 def registered_path(folder: Path, scan: str, space: str) -> Path:
@@ -32,7 +33,7 @@ def gather_quality(scans: pd.DataFrame, folder: Path) -> pd.DataFrame:
     (Iglewicz and Hoaglin 1993).
     """
     rows = [{"scan": scan, **json.loads((folder / scan / "qc.json").read_text())} for scan in scans["scan"]]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=["scan", *FIGURES])
     worse = pd.DataFrame(
         {
             "correlation": robust_score(-table["correlation"]),

@@ -25,7 +25,7 @@ def test_the_paper_s_study_has_the_right_number_of_jobs(checkout):
     jobs = checkout.jobs("--configfile", "config/paper.yaml")
     assert time.perf_counter() - start < 60
     expected = {
-        "list_scans": 1,
+        "list_scans": 4,
         "prepare_template": 1,
         "register_scan": 969,
         "summarise_quality": 1,

@@ -5,13 +5,13 @@ SIMULATE = config["cohort"]["simulate"]
 
 
 rule list_scans:
-    """Write the table of scans that the whole workflow expands over."""
+    """Write the table of all scans, or of one split: so that a further test scan leaves the models as they are."""
     output:
-        f"{COHORT}/scans.tsv",
+        f"{COHORT}/{{table}}.tsv",
     log:
-        f"{RESULTS}/logs/list_scans.log",
+        f"{RESULTS}/logs/list_scans/{{table}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/cohort/list_scans.tsv"
+        f"{RESULTS}/benchmarks/cohort/list_scans.{{table}}.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -19,11 +19,12 @@ rule list_scans:
         runtime=10,
     params:
         source=code_of("heatproof.cohort.list_scans"),
-        options=options("cohort"),
-        table=digest(SCANS),
+        rows=lambda wildcards: digest(rows_of(wildcards.table)),
+        # A function of the output is not compared with the last run's: what came of the options is in rows.
+        options=lambda wildcards, output: options("cohort"),
     shell:
         "python -m heatproof.cohort.list_scans --options {params.options:q} --folder $(dirname {output}) "
-        "--out {output} > {log} 2>&1"
+        "--table {wildcards.table} --out {output} > {log} 2>&1"
 
 
 if config["cohort"]["bids"] is None:

@@ -41,6 +41,7 @@ wildcard_constraints:
     seed=r"\d+",
     method="|".join(METHODS),
     split="train|validation|test",
+    table="scans|train|validation|test",
     stage="|".join(DERIVATIVES),
 
 
@@ -59,9 +60,9 @@ def digest(table):
     return hashlib.sha256(table.to_csv().encode()).hexdigest()[:16]
 
 
-def split_scans(split):
-    """Return the rows of the table of scans that one split has."""
-    return SCANS[SCANS["split"] == split]
+def rows_of(table):
+    """Return the rows of the table of all scans, ``scans``, or of that of one split."""
+    return SCANS if table == "scans" else SCANS[SCANS["split"] == table]
 
 
 def code_of(*modules, apart=()):

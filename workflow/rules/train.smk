@@ -8,9 +8,9 @@ FIXED = config["train"]["fix"]
 rule pack_scans:
     """Pack the registered scans of one split into one memory-mapped array."""
     input:
-        scans=ancient(f"{RESULTS}/cohort/scans.tsv"),  # what this split has of it is in params.table
+        scans=f"{RESULTS}/cohort/{{split}}.tsv",
         mask=f"{TEMPLATE}/brain_mask.nii.gz",
-        registered=lambda wildcards: expand(REGISTERED, scan=split_scans(wildcards.split)["scan"]),
+        registered=lambda wildcards: expand(REGISTERED, scan=rows_of(wildcards.split)["scan"]),
     output:
         images=f"{STORE}/{{split}}.npy",
         scans=f"{STORE}/{{split}}.tsv",
@@ -25,7 +25,6 @@ rule pack_scans:
         runtime=60,
     params:
         source=code_of("heatproof.train.pack_scans"),
-        table=lambda wildcards: digest(split_scans(wildcards.split)[["participant_id", "label"]]),
         intensity=json.dumps(config["train"]["intensity"]),
         registered=lambda wildcards: REGISTERED,
     shell:

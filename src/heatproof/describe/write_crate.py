@@ -12,6 +12,7 @@ from pathlib import Path
 
 from heatproof.command import run
 
+CONTEXT = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 LICENSE = "https://creativecommons.org/licenses/by-nc/4.0/"
 STAGES = {
@@ -45,6 +46,7 @@ def describe_stage(stage: str, provenance: dict) -> list[dict]:
         "@id": f"#{stage}",
         "@type": "CreateAction",
         "name": f"the stage {stage} of the study {provenance['study']}",
+        "description": f"made {STAGES[stage]}",
         "instrument": {"@id": "#heatproof"},
         "object": refer(*before, "provenance.json"),
         "result": {"@id": f"{stage}/"},
@@ -80,7 +82,7 @@ def crate(provenance: dict, day: str) -> dict:
         "@id": "#heatproof",
         "@type": "SoftwareApplication",
         "name": "Heatproof",
-        "url": "https://doi.org/10.1007/978-3-030-33850-3_1",
+        "description": "implements Eitel and Ritter 2019, doi:10.1007/978-3-030-33850-3_1",
         "softwareVersion": f"{version}, commit {commit}" if commit else version,
     }
     entities = [
@@ -103,7 +105,7 @@ def crate(provenance: dict, day: str) -> dict:
         *(entity for stage in STAGES for entity in describe_stage(stage, provenance)),
         *(describe_file(name, checksum) for name, checksum in files.items()),
     ]
-    return {"@context": "https://w3id.org/ro/crate/1.1/context", "@graph": entities}
+    return {"@context": CONTEXT, "@graph": entities}
 
 
 def main() -> None:

@@ -25,9 +25,10 @@ rule all:
     input:
         f"{STUDY}/report/report.html",
         f"{STUDY}/compare/scores.tsv",
+        f"{STUDY}/ro-crate-metadata.json",
         expand(f"{STUDY}/{{stage}}/dataset_description.json", stage=DERIVATIVES),
         dataset_files(),
         expand(REGISTERED, scan=SCANS["scan"]),
         expand(MODEL, seed=SEEDS),
-        expand(HEATMAP, method=METHODS, seed=SEEDS, scan=TEST_SCANS),
+        expand(HEATMAPS, method=METHODS, seed=SEEDS) if config["attribute"]["keep"] == "all" else [],
         expand(f"{STUDY}/compare/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),

@@ -5,13 +5,16 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from inspect import getmodule
 
 from heatproof.errors import StudyError
+from heatproof.versions import version_line
 
 
 def run(main: Callable[[], None]) -> None:
     """Run a command: log to standard error; a `StudyError` is one sentence there and exit status 1."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.info(version_line(getmodule(main).__spec__.name))
     try:
         main()
     except StudyError as error:

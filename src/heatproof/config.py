@@ -10,7 +10,7 @@ import jsonschema
 import yaml
 
 from heatproof.errors import StudyError
-from heatproof.sources import dictionary_keys
+from heatproof.sources import dictionary_entries
 
 ATTRIBUTE = "src/heatproof/attribute/__init__.py"
 TEXT = ("study", "label", "patient", "control")
@@ -40,7 +40,7 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
     mistakes = sorted(validator.iter_errors(config), key=lambda error: (len(error.path), str(error.path)))
     if mistakes:
         raise StudyError(explain(mistakes[0]))
-    known = dictionary_keys(ATTRIBUTE, "METHODS")
+    known = dictionary_entries(ATTRIBUTE, "METHODS")
     for name, options in config["attribute"]["methods"].items():
         if options and options["method"] not in known:
             raise StudyError(

@@ -1,22 +1,41 @@
-"""Which source files a command runs: so that a rule is run again when its code changes, and only then."""
+"""Which code a command runs: so that a rule is run again when its code changes, and only then."""
 
 import ast
-from collections.abc import Iterable
+import hashlib
+import re
+import tokenize
+from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import Path
 
-PACKAGE = "heatproof"
+
+def code_digest(*modules: str, apart: Collection[str] = (), root: str = "src") -> str:
+    """Return a fingerprint of the code that modules are made of, with all that they import from below ``root``.
+
+    Comments, docstrings and blank lines do not count, nor does where ``root`` lies or when a file was written.
+
+    Parameters
+    ----------
+    *modules, apart, root
+        As for `module_files`. The names count as well.
+    """
+    digest = hashlib.sha256("\n".join(modules).encode())
+    for path in module_files(*modules, apart=apart, root=root):
+        digest.update("\n".join([f"\n{Path(path).relative_to(root)}", *code_lines(path)]).encode())
+    return digest.hexdigest()[:16]
 
 
-def module_files(*modules: str, root: str = "src") -> list[str]:
-    """List the files of this package that modules are made of, with all that they import from it.
+def module_files(*modules: str, apart: Collection[str] = (), root: str = "src") -> list[str]:
+    """List the files below a folder that modules are made of, with all that they import from there.
 
     Parameters
     ----------
     *modules : str
-        Dotted names, ``heatproof.train.fit_model``.
+        Dotted names of modules, or of what is in them: ``heatproof.train.fit_model``.
+    apart : collection of str
+        Modules that are left out, with what they import, though others import them.
     root : str
-        Folder that the package lies in.
+        Folder that the packages lie in.
 
     Returns
     -------
@@ -24,9 +43,10 @@ def module_files(*modules: str, root: str = "src") -> list[str]:
         Sorted paths, beginning with ``root``.
     """
     found, waiting = set(), with_packages(modules)
+    left_out = {module_file(module, root) for module in apart}
     while waiting:
         path = module_file(waiting.pop(), root)
-        if path and path not in found:
+        if path and path not in found | left_out:
             found.add(path)
             waiting += imported_modules(path)
     return sorted(found)
@@ -34,8 +54,6 @@ def module_files(*modules: str, root: str = "src") -> list[str]:
 
 def module_file(module: str, root: str) -> str | None:
     """Return the file of a module or package of ours; None for other people's, and for names within a module."""
-    if module.split(".")[0] != PACKAGE:
-        return None
     stem = Path(root, *module.split("."))
     for path in (stem.with_suffix(".py"), stem / "__init__.py"):
         if path.is_file():
@@ -46,13 +64,18 @@ def module_file(module: str, root: str) -> str | None:
 @cache
 def imported_modules(path: str) -> list[str]:
     """Return every module that a file may import: what it names, and the packages that hold these."""
+    return with_packages(full for _, full in imported_names(ast.parse(Path(path).read_text())))
+
+
+def imported_names(tree: ast.Module) -> list[tuple[str, str]]:
+    """List what a module imports: the name that it goes by there, and the full name."""
     names = []
-    for node in ast.walk(ast.parse(Path(path).read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return with_packages(names)
+            names += [(alias.asname or alias.name, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [(alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names]
+    return names
 
 
 def with_packages(names: Iterable[str]) -> list[str]:
@@ -60,10 +83,44 @@ def with_packages(names: Iterable[str]) -> list[str]:
     return [".".join(parts[:n]) for parts in (name.split(".") for name in names) for n in range(1, len(parts) + 1)]
 
 
-def dictionary_keys(path: str, name: str) -> list[str]:
-    """Read the keys of a dictionary that a module defines, without importing the module."""
-    for node in ast.walk(ast.parse(Path(path).read_text())):
+@cache
+def code_lines(path: str) -> list[str]:
+    """Return the lines of a file without comments, docstrings and blank lines.
+
+    The text is cut and not written anew from its syntax tree, whose form changes with the version of Python.
+    """
+    text = Path(path).read_text()
+    lines: list[str | None] = text.splitlines()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            docstring = node.body[0]
+            lines[docstring.lineno - 1 : docstring.end_lineno] = [None] * (docstring.end_lineno - docstring.lineno + 1)
+    with open(path, "rb") as file:
+        for token in tokenize.tokenize(file.readline):
+            if token.type in (tokenize.COMMENT, tokenize.NL):
+                line, column = token.start
+                lines[line - 1] = (lines[line - 1] or "")[:column].rstrip() or None
+    return [line for line in lines if line is not None]
+
+
+def dictionary_entries(path: str, name: str) -> dict[str, list[str]]:
+    """Read a dictionary that a module defines, without importing the module.
+
+    Returns
+    -------
+    dict of list of str
+        Per key the dotted names in its value, in full where the module imports them.
+    """
+    tree = ast.parse(Path(path).read_text())
+    imported = dict(imported_names(tree))
+
+    def names_in(value: ast.expr) -> list[str]:
+        dotted = [word.partition(".") for word in re.findall(r"[A-Za-z_][\w.]*", ast.unparse(value))]
+        return [imported.get(first, first) + point + rest for first, point, rest in dotted]
+
+    for node in tree.body:
         target = getattr(node, "target", None) or getattr(node, "targets", [None])[0]
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(target, ast.Name) and target.id == name:
-            return [ast.literal_eval(key) for key in node.value.keys]
-    return []
+            entries = zip(node.value.keys, node.value.values, strict=True)
+            return {ast.literal_eval(key): names_in(value) for key, value in entries}
+    return {}

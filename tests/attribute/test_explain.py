@@ -19,7 +19,7 @@ from heatproof.attribute import METHODS, explain
 from heatproof.attribute.occlusion import incremental
 from heatproof.errors import StudyError
 from heatproof.images import load_image, save_image
-from heatproof.sources import dictionary_keys
+from heatproof.sources import dictionary_entries
 from heatproof.store import Store, open_store
 from heatproof.tables import write_table
 from heatproof.train.network import create_network, load_model, save_model
@@ -65,7 +65,7 @@ def study(tmp_path, monkeypatch):
 
 
 def test_the_names_of_the_methods_are_read_without_importing_them():
-    assert dictionary_keys("src/heatproof/attribute/__init__.py", "METHODS") == list(METHODS)
+    assert list(dictionary_entries("src/heatproof/attribute/__init__.py", "METHODS")) == list(METHODS)
     assert list(METHODS) == ["gradient_input", "guided_backprop", "lrp", "occlusion"]
 
 
@@ -164,7 +164,7 @@ def test_what_another_job_left_is_not_gone_on_with(study, monkeypatch):
         with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
             broken.setattr(explain, "save_image", Mock(side_effect=[None, KeyboardInterrupt]))
             study.explain(batch_size=1, **options)
-        return [path.name for path in (study.folder / "out/unfinished").iterdir()]
+        return [path.name for path in (study.folder / "out.unfinished").iterdir()]
 
     options = {"method": "lrp", "rule": "epsilon"}
     (first,), (same,), (other,) = leave(**options), leave(**options), leave(method="lrp", rule="gamma")
@@ -186,7 +186,7 @@ def test_a_killed_process_loses_no_chunk(study, tmp_path):
     started = partial(subprocess.Popen, cwd=study.folder, env={**os.environ, "PYTHONPATH": str(Path("src").resolve())})
 
     killed = started([*command, "--out-dir=killed"], stderr=subprocess.DEVNULL)
-    while not [file for file in study.folder.glob("killed/unfinished/*/journal/*.drops") if file.stat().st_size]:
+    while not [file for file in study.folder.glob("killed.unfinished/*/journal/*.drops") if file.stat().st_size]:
         assert killed.poll() is None
         time.sleep(0.001)
     killed.kill()

@@ -45,12 +45,19 @@ def test_views_are_upright_and_the_left_is_on_the_left():
     volume[mask] = 0.2
     volume[2:5, 10:14, 9:13] = 1.0
     volume[9:12, 10:14, 18:20] = 0.8
-    axial = three_views(volume, mask)[:, :21]
+    views = three_views(volume, mask) / 255
+    axial = views[:, :21]
     assert axial[:, :8].max() == 1.0 and not np.any(np.all(axial[:, 12:] == 1.0, axis=2))
-    coronal = three_views(volume, mask)[:, 21:42]
-    bright = np.argwhere(np.isclose(coronal, 0.8).all(axis=2))
+    coronal = views[:, 21:42]
+    bright = np.argwhere(np.isclose(coronal, 0.8, atol=1 / 255).all(axis=2))
     assert len(bright) and bright[:, 0].max() < 10
-    assert (axial == OUTLINE).all(axis=2).any()
+    assert np.isclose(axial, OUTLINE, atol=1 / 255).all(axis=2).any()
+
+
+def test_pictures_of_a_fine_grid_are_no_larger_than_the_sheet_needs():
+    volume = np.random.default_rng(0).random((193, 229, 193), np.float32)
+    views = three_views(volume, np.ones(volume.shape, bool))
+    assert views.dtype == np.uint8 and views.shape == (77, 205, 3)
 
 
 def test_the_contact_sheet_is_drawn_the_same_each_time(tmp_path, small_brain):

@@ -1,5 +1,6 @@
 """A small study that never ran: every file that the report reads, with numbers made up but consistent in form."""
 
+import json
 from itertools import combinations
 from pathlib import Path
 
@@ -134,6 +135,8 @@ def make_study(folder, *, voxel_size=6.0, seeds=(0, 1), empty=()):
             values = 0 * brain if (method, seed) in empty else make_map(method, brain, hippocampus, rng)
             save_image(values.astype(np.float32), affine, folder / f"compare/{method}/seed-{seed}/mean_TP.nii.gz")
     make_compare(folder / "compare", list(METHODS), list(seeds), empty)
+    software = {"heatproof.train.fit_model": [{"heatproof": "0.1.0", "Python": "3.11.2", "torch": "2.13.0"}]}
+    (folder / "provenance.json").write_text(json.dumps({"software": software}))
     benchmarks = {"train/train_model.seed-0": (61.5, 812.0), "train/train_model.seed-1": (58.5, 901.0)}
     benchmarks |= {"register/register_scan.sub-000_ses-M00": (2.0, "NA"), "compare/average_maps.lrp.0": (1.25, 99.0)}
     for name, (seconds, memory) in benchmarks.items():

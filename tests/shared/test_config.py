@@ -11,7 +11,7 @@ from heatproof.attribute import METHODS
 from heatproof.config import check_config, check_models, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
-from heatproof.sources import dictionary_keys
+from heatproof.sources import dictionary_entries
 
 SCHEMA = yaml.safe_load(Path("workflow/schemas/config.schema.yaml").read_text())
 
@@ -88,7 +88,9 @@ def test_a_method_that_is_null_is_left_out(config):
 
 
 def test_methods_are_known_without_importing_them():
-    assert dictionary_keys("src/heatproof/attribute/__init__.py", "METHODS") == list(METHODS)
+    entries = dictionary_entries("src/heatproof/attribute/__init__.py", "METHODS")
+    assert list(entries) == list(METHODS)
+    assert entries["lrp"] == ["heatproof.attribute.lrp.lrp"]
 
 
 def test_more_regions_than_there_are_can_not_be_compared(config):

@@ -1,6 +1,11 @@
-"""Which files a command is made of, read from its imports."""
+"""Which code a command is made of, read from its imports, and when that has changed."""
 
-from heatproof.sources import dictionary_keys, module_files
+import ast
+from pathlib import Path
+
+import pytest
+
+from heatproof.sources import code_digest, code_lines, dictionary_entries, module_files
 
 
 def write(root, **files):
@@ -45,8 +50,87 @@ def test_a_stage_s_commands_do_not_drag_in_a_later_stage():
         assert not [path for path in files if any(f"/{name}/" in path for name in later)]
 
 
-def test_keys_of_a_dictionary_are_read_without_running_it(tmp_path):
+def test_modules_that_lie_apart_are_left_out_with_what_they_import(tmp_path):
+    write(tmp_path, a="import heatproof.b\nimport heatproof.c\n", b="import heatproof.d\n", c="", d="")
+    files = module_files("heatproof.a", apart=["heatproof.b"], root=str(tmp_path))
+    assert [Path(path).name for path in files] == ["a.py", "c.py"]
+
+
+def test_entries_of_a_dictionary_are_read_without_running_it(tmp_path):
     path = tmp_path / "module.py"
-    path.write_text("THINGS: dict = {'a': 1 / 0, 'b': undefined}\n")
-    assert dictionary_keys(str(path), "THINGS") == ["a", "b"]
-    assert dictionary_keys(str(path), "OTHERS") == []
+    path.write_text(
+        "from ours import mine\nTHINGS: dict = {'a': mine.f, 'b': partial(mine.g, 1 / 0), 'c': undefined}\n"
+    )
+    entries = {"a": ["ours.mine.f"], "b": ["partial", "ours.mine.g"], "c": ["undefined"]}
+    assert dictionary_entries(str(path), "THINGS") == entries
+    assert dictionary_entries(str(path), "OTHERS") == {}
+
+
+CODE = '''"""A module."""
+
+import os  # the operating system
+
+
+def name(path):
+    """Return the name of a file.
+
+    That is its last part.
+    """
+    text = """one # no comment
+
+    two"""
+    return os.path.basename(path) + text
+'''
+
+SAME = {
+    "docstring": ("That is its last part.", "It is what comes last.\\n    Nothing else."),
+    "no docstring of the module": ('"""A module."""\n', ""),
+    "comment": ("# the operating system", "# os"),
+    "comment on a line of its own": ("    return", "    # the answer\n\n    return"),
+    "blank lines": ("\n\n\ndef", "\n\ndef"),
+}
+OTHER = {
+    "name": ("name(path)", "name(file)"),
+    "text that looks like a comment": ("# no comment", "# a comment"),
+    "blank line in a text": ("comment\n\n", "comment\n"),
+    "indentation": ("    return os", "    if path:\n        return os"),
+    "text": ("two", "three"),
+}
+
+
+@pytest.mark.parametrize("edit", [*SAME, *OTHER])
+def test_the_fingerprint_changes_with_the_code_alone(tmp_path, edit):
+    def digest(folder, code):
+        write(tmp_path / folder, a="import heatproof.b\n", b=code)
+        return code_digest("heatproof.a", root=str(tmp_path / folder))
+
+    edited = CODE.replace(*(SAME | OTHER)[edit])
+    assert edited != CODE
+    assert (digest("one", CODE) == digest("other", edited)) == (edit in SAME)
+
+
+def test_what_is_left_of_our_own_files_parses_to_their_code_less_the_docstrings():
+    checked = 0
+    for path in Path("src").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
+        documented = [node for node in nodes if ast.get_docstring(node) is not None]
+        if any(len(node.body) == 1 for node in documented):
+            continue  # a body of nothing but a docstring leaves what can not be parsed
+        for node in documented:
+            node.body.pop(0)
+        assert ast.dump(ast.parse("\n".join(code_lines(str(path))))) == ast.dump(tree), path
+        checked += 1
+    assert checked > 50
+
+
+def test_the_files_that_every_digest_leaves_out_hold_nothing_else():
+    """Of a package: its version. Of attribute: the table of methods."""
+    for path, name in {
+        "src/heatproof/__init__.py": "__version__",
+        "src/heatproof/attribute/__init__.py": "METHODS",
+    }.items():
+        body = [node for node in ast.parse(Path(path).read_text()).body if not isinstance(node, ast.Expr)]
+        *imports, assignment = body
+        assert all(isinstance(node, ast.Import | ast.ImportFrom) for node in imports)
+        assert ast.unparse(getattr(assignment, "target", None) or assignment.targets[0]) == name

@@ -5,9 +5,11 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from killing import SMALLER
 
 ROOT = Path(__file__).parents[2]
 HEAD = str(ROOT / ".venv-head/bin/python")
@@ -123,3 +125,12 @@ def copied_study(tiny_study, tmp_path) -> Checkout:
     for part in ("results", ".snakemake"):
         shutil.copytree(tiny_study.folder / part, copy.folder / part)
     return copy
+
+
+@pytest.fixture(scope="session")
+def smaller_study(tmp_path_factory) -> tuple[Checkout, float]:
+    """A checkout in which a still smaller study has run whole on two cores, and the seconds that it took."""
+    study, start = Checkout(tmp_path_factory.mktemp("smaller") / "checkout"), time.monotonic()
+    done = study.snakemake("--cores", "2", *SMALLER)
+    assert done.returncode == 0, done.stdout[-5000:]
+    return study, time.monotonic() - start

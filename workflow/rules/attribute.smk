@@ -1,18 +1,24 @@
 """attribute: every model explains every test scan by every method."""
 
-HEATMAP = f"{STUDY}/attribute/{{method}}/seed-{{seed}}/{{scan}}_heatmap.nii.gz"
+HEATMAPS = f"{STUDY}/attribute/{{method}}/seed-{{seed}}"
+FUNCTIONS = dictionary_entries("src/heatproof/attribute/__init__.py", "METHODS")
+
+
+def explaining_code(name):
+    """Return a fingerprint of the code that explains by one method of the config; that of other methods has no part."""
+    function = FUNCTIONS[config["attribute"]["methods"][name]["method"]]
+    return code_of("heatproof.attribute.explain", network_module(), *function, apart=["heatproof.attribute"])
 
 
 rule explain_scans:
     """Explain what one model sees in all test scans, by one method."""
     input:
-        source=modules("heatproof.attribute.explain", network_module()),
         model=f"{RESULTS}/train/seed-{{seed}}/model.safetensors",
         images=f"{RESULTS}/train/store/test.npy",
         scans=f"{RESULTS}/train/store/test.tsv",
         mask=f"{TEMPLATE}/brain_mask.nii.gz",
     output:
-        expand(HEATMAP, scan=TEST_SCANS, allow_missing=True),
+        directory(HEATMAPS) if config["attribute"]["keep"] == "all" else temp(directory(HEATMAPS)),
     log:
         f"{STUDY}/logs/explain_scans/{{method}}_seed-{{seed}}.log",
     benchmark:
@@ -24,10 +30,11 @@ rule explain_scans:
         runtime=720,
         gpu=GPU,
     params:
+        source=lambda wildcards: explaining_code(wildcards.method),
         options=lambda wildcards: json.dumps(config["attribute"]["methods"][wildcards.method], sort_keys=True),
         batch_size=config["attribute"]["batch_size"],
         device=config["train"]["device"],
     shell:
         "python -m heatproof.attribute.explain --model {input.model} --scans {input.images} --mask {input.mask} "
         "--name {wildcards.method} --options {params.options:q} --batch-size {params.batch_size} "
-        "--device {params.device} --out-dir $(dirname {output} | head -n 1) > {log} 2>&1"
+        "--device {params.device} --out-dir {output} > {log} 2>&1"

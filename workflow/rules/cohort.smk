@@ -5,26 +5,26 @@ SIMULATE = config["cohort"]["simulate"]
 
 
 rule list_scans:
-    """Write the table of scans that the whole workflow expands over."""
-    input:
-        source=modules("heatproof.cohort.list_scans"),
+    """Write the table of all scans, or of one split: so that a further test scan leaves the models as they are."""
     output:
-        f"{COHORT}/scans.tsv",
+        f"{COHORT}/{{table}}.tsv",
     log:
-        f"{RESULTS}/logs/list_scans.log",
+        f"{RESULTS}/logs/list_scans/{{table}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/cohort/list_scans.tsv"
+        f"{RESULTS}/benchmarks/cohort/list_scans.{{table}}.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
         runtime=10,
     params:
-        options=options("cohort"),
-        table=digest(SCANS),
+        source=code_of("heatproof.cohort.list_scans"),
+        rows=lambda wildcards: digest(rows_of(wildcards.table)),
+        # A function of the output is not compared with the last run's: what came of the options is in rows.
+        options=lambda wildcards, output: options("cohort"),
     shell:
         "python -m heatproof.cohort.list_scans --options {params.options:q} --folder $(dirname {output}) "
-        "--out {output} > {log} 2>&1"
+        "--table {wildcards.table} --out {output} > {log} 2>&1"
 
 
 if config["cohort"]["bids"] is None:
@@ -32,8 +32,6 @@ if config["cohort"]["bids"] is None:
 
     rule prepare_anatomy:
         """Prepare the brain and the atrophy that all simulated scans share, and write what the truth is."""
-        input:
-            source=modules("heatproof.cohort.prepare_anatomy"),
         output:
             anatomy=f"{COHORT}/anatomy.npz",
             truth=multiext(f"{COHORT}/ground_truth/", "regions.tsv", "log_jacobian.nii.gz", "signal_loss.nii.gz"),
@@ -47,6 +45,7 @@ if config["cohort"]["bids"] is None:
             mem_mb=megabytes(2000),
             runtime=20,
         params:
+            source=code_of("heatproof.cohort.prepare_anatomy"),
             simulate=subset(SIMULATE, "voxel_size", "volume_change", "signal_loss"),
             voxel_size=config["register"]["voxel_size"],
         shell:
@@ -56,7 +55,6 @@ if config["cohort"]["bids"] is None:
     rule simulate_scan:
         """Simulate one raw scan of one session."""
         input:
-            source=modules("heatproof.cohort.simulate_scan"),
             anatomy=f"{COHORT}/anatomy.npz",
         output:
             f"{COHORT}/bids/{{participant}}/{{session}}/anat/{{participant}}_{{session}}_T1w.nii.gz",
@@ -70,6 +68,7 @@ if config["cohort"]["bids"] is None:
             mem_mb=megabytes(2000),
             runtime=10,
         params:
+            source=code_of("heatproof.cohort.simulate_scan"),
             simulate=subset(SIMULATE, "seed", "voxel_size", "anatomy", "bias_field", "noise"),
             severity=lambda wildcards: SESSIONS.at[f"{wildcards.participant}_{wildcards.session}", "severity"],
         shell:
@@ -79,8 +78,6 @@ if config["cohort"]["bids"] is None:
 
     rule describe_dataset:
         """Write the tables that make the simulated scans a BIDS dataset."""
-        input:
-            source=modules("heatproof.cohort.describe_dataset"),
         output:
             files=expand(
                 f"{COHORT}/bids/{{file}}",
@@ -101,6 +98,7 @@ if config["cohort"]["bids"] is None:
             mem_mb=megabytes(1000),
             runtime=5,
         params:
+            source=code_of("heatproof.cohort.describe_dataset"),
             options=options("cohort"),
         shell:
             "python -m heatproof.cohort.describe_dataset --options {params.options:q} "

@@ -12,7 +12,7 @@ from heatproof.cohort.scans import list_scans
 from heatproof.config import check_config, check_models, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
-from heatproof.sources import module_files as modules
+from heatproof.sources import code_digest, dictionary_entries
 
 shell.prefix(
     "set -euo pipefail; export PYTHONPATH=src MPLBACKEND=Agg "
@@ -33,7 +33,6 @@ except StudyError as error:
 
 TEMPLATE = f"{RESULTS}/register/template"
 REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['space']}_T1w.nii.gz"
-TEST_SCANS = list(SCANS.loc[SCANS["split"] == "test", "scan"])
 SEEDS = config["train"]["seeds"]
 METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
@@ -46,6 +45,7 @@ wildcard_constraints:
     seed=r"\d+",
     method="|".join(METHODS),
     split="train|validation|test",
+    table="scans|train|validation|test",
     stage="|".join(DERIVATIVES),
 
 
@@ -62,6 +62,16 @@ def options(section, *keys):
 def digest(table):
     """Return a fingerprint of a table that is known before any job runs."""
     return hashlib.sha256(table.to_csv().encode()).hexdigest()[:16]
+
+
+def rows_of(table):
+    """Return the rows of the table of all scans, ``scans``, or of that of one split."""
+    return SCANS if table == "scans" else SCANS[SCANS["split"] == table]
+
+
+def code_of(*modules, apart=()):
+    """Return a fingerprint of the code that a command runs, less the package's version, which changes no result."""
+    return code_digest(*modules, apart=["heatproof", *apart])
 
 
 def own_or(fixed, seed):

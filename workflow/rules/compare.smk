@@ -6,13 +6,8 @@ COMPARE = f"{STUDY}/compare"
 rule average_maps:
     """Average the heatmaps of one method and model over the scans of each outcome, and measure the regions."""
     input:
-        source=modules("heatproof.compare.average_maps"),
         predictions=f"{RESULTS}/train/seed-{{seed}}/predictions.tsv",
-        heatmaps=expand(
-            f"{STUDY}/attribute/{{method}}/seed-{{seed}}/{{scan}}_heatmap.nii.gz",
-            scan=TEST_SCANS,
-            allow_missing=True,
-        ),
+        heatmaps=HEATMAPS,
         template=expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"]),
     output:
         maps=expand(
@@ -26,25 +21,26 @@ rule average_maps:
         f"{STUDY}/logs/average_maps/{{method}}_seed-{{seed}}.log",
     benchmark:
         f"{STUDY}/benchmarks/compare/average_maps.{{method}}_seed-{{seed}}.tsv"
+    priority: 1  # before further heatmaps are made, for where these are not kept
     conda:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000, 100),
         runtime=30,
     params:
+        source=code_of("heatproof.compare.average_maps"),
         options="--regions {regions} --relevance {relevance} --gain-controls {gain_controls}".format(
             **config["compare"]
         ),
     shell:
         "python -m heatproof.compare.average_maps --predictions {input.predictions} "
-        "--heatmaps $(dirname {input.heatmaps[0]}) --template $(dirname {input.template[0]}) {params.options} "
+        "--heatmaps {input.heatmaps} --template $(dirname {input.template[0]}) {params.options} "
         "--out $(dirname {output.regions}) > {log} 2>&1"
 
 
 rule measure_accuracy:
     """Measure how well each model classifies the test scans."""
     input:
-        source=modules("heatproof.compare.measure_accuracy"),
         predictions=expand(f"{RESULTS}/train/seed-{{seed}}/predictions.tsv", seed=SEEDS),
     output:
         report(f"{COMPARE}/accuracy.tsv", category="compare", caption="../report/accuracy.rst"),
@@ -58,6 +54,7 @@ rule measure_accuracy:
         mem_mb=megabytes(1000),
         runtime=10,
     params:
+        source=code_of("heatproof.compare.measure_accuracy"),
         seeds=SEEDS,
     shell:
         "python -m heatproof.compare.measure_accuracy --predictions {input.predictions} --seeds {params.seeds} "
@@ -67,7 +64,6 @@ rule measure_accuracy:
 rule compare_maps:
     """Compare the mean maps of all models, voxel by voxel (Table 1)."""
     input:
-        source=modules("heatproof.compare.compare_maps"),
         maps=expand(
             f"{COMPARE}/{{method}}/seed-{{seed}}/mean_{{outcome}}.nii.gz",
             method=METHODS,
@@ -89,6 +85,7 @@ rule compare_maps:
         mem_mb=megabytes(1000, 20),
         runtime=60,
     params:
+        source=code_of("heatproof.compare.compare_maps"),
         methods=METHODS,
         seeds=SEEDS,
         within=config["compare"]["within"],
@@ -101,7 +98,6 @@ rule compare_maps:
 rule compare_regions:
     """Compare which regions of all models come first (Table 2 and Figure 3)."""
     input:
-        source=modules("heatproof.compare.compare_regions"),
         regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),
     output:
         pairs=f"{COMPARE}/top_regions_pairs.tsv",
@@ -116,6 +112,7 @@ rule compare_regions:
         mem_mb=megabytes(1000),
         runtime=10,
     params:
+        source=code_of("heatproof.compare.compare_regions"),
         methods=METHODS,
         seeds=SEEDS,
         top_k=config["compare"]["top_k"],
@@ -127,7 +124,6 @@ rule compare_regions:
 rule score_methods:
     """Put every measure of robustness into one table with its interval."""
     input:
-        source=modules("heatproof.compare.score_methods"),
         tables=expand(f"{COMPARE}/{{table}}.tsv", table=["l2", "l2_pairs", "top_regions", "top_regions_pairs"]),
     output:
         report(f"{COMPARE}/scores.tsv", category="compare", caption="../report/scores.rst"),
@@ -140,6 +136,8 @@ rule score_methods:
     resources:
         mem_mb=megabytes(1000),
         runtime=10,
+    params:
+        source=code_of("heatproof.compare.score_methods"),
     shell:
         "python -m heatproof.compare.score_methods --folder $(dirname {output}) --out {output} > {log} 2>&1"
 
@@ -147,7 +145,6 @@ rule score_methods:
 rule note_gaps:
     """Say in words why cells of this stage's tables are empty."""
     input:
-        source=modules("heatproof.compare.note_gaps"),
         tables=expand(f"{COMPARE}/{{table}}.tsv", table=["accuracy", "scores"]),
         models=expand(
             f"{COMPARE}/{{method}}/seed-{{seed}}/{{table}}.tsv",
@@ -167,6 +164,7 @@ rule note_gaps:
         mem_mb=megabytes(1000),
         runtime=10,
     params:
+        source=code_of("heatproof.compare.note_gaps"),
         methods=METHODS,
         seeds=SEEDS,
         within=config["compare"]["within"],

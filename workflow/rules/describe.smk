@@ -1,21 +1,80 @@
-"""describe: every stage's results say what made them."""
+"""describe: what made the results, in one file for machines, one for BIDS in every stage, and one that makes a crate."""
+
+PROVENANCE = f"{STUDY}/provenance.json"
+
+
+rule write_provenance:
+    """Write version, commit, config, checksums of inputs, and the software that each command ran with."""
+    input:
+        scans=f"{RESULTS}/cohort/scans.tsv",
+        dataset=dataset_files(),
+        quality=f"{RESULTS}/register/qc.tsv",
+        files=register_files(),
+        models=expand(MODEL, seed=SEEDS),
+        histories=expand(f"{RESULTS}/train/seed-{{seed}}/history.tsv", seed=SEEDS),
+        tables=expand(
+            f"{STUDY}/compare/{{table}}.tsv",
+            table=["accuracy", "l2", "l2_pairs", "top_regions", "top_regions_pairs", "scores", "notes"],
+        ),
+    output:
+        PROVENANCE,
+    log:
+        f"{STUDY}/logs/write_provenance.log",
+    benchmark:
+        f"{STUDY}/benchmarks/describe/write_provenance.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000),
+        runtime=20,
+    params:
+        source=code_of("heatproof.describe.write_provenance"),
+        models=lambda wildcards: RESULTS,
+        config=json.dumps(config, sort_keys=True),
+    shell:
+        "python -m heatproof.describe.write_provenance --results $(dirname {output}) --models {params.models} --config {params.config:q} "
+        "--out {output} > {log} 2>&1"
 
 
 rule describe_derivatives:
     """Say what made a stage's results, as BIDS asks of derivatives."""
     input:
-        source=modules("heatproof.describe_derivatives"),
+        PROVENANCE,
     output:
         f"{STUDY}/{{stage}}/dataset_description.json",
     log:
         f"{STUDY}/logs/describe_derivatives/{{stage}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/describe/describe_derivatives.{{stage}}.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
         runtime=5,
     params:
-        config=json.dumps(config, sort_keys=True),
+        source=code_of("heatproof.describe.describe_derivatives"),
     shell:
-        "python -m heatproof.describe_derivatives --stage {wildcards.stage} --config {params.config:q} "
+        "python -m heatproof.describe.describe_derivatives --stage {wildcards.stage} --provenance {input} "
         "--out {output} > {log} 2>&1"
+
+
+rule write_crate:
+    """Make the study's folder an RO-Crate."""
+    input:
+        provenance=PROVENANCE,
+        page=f"{STUDY}/report/report.html",
+    output:
+        f"{STUDY}/ro-crate-metadata.json",
+    log:
+        f"{STUDY}/logs/write_crate.log",
+    benchmark:
+        f"{STUDY}/benchmarks/describe/write_crate.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000),
+        runtime=5,
+    params:
+        source=code_of("heatproof.describe.write_crate"),
+    shell:
+        "python -m heatproof.describe.write_crate --provenance {input.provenance} --out {output} > {log} 2>&1"

@@ -4,7 +4,6 @@
 rule prepare_template:
     """Put the template, its brain mask and the atlas on the working grid."""
     input:
-        source=modules("heatproof.register.prepare_template"),
         files=register_files(),
     output:
         images=expand(f"{TEMPLATE}/{{image}}.nii.gz", image=["T1w", "brain_mask", "regions"]),
@@ -19,6 +18,7 @@ rule prepare_template:
         mem_mb=megabytes(1000, 100),
         runtime=10,
     params:
+        source=code_of("heatproof.register.prepare_template"),
         template=json.dumps(config["register"]["template"], sort_keys=True),
         atlas=json.dumps(config["register"]["atlas"], sort_keys=True),
         voxel_size=config["register"]["voxel_size"],
@@ -30,7 +30,6 @@ rule prepare_template:
 rule register_scan:
     """Register one raw scan to the template with ANTs."""
     input:
-        source=modules("heatproof.register.register_scan"),
         image=lambda wildcards: SCANS.at[wildcards.scan, "image"],
         template=f"{TEMPLATE}/T1w.nii.gz",
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
@@ -48,6 +47,7 @@ rule register_scan:
         mem_mb=megabytes(1000, 400),
         runtime=60,
     params:
+        source=code_of("heatproof.register.register_scan"),
         options=options("register", "transform", "n4", "seed"),
     shell:
         "python -m heatproof.register.register_scan --image {input.image:q} --template $(dirname {input.template}) "
@@ -58,7 +58,6 @@ rule register_scan:
 rule summarise_quality:
     """Gather the quality of all registrations in a table and a contact sheet."""
     input:
-        source=modules("heatproof.register.summarise_quality"),
         scans=f"{RESULTS}/cohort/scans.tsv",
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
         registered=expand(REGISTERED, scan=SCANS["scan"]),
@@ -80,6 +79,7 @@ rule summarise_quality:
         mem_mb=megabytes(1000, 200),
         runtime=30,
     params:
+        source=code_of("heatproof.register.summarise_quality"),
         space=config["register"]["space"],
     shell:
         "python -m heatproof.register.summarise_quality --scans {input.scans} --folder $(dirname {output.table}) "

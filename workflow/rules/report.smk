@@ -13,7 +13,6 @@ FIGURES = [
 rule draw_seeds:
     """Draw the mean map of one method for every model (Figure 1)."""
     input:
-        source=modules("heatproof.report.draw_seeds"),
         files=register_files(),
         maps=expand(MEAN_MAPS, seed=SEEDS, allow_missing=True),
         accuracy=f"{STUDY}/compare/accuracy.tsv",
@@ -36,6 +35,7 @@ rule draw_seeds:
         mem_mb=megabytes(1000, 120),
         runtime=20,
     params:
+        source=code_of("heatproof.report.draw_seeds"),
         seeds=SEEDS,
         template=json.dumps(config["register"]["template"], sort_keys=True),
         options=options("report", "colormap", "threshold", "points", "dpi"),
@@ -48,7 +48,6 @@ rule draw_seeds:
 rule draw_methods:
     """Draw the mean over models of the mean maps of every method (Figure 2)."""
     input:
-        source=modules("heatproof.report.draw_methods"),
         files=register_files(),
         maps=expand(MEAN_MAPS, method=METHODS, seed=SEEDS),
         mask=f"{TEMPLATE}/brain_mask.nii.gz",
@@ -70,6 +69,7 @@ rule draw_methods:
         mem_mb=megabytes(1000, 120),
         runtime=20,
     params:
+        source=code_of("heatproof.report.draw_methods"),
         methods=METHODS,
         seeds=SEEDS,
         maps=lambda wildcards: f"{STUDY}/compare",
@@ -83,7 +83,6 @@ rule draw_methods:
 rule draw_overlaps:
     """Draw the share of top regions that every two models have in common (Figure 3)."""
     input:
-        source=modules("heatproof.report.draw_overlaps"),
         pairs=f"{STUDY}/compare/top_regions_pairs.tsv",
         summary=f"{STUDY}/compare/top_regions.tsv",
     output:
@@ -104,6 +103,7 @@ rule draw_overlaps:
         mem_mb=megabytes(1000),
         runtime=10,
     params:
+        source=code_of("heatproof.report.draw_overlaps"),
         methods=METHODS,
         seeds=SEEDS,
         options=options("report", "dpi"),
@@ -115,7 +115,6 @@ rule draw_overlaps:
 rule draw_patches:
     """Draw how far models agree by occlusion against the size of its patch."""
     input:
-        source=modules("heatproof.report.draw_patches"),
         scores=f"{STUDY}/compare/scores.tsv",
     output:
         report(
@@ -132,9 +131,10 @@ rule draw_patches:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=megabytes(1000),
         runtime=10,
     params:
+        source=code_of("heatproof.report.draw_patches"),
         patches=json.dumps(PATCHES, sort_keys=True),
         voxel_size=config["register"]["voxel_size"],
         options=options("report", "dpi"),
@@ -146,7 +146,6 @@ rule draw_patches:
 rule draw_training:
     """Draw how every model learned."""
     input:
-        source=modules("heatproof.report.draw_training"),
         histories=expand(f"{RESULTS}/train/seed-{{seed}}/history.tsv", seed=SEEDS),
     output:
         report(
@@ -166,6 +165,7 @@ rule draw_training:
         mem_mb=megabytes(1000),
         runtime=10,
     params:
+        source=code_of("heatproof.report.draw_training"),
         seeds=SEEDS,
         options=options("report", "dpi"),
     shell:
@@ -176,8 +176,8 @@ rule draw_training:
 rule write_page:
     """Write the report of the study as one HTML page."""
     input:
-        source=modules("heatproof.report.write_page"),
         page="src/heatproof/report/page.html.jinja",
+        provenance=f"{STUDY}/provenance.json",
         files=register_files(),
         scans=f"{RESULTS}/cohort/scans.tsv",
         quality=[f"{RESULTS}/register/qc.tsv", f"{RESULTS}/register/contact_sheet.png"],
@@ -202,6 +202,7 @@ rule write_page:
         mem_mb=megabytes(1000, 120),
         runtime=30,
     params:
+        source=code_of("heatproof.report.write_page"),
         results=lambda wildcards: STUDY,
         models=lambda wildcards: RESULTS,
         config=json.dumps(config),

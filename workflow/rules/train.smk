@@ -8,10 +8,9 @@ FIXED = config["train"]["fix"]
 rule pack_scans:
     """Pack the registered scans of one split into one memory-mapped array."""
     input:
-        source=modules("heatproof.train.pack_scans"),
-        scans=f"{RESULTS}/cohort/scans.tsv",
+        scans=f"{RESULTS}/cohort/{{split}}.tsv",
         mask=f"{TEMPLATE}/brain_mask.nii.gz",
-        registered=lambda wildcards: expand(REGISTERED, scan=SCANS.loc[SCANS["split"] == wildcards.split, "scan"]),
+        registered=lambda wildcards: expand(REGISTERED, scan=rows_of(wildcards.split)["scan"]),
     output:
         images=f"{STORE}/{{split}}.npy",
         scans=f"{STORE}/{{split}}.tsv",
@@ -25,6 +24,7 @@ rule pack_scans:
         mem_mb=megabytes(1000, 100),
         runtime=60,
     params:
+        source=code_of("heatproof.train.pack_scans"),
         intensity=json.dumps(config["train"]["intensity"]),
         registered=lambda wildcards: REGISTERED,
     shell:
@@ -36,7 +36,6 @@ rule pack_scans:
 rule fit_model:
     """Train the network from one seed."""
     input:
-        source=modules("heatproof.train.fit_model", network_module()),
         train=f"{STORE}/train.npy",
         train_scans=f"{STORE}/train.tsv",
         validation=f"{STORE}/validation.npy",
@@ -55,10 +54,11 @@ rule fit_model:
         runtime=720,
         gpu=GPU,
     params:
+        source=code_of("heatproof.train.fit_model", network_module()),
         options=options(
             "train",
             *["network", "learning_rate", "weight_decay", "batch_size", "epochs"],
-            *["patience", "keep", "augmentation", "device"],
+            *["patience", "keep", "augmentation", "device", "fix"],
         ),
         initialisation=lambda wildcards: own_or(FIXED["initialisation"], wildcards.seed),
         order=lambda wildcards: own_or(FIXED["order"], wildcards.seed),
@@ -71,7 +71,6 @@ rule fit_model:
 rule predict_scans:
     """Predict the class of the validation and test scans with one model."""
     input:
-        source=modules("heatproof.train.predict_scans", network_module()),
         model=MODEL,
         stores=expand(f"{STORE}/{{split}}.npy", split=["validation", "test"]),
         scans=expand(f"{STORE}/{{split}}.tsv", split=["validation", "test"]),
@@ -88,6 +87,7 @@ rule predict_scans:
         runtime=60,
         gpu=GPU,
     params:
+        source=code_of("heatproof.train.predict_scans", network_module()),
         batch_size=config["train"]["batch_size"],
         device=config["train"]["device"],
     shell:

@@ -16,13 +16,14 @@ import heatproof
 def unfinished(out_dir: Path, files: list[Path], settings: dict) -> Iterator[Path]:
     """Give a folder for results, which go to ``out_dir`` once all are there.
 
-    Workflow managers delete the results of a job that did not end. In this folder they stay, and the same job finds
-    them again when it starts anew; a job with other inputs, settings or code begins with an empty folder.
+    Workflow managers delete the results of a job that did not end. In this folder, beside ``out_dir``, they stay, and the
+    same job finds them again when it starts anew; a job with other inputs, settings or code begins with an empty
+    folder.
 
     Parameters
     ----------
     out_dir : Path
-        Where results belong; the folder is in it.
+        Where results belong.
     files, settings
         All that results follow from, beside this package and torch.
 
@@ -31,12 +32,13 @@ def unfinished(out_dir: Path, files: list[Path], settings: dict) -> Iterator[Pat
     Path
         The folder, named by a fingerprint of all this.
     """
-    waiting = out_dir / "unfinished"
+    waiting = out_dir.with_name(out_dir.name + ".unfinished")
     folder = waiting / fingerprint(files, settings)
     for stale in set(waiting.glob("*")) - {folder}:
         shutil.rmtree(stale)
     folder.mkdir(parents=True, exist_ok=True)
     yield folder
+    out_dir.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
         path.replace(out_dir / path.name)
     shutil.rmtree(waiting)

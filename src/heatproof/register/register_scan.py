@@ -1,6 +1,7 @@
 """Register one raw T1w scan to the template on the working grid with ANTs, and measure how well that went."""
 
 import argparse
+import hashlib
 import json
 import shutil
 import tempfile
@@ -101,7 +102,8 @@ def main() -> None:
     arguments = parser.parse_args()
     registered, quality = register_scan(arguments.image, arguments.template, arguments.options, arguments.transforms)
     save_image(registered, load_image(arguments.template / "T1w.nii.gz").affine, arguments.out)
-    arguments.quality.write_text(json.dumps(quality, indent=2) + "\n")
+    checksum = hashlib.sha256(arguments.image.read_bytes()).hexdigest()
+    arguments.quality.write_text(json.dumps(quality | {"scan_sha256": checksum}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

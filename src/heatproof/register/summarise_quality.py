@@ -16,8 +16,10 @@ from heatproof.tables import read_table, write_table
 
 OUTLINE = np.array([0.9, 0.25, 0.1])
 SCANS_PER_ROW = 6
+PICTURE_WIDTH = 300
 PIXELS_PER_INCH = 100
 OUTLIER_LIMIT = 3.5
+FIGURES = ["correlation", "brain_overlap", "folded_share"]
 
 
 def registered_path(folder: Path, scan: str, space: str) -> Path:
@@ -32,7 +34,7 @@ def gather_quality(scans: pd.DataFrame, folder: Path) -> pd.DataFrame:
     (Iglewicz and Hoaglin 1993).
     """
     rows = [{"scan": scan, **json.loads((folder / scan / "qc.json").read_text())} for scan in scans["scan"]]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=["scan", *FIGURES])
     worse = pd.DataFrame(
         {
             "correlation": robust_score(-table["correlation"]),
@@ -60,8 +62,9 @@ def three_views(volume: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    ndarray, shape (rows, columns, 3)
-        Red, green and blue in 0..1; up is up, the left hemisphere is on the left.
+    ndarray of uint8, shape (rows, columns, 3)
+        Red, green and blue; up is up, the left hemisphere is on the left. Voxels are left out where there are more
+        than a picture is wide.
     """
     scale = np.percentile(volume[mask], 99.5)
     grey = np.clip(volume / scale if scale > 0 else volume, 0, 1)
@@ -74,7 +77,8 @@ def three_views(volume: np.ndarray, mask: np.ndarray) -> np.ndarray:
         picture[inside & ~binary_erosion(inside)] = OUTLINE
         above = (height - picture.shape[0]) // 2
         views.append(np.pad(picture, ((above, height - picture.shape[0] - above), (0, 0), (0, 0))))
-    return np.concatenate(views, axis=1)
+    step = int(np.ceil(sum(view.shape[1] for view in views) / PICTURE_WIDTH))
+    return np.round(255 * np.concatenate(views, axis=1)[::step, ::step]).astype(np.uint8)
 
 
 def draw_contact_sheet(quality: pd.DataFrame, folder: Path, space: str, path: Path) -> None:

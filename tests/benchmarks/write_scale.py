@@ -1,0 +1,163 @@
+"""Write docs/scale.md: jobs, hours, files and disk of large studies, from unit costs that were measured.
+
+    PYTHONPATH=src:tests/workflow python tests/benchmarks/write_scale.py
+
+Run by ``make bench`` after ``make demo`` and write_benchmarks.py: seconds a scan are read from docs/benchmarks.md,
+bytes a voxel and files a scan from results/demo. Planning is timed on empty files.
+"""
+
+import argparse
+import re
+import resource
+import sys
+import tempfile
+import time
+from math import prod
+from pathlib import Path
+
+import nibabel as nib
+import pandas as pd
+import torch
+from test_paper import make_adni
+from write_benchmarks import EPOCHS, GPU_OPERATIONS, GRID, MODELS, SCANS, multiply_adds
+
+from conftest import Checkout
+from heatproof.train.network import build_network
+
+PAGE = Path(__file__).with_name("scale.md")
+METHODS = ("gradient_input", "guided_backprop", "lrp", "occlusion")
+VOXELS = prod(GRID)
+READ_BYTES = 1e9  # a second
+STORE_BYTES = 2  # a voxel
+STUDIES = {"969 scans at 1 mm": 969, "45,000 scans (UK Biobank)": 45_000}
+
+
+def share(scans: int, split: str) -> int:
+    """Return how many of a study's scans are in a split, in the paper's proportions."""
+    return round(scans * SCANS[split] / SCANS["all"])
+
+
+def unit_costs(page: Path) -> pd.Series:
+    """Read the seconds a scan of every unit from docs/benchmarks.md."""
+    rows = re.findall(r"^\| (\w[\w ]*?) +\| +(\d+\.\d\d) \|$", page.read_text(), re.MULTILINE)
+    return pd.Series({unit: float(seconds) for unit, seconds in rows})
+
+
+def unit_sizes(results: Path) -> pd.Series:
+    """Measure what one voxel of the working grid takes on disk in a study that ran: bytes, and files a scan."""
+    voxels = unpacked_voxels(results)
+    registered = list(results.glob("register/sub-*/sub-*.nii.gz"))
+    transforms = [path for path in results.glob("register/sub-*/transforms/*") if path.stat().st_size]
+    heatmaps = list(results.glob("attribute/*/seed-*/*_heatmap.nii.gz"))
+    sizes = {
+        "registered": mean_size(registered) / voxels,
+        "transforms": sum(path.stat().st_size for path in transforms) / len(registered) / voxels,
+        "heatmap": mean_size(heatmaps) / voxels,
+        "files": 2 + 2 + len(transforms) / len(registered),  # scan, quality, transforms; log and benchmark
+    }
+    return pd.Series(sizes)
+
+
+def unpacked_voxels(results: Path) -> int:
+    """Return the number of voxels of a study's working grid."""
+    return prod(nib.load(results / "register/template/brain_mask.nii.gz").shape)
+
+
+def mean_size(paths: list[Path]) -> float:
+    """Return the mean size of files in bytes."""
+    return sum(path.stat().st_size for path in paths) / len(paths)
+
+
+def work(scans: int, cost: pd.Series, operations: int) -> pd.DataFrame:
+    """Estimate jobs, core hours and GPU hours: part, jobs, core_hours, gpu_hours.
+
+    On a GPU, a unit is taken to cost as many forward passes as it does on a CPU, a forward pass ``operations``
+    multiply-adds, at an assumed rate. Registration has no GPU.
+    """
+    test, train, validation = share(scans, "test"), share(scans, "train"), share(scans, "validation")
+    rows = [("register", scans, scans * cost["register"], False)]
+    seconds = MODELS * EPOCHS * (train * cost["training step"] + validation * cost["forward pass"])
+    rows.append(("train", MODELS, seconds, True))
+    rows += [(f"attribute: {name}", MODELS, MODELS * test * cost[name], True) for name in METHODS]
+    gpu = 2 * operations / GPU_OPERATIONS / cost["forward pass"]
+    return pd.DataFrame(
+        [(part, jobs, s / 3600, s * gpu / 3600 if runs else None) for part, jobs, s, runs in rows],
+        columns=["part", "jobs", "core hours, measured units", "GPU hours, estimated"],
+    )
+
+
+def disk(scans: int, size: pd.Series) -> pd.DataFrame:
+    """Work out what lies on disk: what, files, GB."""
+    maps = len(METHODS) * MODELS
+    heatmap = share(scans, "test") * VOXELS * size["heatmap"] / 1e9
+    rows = [
+        ("registered scans", scans, scans * VOXELS * size["registered"] / 1e9),
+        ("transforms", scans * (size["files"] - 4), scans * VOXELS * size["transforms"] / 1e9),
+        ("stores", 6, scans * VOXELS * STORE_BYTES / 1e9),
+        ("heatmaps, `attribute.keep: all`", share(scans, "test") * maps, maps * heatmap),
+        ("heatmaps at once, `attribute.keep: none`, one method and model", share(scans, "test"), heatmap),
+        ("mean maps", 4 * maps, 4 * maps * VOXELS * size["heatmap"] / 1e9),
+        ("quality, logs, benchmarks", 3 * scans, 3 * scans * 4096 / 1e9),
+    ]
+    return pd.DataFrame(rows, columns=["what", "files", "GB"])
+
+
+def plan(scans: int, participants: int, split: str, seeds: int) -> tuple[int, float, float]:
+    """Plan a study of empty files by ``snakemake -n``; return its jobs, seconds and GB of memory."""
+    with tempfile.TemporaryDirectory() as name:
+        checkout = Checkout(Path(name, "checkout"))
+        make_adni(checkout.folder / "data/adni", participants, participants * 193 // 344, scans)
+        start = time.perf_counter()
+        override = ["--config", f"cohort={{split: {split}}}", f"train={{seeds: {list(range(seeds))}}}"]
+        jobs = checkout.jobs("--configfile", "config/paper.yaml", *override)
+        seconds = time.perf_counter() - start
+    return jobs["total"], seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=Path("results/demo"))
+    parser.add_argument("--benchmarks", type=Path, default=Path("docs/benchmarks.md"))
+    parser.add_argument("--out", type=Path, default=Path("docs/scale.md"))
+    arguments = parser.parse_args()
+    cost, size = unit_costs(arguments.benchmarks), unit_sizes(arguments.results)
+    operations = multiply_adds(build_network(GRID).eval(), torch.zeros(1, 1, *GRID))
+    plans = [
+        ("969 scans, 10 seeds, 4 methods", *plan(969, 344, "{test: 30, validation: 18, seed: 0}", 10)),
+        ("10,000 scans, 20 seeds, 4 methods", *plan(10_000, 3600, "{test: 300, validation: 200, seed: 0}", 20)),
+    ]
+    planning = pd.DataFrame(plans, columns=["study", "jobs", "seconds", "GB of memory"])
+    sections = []
+    for name, scans in STUDIES.items():
+        hours, bytes_ = work(scans, cost, operations), disk(scans, size)
+        sections += [f"## {name}", table(hours, ".1f"), table(bytes_, ".0f")]
+    large = STUDIES["45,000 scans (UK Biobank)"]
+    epoch = share(large, "train") * VOXELS * STORE_BYTES
+    gpu_hours = work(large, cost, operations).set_index("part").loc["train", "GPU hours, estimated"]
+    text = PAGE.read_text().format(
+        planning=table(planning, ".1f"),
+        studies="\n\n".join(sections),
+        rate=GPU_OPERATIONS / 1e12,
+        epochs=EPOCHS,
+        models=MODELS,
+        registered=size["registered"],
+        transforms=size["transforms"],
+        heatmap=size["heatmap"],
+        epoch_gb=epoch / 1e9,
+        read_tb=MODELS * EPOCHS * epoch / 1e12,
+        read_hours=MODELS * EPOCHS * epoch / READ_BYTES / 3600,
+        gpu_hours=gpu_hours,
+        store_gb=large * VOXELS * STORE_BYTES / 1e9,
+        register_hours=large * cost["register"] / 3600,
+    )
+    arguments.out.write_text(text)
+    print(f"{arguments.out} written; planning:\n{planning.to_string(index=False)}", file=sys.stderr)
+
+
+def table(rows: pd.DataFrame, digits: str) -> str:
+    """Write a table in Markdown; an empty cell is what does not exist."""
+    return rows.to_markdown(index=False, floatfmt=digits, intfmt=",").replace("nan", "   ")
+
+
+if __name__ == "__main__":
+    main()

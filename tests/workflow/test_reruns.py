@@ -1,0 +1,158 @@
+"""What runs again after which change: each is made on the finished tiny study, and the plan compared with the table.
+
+python tests/workflow/test_reruns.py     # writes docs/reruns.md from the table
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = Path(__file__).with_name("reruns.md")
+DOCS = ROOT / "docs/reruns.md"
+
+JOBS = {
+    **{"list_scans": 4, "prepare_anatomy": 1, "simulate_scan": 12, "describe_dataset": 1},
+    **{"prepare_template": 1, "register_scan": 12, "summarise_quality": 1},
+    **{"pack_scans": 3, "fit_model": 2, "predict_scans": 2, "explain_scans": 8},
+    **{"average_maps": 8, "measure_accuracy": 1, "compare_maps": 1, "compare_regions": 1},
+    **{"score_methods": 1, "note_gaps": 1},
+    **{"draw_seeds": 4, "draw_methods": 1, "draw_overlaps": 1, "draw_training": 1, "write_page": 1},
+    **{"write_provenance": 1, "describe_derivatives": 4, "write_crate": 1},
+}
+
+
+def some(*rules: str, **counts: int) -> dict[str, int]:
+    """Return rules with all their jobs, and rules of which only some jobs run."""
+    return {rule: JOBS[rule] for rule in rules} | counts
+
+
+DESCRIBED = some("write_provenance", "describe_derivatives", "write_page", "write_crate")
+REGIONS_COMPARED = some("compare_regions", "score_methods", "note_gaps", "draw_overlaps") | DESCRIBED
+COMPARED = REGIONS_COMPARED | some("compare_maps", "draw_methods")
+DRAWN = COMPARED | some("average_maps", "draw_seeds")
+EXPLAINED = DRAWN | some("explain_scans")
+ONE_METHOD = COMPARED | some(explain_scans=2, average_maps=2, draw_seeds=1)
+MODELS_KNOWN = EXPLAINED | some("predict_scans", "measure_accuracy")
+TRAINED = MODELS_KNOWN | some("fit_model", "draw_training")
+REGISTERED = TRAINED | some("register_scan", "summarise_quality", "pack_scans")
+ALL_BUT_COHORT = REGISTERED | some("prepare_template")
+
+
+def config(text: str) -> Callable:
+    """Return a change of the config: what is laid over it."""
+    return lambda checkout: ["--config", text]
+
+
+def edit(file: str, old: str, new: str) -> Callable:
+    """Return an edit of a file of the checkout."""
+
+    def change(checkout):
+        path = checkout.folder / "src/heatproof" / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        return []
+
+    return change
+
+
+def edit_all(append: str) -> Callable:
+    """Return an edit that appends to every Python file; an empty text leaves a file as it is, but newer."""
+
+    def change(checkout):
+        for path in (checkout.folder / "src").rglob("*.py"):
+            path.write_text(path.read_text() + append)
+        return []
+
+    return change
+
+
+def own_template(checkout) -> list[str]:
+    """Name an image file as the template."""
+    shutil.copy(checkout.results / "register/template/T1w.nii.gz", checkout.folder / "mine.nii.gz")
+    return ["--config", "register={template: {T1w: mine.nii.gz, brain_mask: null}}"]
+
+
+Z_PLUS = "{method: lrp, target: patient, output: logit, sign: signed, rule: z_plus}"
+NEW_METHOD = '"gradient_input": gradients.gradient_input,'
+
+CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
+    "nothing": (lambda checkout: [], {}),
+    "another number of cores": (lambda checkout: ["--cores", "7"], {}),
+    "every source file touched": (edit_all(""), {}),
+    "a comment in every source file": (edit_all("\n# what a person should know\n"), {}),
+    "a docstring": (edit("train/fit_model.py", "Train one network", "Train a network"), {}),
+    "a new version of Heatproof": (edit("__init__.py", "__version__ =", "__version__ = 'next' or"), {}),
+    "a plot option (`report.dpi`)": (
+        config("report={dpi: 70}"),
+        DESCRIBED | some("draw_seeds", "draw_methods", "draw_overlaps", "draw_training"),
+    ),
+    "k of top-k (`compare.top_k`)": (config("compare={top_k: 4}"), REGIONS_COMPARED),
+    "an LRP rule (`attribute.methods.lrp.rule`)": (config("attribute={methods: {lrp: {rule: epsilon}}}"), ONE_METHOD),
+    "occlusion's patch": (config("attribute={methods: {occlusion: {patch: 5}}}"), ONE_METHOD),
+    "a further seed": (config("train={seeds: [0, 1, 2]}"), {}),
+    "a further method": (config(f"attribute={{methods: {{z_plus: {Z_PLUS}}}}}"), {}),
+    "a further test scan": (config("cohort={exclude: []}"), {}),
+    "a learning rate": (config("train={learning_rate: 0.001}"), TRAINED),
+    "a template": (own_template, ALL_BUT_COHORT),
+    "one function in `attribute/lrp.py`": (
+        edit("attribute/lrp.py", "gamma: float = 0.25", "gamma: float = 0.5"),
+        ONE_METHOD,
+    ),
+    "one function in `attribute/explain.py`": (
+        edit("attribute/explain.py", "progress.update(len(images))", "progress.update()"),
+        EXPLAINED,
+    ),
+    "one function in `compare/regions.py`": (
+        edit("compare/regions.py", "def control_map", "later = 1\n\n\ndef control_map"),
+        DRAWN,
+    ),
+    "one function in `compare/compare_maps.py`": (
+        edit("compare/compare_maps.py", "def main", "later = 1\n\n\ndef main"),
+        {},
+    ),
+    "one function in `train/batches.py`": (edit("train/batches.py", "random.random() <", "random.random() <="), {}),
+    "one function in `train/fit_model.py`": (edit("train/fit_model.py", "model.eval()", "model.train(False)"), TRAINED),
+    "one function in `register/register_scan.py`": (
+        edit("register/register_scan.py", "return 0.0", "return 0"),
+        REGISTERED,
+    ),
+    "one function in `report/words.py`": (
+        edit("report/words.py", "def ", "later = 1\n\n\ndef "),
+        some("write_page", "write_crate"),
+    ),
+    "a method that the config does not use yet, in the table of methods": (
+        edit("attribute/__init__.py", NEW_METHOD, NEW_METHOD + ' "new": gradients.gradient_input,'),
+        {},
+    ),
+}
+
+
+@pytest.fixture
+def changed_checkout(copied_study):
+    """A copy of the finished study in another folder, whose sources are files of its own, newer than all results."""
+    (copied_study.folder / "src").unlink()
+    shutil.copytree(ROOT / "src", copied_study.folder / "src", copy_function=shutil.copyfile)
+    return copied_study
+
+
+def test_the_table_knows_every_job(checkout):
+    assert checkout.jobs("--configfile", "tests/workflow/tiny.yaml") == JOBS | {
+        "all": 1,
+        "total": sum(JOBS.values()) + 1,
+    }
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_only_what_depends_on_a_change_runs_again(changed_checkout, change):
+    make, expected = CHANGES[change]
+    options = make(changed_checkout)
+    planned = changed_checkout.jobs("--configfile", "tests/workflow/tiny.yaml", *options)
+    assert {rule: count for rule, count in planned.items() if rule not in ("all", "total")} == expected
+
+
+if __name__ == "__main__":
+    pass

@@ -6,14 +6,23 @@ from heatproof.describe.write_crate import PROFILE, STAGES, crate
 
 
 @pytest.fixture
-def graph(config):
-    provenance = {
+def provenance(config):
+    return {
         "study": "demo",
         "heatproof": {"version": "0.1.0", "commit": "abc"},
-        "results": {"cohort/scans.tsv": "12", "train/seed-0/model.safetensors": "34"},
+        "models": {"cohort/scans.tsv": "12", "train/seed-0/model.safetensors": "34"},
+        "results": {"compare/l2.tsv": "56"},
         "config": config,
     }
+
+
+def entities(provenance):
     return {entity["@id"]: entity for entity in crate(provenance, "2026-01-31")["@graph"]}
+
+
+@pytest.fixture
+def graph(provenance):
+    return entities(provenance)
 
 
 def references(value):
@@ -52,3 +61,11 @@ def test_files_carry_their_kind_and_checksum(graph):
     assert graph["cohort/scans.tsv"]["sha256"] == "12"
     assert graph["cohort/scans.tsv"]["encodingFormat"] == "text/tab-separated-values"
     assert graph["report/report.html"]["encodingFormat"] == "text/html"
+
+
+def test_a_study_of_another_s_models_holds_its_own_stages_only(provenance):
+    provenance["config"] |= {"study": "patch-sweep", "models": "demo"}
+    graph = entities(provenance)
+    assert [name for name in graph if name.endswith("/") and name != "./"] == ["attribute/", "compare/", "report/"]
+    assert graph["#dataset"]["name"] == "demo" and graph["#attribute"]["object"][0] == {"@id": "#dataset"}
+    assert "compare/l2.tsv" in graph and "cohort/scans.tsv" not in graph

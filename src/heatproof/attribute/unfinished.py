@@ -16,8 +16,8 @@ import heatproof
 def unfinished(out_dir: Path, files: list[Path], settings: dict) -> Iterator[Path]:
     """Give a folder for results, which go to ``out_dir`` once all are there.
 
-    Workflow managers delete the results of a job that did not end. In this folder, beside ``out_dir``, they stay, and the
-    same job finds them again when it starts anew; a job with other inputs, settings or code begins with an empty
+    Workflow managers delete the results of a job that did not end. In this folder, beside ``out_dir``, they stay, and
+    the same job finds them again when it starts anew; a job with other inputs, settings or code begins with an empty
     folder.
 
     Parameters

@@ -66,6 +66,6 @@ def test_files_carry_their_kind_and_checksum(graph):
 def test_a_study_of_another_s_models_holds_its_own_stages_only(provenance):
     provenance["config"] |= {"study": "patch-sweep", "models": "demo"}
     graph = entities(provenance)
-    assert [name for name in graph if name.endswith("/") and name != "./"] == ["attribute/", "compare/", "report/"]
+    assert [stage for stage in STAGES if f"{stage}/" in graph] == ["attribute", "compare", "report"]
     assert graph["#dataset"]["name"] == "demo" and graph["#attribute"]["object"][0] == {"@id": "#dataset"}
     assert "compare/l2.tsv" in graph and "cohort/scans.tsv" not in graph

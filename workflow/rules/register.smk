@@ -34,9 +34,11 @@ rule register_scan:
         image=lambda wildcards: SCANS.at[wildcards.scan, "image"],
         template=f"{TEMPLATE}/T1w.nii.gz",
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
+        regions=multiext(f"{TEMPLATE}/regions", ".nii.gz", ".tsv"),
     output:
         scan=REGISTERED,
         transforms=directory(f"{RESULTS}/register/{{scan}}/transforms"),
+        volumes=f"{RESULTS}/register/{{scan}}/volumes.tsv",
         quality=f"{RESULTS}/register/{{scan}}/qc.json",
     log:
         f"{RESULTS}/logs/register_scan/{{scan}}.log",
@@ -52,7 +54,7 @@ rule register_scan:
     shell:
         "python -m heatproof.register.register_scan --image {input.image:q} --template $(dirname {input.template}) "
         "--options {params.options:q} --out {output.scan} --transforms {output.transforms} "
-        "--quality {output.quality} > {log} 2>&1"
+        "--volumes {output.volumes} --quality {output.quality} > {log} 2>&1"
 
 
 rule summarise_quality:

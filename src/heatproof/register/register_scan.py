@@ -1,4 +1,4 @@
-"""Register one raw T1w scan to the template on the working grid with ANTs, and measure how well that went."""
+"""Register one raw T1w scan to the template on the working grid with ANTs; measure how well that went, and volumes."""
 
 import argparse
 import json
@@ -8,11 +8,14 @@ from pathlib import Path
 
 import ants
 import numpy as np
+import pandas as pd
 
 from heatproof.command import json_option, run
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
+from heatproof.register.measure_volumes import region_volumes, volume_change
 from heatproof.space import FWHM_TO_SIGMA
+from heatproof.tables import read_table, write_table
 
 
 def check_scan(path: Path) -> None:
@@ -37,15 +40,9 @@ def dice(one: np.ndarray, other: np.ndarray) -> float:
     return float(2 * np.sum(one & other) / max(np.sum(one) + np.sum(other), 1))
 
 
-def folded_share(template: ants.ANTsImage, transforms: list[str], mask: np.ndarray) -> float:
-    """Return the share of the brain where the warp turns space inside out; 0 for a linear transform."""
-    warps = [path for path in transforms if path.endswith(".nii.gz")]
-    if not warps:
-        return 0.0
-    return float(np.mean(ants.create_jacobian_determinant_image(template, warps[0]).numpy()[mask] <= 0))
-
-
-def register_scan(scan: Path, template_folder: Path, options: dict, transforms: Path) -> tuple[np.ndarray, dict]:
+def register_scan(
+    scan: Path, template_folder: Path, options: dict, transforms: Path
+) -> tuple[np.ndarray, dict, pd.DataFrame]:
     """Register a scan.
 
     Parameters
@@ -53,7 +50,7 @@ def register_scan(scan: Path, template_folder: Path, options: dict, transforms: 
     scan : Path
         A raw T1w image.
     template_folder : Path
-        T1w.nii.gz and brain_mask.nii.gz on the working grid.
+        T1w.nii.gz, brain_mask.nii.gz, regions.nii.gz and regions.tsv on the working grid.
     options : dict
         transform, n4 and seed of the config's ``register`` section.
     transforms : Path
@@ -64,7 +61,10 @@ def register_scan(scan: Path, template_folder: Path, options: dict, transforms: 
     registered : ndarray of float32, shape (x, y, z)
         The scan on the working grid in its own intensities.
     quality : dict
-        correlation with the template in its brain mask, brain_overlap (Dice of the masks), folded_share of the warp.
+        correlation with the template in its brain mask, brain_overlap (Dice of the masks), folded_share: of the brain,
+        where the transform turns space inside out.
+    volumes : DataFrame
+        index, name, volume_mm3 of each region of the atlas in the individual brain.
     """
     check_scan(scan)
     template = ants.image_read(str(template_folder / "T1w.nii.gz"))
@@ -79,15 +79,18 @@ def register_scan(scan: Path, template_folder: Path, options: dict, transforms: 
         forward = fit["fwdtransforms"]
         registered = ants.apply_transforms(template, for_voxels_of(template, moving), forward).numpy()
         overlap = ants.apply_transforms(template, foreground, forward, interpolator="nearestNeighbor").numpy() > 0
+        change = volume_change(template, moving, forward, folder)
         quality = {
             "correlation": float(np.corrcoef(registered[brain], template.numpy()[brain])[0, 1]),
             "brain_overlap": dice(overlap, brain),
-            "folded_share": folded_share(template, forward, brain),
+            "folded_share": float(np.mean(change[brain] <= 0)),
         }
         transforms.mkdir(parents=True, exist_ok=True)
         for number, path in enumerate(reversed(forward), start=1):
             shutil.copy(path, transforms / f"{number}_{Path(path).name.lstrip('0123456789')}")
-    return registered, quality
+    labels = load_array(template_folder / "regions.nii.gz", np.int32)
+    regions = read_table(template_folder / "regions.tsv")
+    return registered, quality, region_volumes(change, labels, regions, float(np.prod(template.spacing)))
 
 
 def main() -> None:
@@ -97,10 +100,14 @@ def main() -> None:
     parser.add_argument("--options", type=json_option, required=True, help="transform, n4, seed as JSON")
     parser.add_argument("--out", type=Path, required=True, help="the registered scan to write")
     parser.add_argument("--transforms", type=Path, required=True, help="the folder of transforms to write")
+    parser.add_argument("--volumes", type=Path, required=True, help="the table of regions' volumes to write")
     parser.add_argument("--quality", type=Path, required=True, help="the JSON file of quality figures to write")
     arguments = parser.parse_args()
-    registered, quality = register_scan(arguments.image, arguments.template, arguments.options, arguments.transforms)
+    registered, quality, volumes = register_scan(
+        arguments.image, arguments.template, arguments.options, arguments.transforms
+    )
     save_image(registered, load_image(arguments.template / "T1w.nii.gz").affine, arguments.out)
+    write_table(volumes, arguments.volumes)
     arguments.quality.write_text(json.dumps(quality, indent=2) + "\n")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from heatproof import __version__
 from heatproof.command import json_option, run
 
-PACKAGES = ("antspyx", "nibabel", "nilearn", "numpy", "pandas", "scipy", "snakemake", "torch", "zennit")
+PACKAGES = ("antspyx", "deepbet", "nibabel", "nilearn", "numpy", "pandas", "scipy", "snakemake", "torch", "zennit")
 
 
 def installed(package: str) -> str | None:

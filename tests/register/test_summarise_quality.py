@@ -16,12 +16,14 @@ from heatproof.register.summarise_quality import (
     three_views,
 )
 
+BRAIN = {"brain_mm3": 1.4e6, "intensity_low": 200.0, "intensity_high": 900.0, "poor": [], "notes": []}
+
 
 def write_scans(folder, small_brain, correlations) -> pd.DataFrame:
     for number, correlation in enumerate(correlations):
         scan = f"sub-{number}"
         save_image(small_brain.t1w, small_brain.affine, registered_path(folder, scan, "MNI"))
-        quality = {"correlation": correlation, "brain_overlap": 0.95, "folded_share": 0.0}
+        quality = {"correlation": correlation, "brain_overlap": 0.95, "folded_share": 0.0, **BRAIN}
         (folder / scan / "qc.json").write_text(json.dumps(quality))
     return pd.DataFrame({"scan": [f"sub-{number}" for number in range(len(correlations))]})
 

@@ -11,6 +11,7 @@ from heatproof.cohort.scans import list_scans
 from heatproof.config import check_config, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
+from heatproof.register.find_masks import find_masks
 from heatproof.sources import module_files as modules
 
 shell.prefix(
@@ -24,6 +25,7 @@ try:
     check_config(config)
     check_feasibility(config)
     SCANS = list_scans(config["cohort"], f"results/{config['study']}/cohort").set_index("scan", drop=False)
+    MASKS = find_masks(config["register"], config["cohort"]["bids"], SCANS["scan"])
 except StudyError as error:
     sys.exit(f"error: {error}")
 

@@ -28,10 +28,11 @@ rule prepare_template:
 
 
 rule register_scan:
-    """Register one raw scan to the template with ANTs."""
+    """Find the brain in one raw scan and register it to the template with ANTs."""
     input:
         source=modules("heatproof.register.register_scan"),
         image=lambda wildcards: SCANS.at[wildcards.scan, "image"],
+        mask=lambda wildcards: MASKS.get(wildcards.scan, []),
         template=f"{TEMPLATE}/T1w.nii.gz",
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
         regions=multiext(f"{TEMPLATE}/regions", ".nii.gz", ".tsv"),
@@ -47,13 +48,14 @@ rule register_scan:
     conda:
         "../../envs/ants.yaml"
     resources:
-        mem_mb=megabytes(1000, 400),
+        mem_mb=megabytes(2500 if config["cohort"]["bids"] else 1000, 400),  # deepbet takes 1200
         runtime=60,
     params:
-        options=options("register", "transform", "n4", "seed"),
+        options=options("register", "brain_extraction", "transform", "n4", "seed"),
+        mask=lambda wildcards: ["--mask", MASKS[wildcards.scan]] if wildcards.scan in MASKS else [],
     shell:
         "python -m heatproof.register.register_scan --image {input.image:q} --template $(dirname {input.template}) "
-        "--options {params.options:q} --out {output.scan} --transforms {output.transforms} "
+        "--options {params.options:q} {params.mask:q} --out {output.scan} --transforms {output.transforms} "
         "--volumes {output.volumes} --quality {output.quality} > {log} 2>&1"
 
 

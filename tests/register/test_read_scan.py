@@ -113,7 +113,7 @@ BAD_VOXELS = {
     "one NaN": (lambda voxels: with_value(voxels, np.nan), "NaN or infinite"),
     "one infinity": (lambda voxels: with_value(voxels, np.inf), "NaN or infinite"),
     "all zero": (lambda voxels: voxels * 0, "one value in all or nearly all voxels"),
-    "one bright voxel": (lambda voxels: np.where(voxels == voxels.max(), voxels, 0), "nearly all voxels"),
+    "one bright voxel": (lambda voxels: with_value(voxels * 0, 500), "nearly all voxels"),
     "several volumes": (lambda voxels: np.stack([voxels, voxels], axis=-1), "2 volumes"),
     "one slice": (lambda voxels: voxels[:, :, :1], "single slice"),
     "two dimensions": (lambda voxels: voxels[:, :, 0], "single slice"),

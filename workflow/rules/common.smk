@@ -12,6 +12,7 @@ from heatproof.cohort.scans import list_scans
 from heatproof.config import check_config, check_models, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
+from heatproof.register.find_masks import find_masks
 from heatproof.sources import code_digest, dictionary_entries
 
 shell.prefix(
@@ -28,6 +29,7 @@ try:
     check_feasibility(config)
     check_models(config)
     SCANS = list_scans(config["cohort"], f"{RESULTS}/cohort").set_index("scan", drop=False)
+    MASKS = find_masks(config["register"], config["cohort"]["bids"], SCANS["scan"])
 except StudyError as error:
     sys.exit(f"error: {error}")
 

@@ -28,14 +28,17 @@ rule prepare_template:
 
 
 rule register_scan:
-    """Register one raw scan to the template with ANTs."""
+    """Find the brain in one raw scan and register it to the template with ANTs."""
     input:
         image=lambda wildcards: SCANS.at[wildcards.scan, "image"],
+        mask=lambda wildcards: MASKS.get(wildcards.scan, []),
         template=f"{TEMPLATE}/T1w.nii.gz",
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
+        regions=multiext(f"{TEMPLATE}/regions", ".nii.gz", ".tsv"),
     output:
         scan=REGISTERED,
         transforms=directory(f"{RESULTS}/register/{{scan}}/transforms"),
+        volumes=f"{RESULTS}/register/{{scan}}/volumes.tsv",
         quality=f"{RESULTS}/register/{{scan}}/qc.json",
     log:
         f"{RESULTS}/logs/register_scan/{{scan}}.log",
@@ -44,15 +47,16 @@ rule register_scan:
     conda:
         "../../envs/ants.yaml"
     resources:
-        mem_mb=megabytes(1000, 400),
+        mem_mb=megabytes(2500 if config["cohort"]["bids"] else 1000, 400),  # deepbet takes 1200
         runtime=60,
     params:
         source=code_of("heatproof.register.register_scan"),
-        options=options("register", "transform", "n4", "seed"),
+        options=options("register", "brain_extraction", "transform", "n4", "seed"),
+        mask=lambda wildcards: ["--mask", MASKS[wildcards.scan]] if wildcards.scan in MASKS else [],
     shell:
         "python -m heatproof.register.register_scan --image {input.image:q} --template $(dirname {input.template}) "
-        "--options {params.options:q} --out {output.scan} --transforms {output.transforms} "
-        "--quality {output.quality} > {log} 2>&1"
+        "--options {params.options:q} {params.mask:q} --out {output.scan} --transforms {output.transforms} "
+        "--volumes {output.volumes} --quality {output.quality} > {log} 2>&1"
 
 
 rule summarise_quality:

@@ -1,30 +1,44 @@
-"""Register one raw T1w scan to the template on the working grid with ANTs, and measure how well that went."""
+"""Register one raw T1w scan to the template on the working grid with ANTs; measure how well that went, and volumes."""
 
 import argparse
 import hashlib
 import json
+import logging
 import shutil
 import tempfile
 from pathlib import Path
 
 import ants
+import nibabel as nib
 import numpy as np
+import pandas as pd
 
 from heatproof.command import json_option, run
-from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
+from heatproof.register.extract_brain import find_brain, read_mask
+from heatproof.register.measure_volumes import region_volumes, volume_change
+from heatproof.register.read_scan import read_scan
 from heatproof.space import FWHM_TO_SIGMA
+from heatproof.tables import read_table, write_table
+
+LEAST = {"correlation": 0.5, "brain_overlap": 0.85}
 
 
-def check_scan(path: Path) -> None:
-    """Refuse what can not be a T1w scan: not three-dimensional, not finite, or the same everywhere."""
-    voxels = load_array(path)
-    if voxels.ndim != 3:
-        raise StudyError(f"{path} has {voxels.ndim} dimensions; a T1w scan has three: replace it or exclude it")
-    if not np.isfinite(voxels).all():
-        raise StudyError(f"{path} has voxels that are NaN or infinite; correct them or name the scan in cohort.exclude")
-    if voxels.min() == voxels.max():
-        raise StudyError(f"{path} has the same value in every voxel; replace it or name the scan in cohort.exclude")
+def hand_over(
+    scan: nib.Nifti1Image, brain: np.ndarray | None, n4: bool, folder: str
+) -> tuple[ants.ANTsImage, ants.ANTsImage]:
+    """Hand a scan over to ANTs, by a file in a folder: only its brain where one was extracted, and the brain's mask.
+
+    Where none was, the brain is what ANTs takes for the foreground.
+    """
+    nib.save(scan, f"{folder}/scan.nii")
+    moving = ants.image_read(f"{folder}/scan.nii", dimension=3)
+    if brain is None:
+        mask = ants.get_mask(moving)
+    else:
+        mask = moving.new_image_like(brain.astype(np.float32))
+        moving = moving * mask
+    return ants.n4_bias_field_correction(moving, mask=mask) if n4 else moving, mask
 
 
 def for_voxels_of(template: ants.ANTsImage, scan: ants.ANTsImage) -> ants.ANTsImage:
@@ -33,20 +47,50 @@ def for_voxels_of(template: ants.ANTsImage, scan: ants.ANTsImage) -> ants.ANTsIm
     return ants.smooth_image(scan, list(fwhm * FWHM_TO_SIGMA), sigma_in_physical_coordinates=True)
 
 
+def keep_transforms(forward: list[str], folder: Path) -> None:
+    """Copy transforms into a folder, numbered in the order in which they bring the scan to the template."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, path in enumerate(reversed(forward), start=1):
+        shutil.copy(path, folder / f"{number}_{Path(path).name.lstrip('0123456789')}")
+
+
 def dice(one: np.ndarray, other: np.ndarray) -> float:
     """Return the Dice overlap of two masks."""
     return float(2 * np.sum(one & other) / max(np.sum(one) + np.sum(other), 1))
 
 
-def folded_share(template: ants.ANTsImage, transforms: list[str], mask: np.ndarray) -> float:
-    """Return the share of the brain where the warp turns space inside out; 0 for a linear transform."""
-    warps = [path for path in transforms if path.endswith(".nii.gz")]
-    if not warps:
-        return 0.0
-    return float(np.mean(ants.create_jacobian_determinant_image(template, warps[0]).numpy()[mask] <= 0))
+def measure_brain(scan: nib.Nifti1Image, brain: ants.ANTsImage, reference: np.ndarray | None) -> dict:
+    """Measure the brain in the scan's own space.
+
+    Returns
+    -------
+    dict
+        brain_mm3, its volume; intensity_low and intensity_high, its 5th and 95th percentile; and mask_overlap, its Dice
+        overlap with a reference mask where there is one.
+    """
+    inside = brain.numpy() > 0
+    low, high = np.percentile(np.asarray(scan.dataobj)[inside], [5, 95])
+    measures = {"brain_mm3": float(inside.sum() * np.prod(brain.spacing)), "intensity_low": low, "intensity_high": high}
+    return measures if reference is None else measures | {"mask_overlap": dice(inside, reference)}
 
 
-def register_scan(scan: Path, template_folder: Path, options: dict, transforms: Path) -> tuple[np.ndarray, dict]:
+def judge(quality: dict) -> dict:
+    """Say what is poor about a registration, whatever the other scans are like.
+
+    Returns
+    -------
+    dict
+        poor: the figures below what any well-registered scan reaches; doubts: what this may come from.
+    """
+    poor = [figure for figure, least in LEAST.items() if not quality[figure] >= least]
+    if quality["correlation"] < 0:
+        return {"poor": poor, "doubts": ["dark where a T1w is bright: is this a T2w?"]}
+    return {"poor": poor, "doubts": ["does not fit the template: is its header's orientation right?"] if poor else []}
+
+
+def register_scan(
+    scan: Path, template_folder: Path, options: dict, transforms: Path, mask: Path | None = None
+) -> tuple[np.ndarray, dict, pd.DataFrame]:
     """Register a scan.
 
     Parameters
@@ -54,54 +98,73 @@ def register_scan(scan: Path, template_folder: Path, options: dict, transforms: 
     scan : Path
         A raw T1w image.
     template_folder : Path
-        T1w.nii.gz and brain_mask.nii.gz on the working grid.
+        T1w.nii.gz, brain_mask.nii.gz, regions.nii.gz and regions.tsv on the working grid.
     options : dict
-        transform, n4 and seed of the config's ``register`` section.
+        brain_extraction, transform, n4 and seed of the config's ``register`` section.
     transforms : Path
         Folder that receives the transforms from the scan to the template, in ANTs' formats.
+    mask : Path, optional
+        The scan's brain mask: the brain, with ``brain_extraction: mask``; else the brain found is compared with it.
 
     Returns
     -------
     registered : ndarray of float32, shape (x, y, z)
         The scan on the working grid in its own intensities.
     quality : dict
-        correlation with the template in its brain mask, brain_overlap (Dice of the masks), folded_share of the warp.
+        correlation with the template in its brain mask; brain_overlap, Dice of the masks; folded_share of the brain,
+        where the transform turns space inside out; more from `measure_brain`,
+        `heatproof.register.extract_brain.find_brain` and `judge`, whose doubts follow the notes of
+        `heatproof.register.read_scan.read_scan`.
+    volumes : DataFrame
+        index, name, volume_mm3 of each region of the atlas in the individual brain.
     """
-    check_scan(scan)
     template = ants.image_read(str(template_folder / "T1w.nii.gz"))
-    brain = load_array(template_folder / "brain_mask.nii.gz") > 0
-    moving = ants.image_read(str(scan), dimension=3)
-    foreground = ants.get_mask(moving)
-    if options["n4"]:
-        moving = ants.n4_bias_field_correction(moving, mask=foreground)
-    ants.config.set_ants_deterministic(seed_value=options["seed"] + 1)
+    within = load_array(template_folder / "brain_mask.nii.gz") > 0
+    raw, notes = read_scan(scan)
+    extracted, decision = find_brain(raw, scan, options["brain_extraction"], mask)
     with tempfile.TemporaryDirectory() as folder:
-        fit = ants.registration(template, moving, options["transform"], outprefix=f"{folder}/")
-        forward = fit["fwdtransforms"]
+        moving, brain = hand_over(raw, extracted, options["n4"], folder)
+        ants.config.set_ants_deterministic(seed_value=options["seed"] + 1)
+        forward = ants.registration(template, moving, options["transform"], outprefix=f"{folder}/")["fwdtransforms"]
         registered = ants.apply_transforms(template, for_voxels_of(template, moving), forward).numpy()
-        overlap = ants.apply_transforms(template, foreground, forward, interpolator="nearestNeighbor").numpy() > 0
-        quality = {
-            "correlation": float(np.corrcoef(registered[brain], template.numpy()[brain])[0, 1]),
-            "brain_overlap": dice(overlap, brain),
-            "folded_share": folded_share(template, forward, brain),
-        }
-        transforms.mkdir(parents=True, exist_ok=True)
-        for number, path in enumerate(reversed(forward), start=1):
-            shutil.copy(path, transforms / f"{number}_{Path(path).name.lstrip('0123456789')}")
-    return registered, quality
+        overlap = ants.apply_transforms(template, brain, forward, interpolator="nearestNeighbor").numpy() > 0
+        change = volume_change(template, moving, forward, folder)
+        keep_transforms(forward, transforms)
+    quality = {
+        "correlation": float(np.corrcoef(registered[within], template.numpy()[within])[0, 1]),
+        "brain_overlap": dice(overlap, within),
+        "folded_share": float(np.mean(change[within] <= 0)),
+        **measure_brain(raw, brain, read_mask(mask, raw) if mask else None),
+        **decision,
+    }
+    judgement = judge(quality)
+    quality |= {"poor": judgement["poor"], "notes": notes + judgement["doubts"]}
+    labels = load_array(template_folder / "regions.nii.gz", np.int32)
+    regions = read_table(template_folder / "regions.tsv")
+    return registered, quality, region_volumes(change, labels, regions, float(np.prod(template.spacing)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", type=Path, required=True, help="the raw scan")
     parser.add_argument("--template", type=Path, required=True, help="folder of the template on the working grid")
-    parser.add_argument("--options", type=json_option, required=True, help="transform, n4, seed as JSON")
+    parser.add_argument(
+        "--options", type=json_option, required=True, help="brain_extraction, transform, n4, seed as JSON"
+    )
+    parser.add_argument("--mask", type=Path, help="the scan's brain mask")
     parser.add_argument("--out", type=Path, required=True, help="the registered scan to write")
     parser.add_argument("--transforms", type=Path, required=True, help="the folder of transforms to write")
+    parser.add_argument("--volumes", type=Path, required=True, help="the table of regions' volumes to write")
     parser.add_argument("--quality", type=Path, required=True, help="the JSON file of quality figures to write")
     arguments = parser.parse_args()
-    registered, quality = register_scan(arguments.image, arguments.template, arguments.options, arguments.transforms)
+    registered, quality, volumes = register_scan(
+        arguments.image, arguments.template, arguments.options, arguments.transforms, arguments.mask
+    )
+    logging.info("brain extraction: %s, solidity %.3f", quality["extraction"], quality["solidity"])
+    for note in quality["notes"]:
+        logging.warning("%s: %s", arguments.image, note)
     save_image(registered, load_image(arguments.template / "T1w.nii.gz").affine, arguments.out)
+    write_table(volumes, arguments.volumes)
     checksum = hashlib.sha256(arguments.image.read_bytes()).hexdigest()
     arguments.quality.write_text(json.dumps(quality | {"scan_sha256": checksum}, indent=2) + "\n")
 

@@ -19,7 +19,6 @@ SCANS_PER_ROW = 6
 PICTURE_WIDTH = 300
 PIXELS_PER_INCH = 100
 OUTLIER_LIMIT = 3.5
-FIGURES = ["correlation", "brain_overlap", "folded_share"]
 
 
 def registered_path(folder: Path, scan: str, space: str) -> Path:
@@ -28,22 +27,34 @@ def registered_path(folder: Path, scan: str, space: str) -> Path:
 
 
 def gather_quality(scans: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """Read each scan's quality figures: scan, correlation, brain_overlap, folded_share, outlier.
+    """Read each scan's quality figures, in the words of `heatproof.register.register_scan.register_scan`.
 
-    outlier names the figures that are worse than the others' median by more than 3.5 robust standard deviations
-    (Iglewicz and Hoaglin 1993).
+    Returns
+    -------
+    DataFrame
+        One row per scan: scan, the figures, notes, and outlier, which names the figures that are poor by themselves, or
+        off the others' median by more than 3.5 robust standard deviations (Iglewicz and Hoaglin 1993): correlation and
+        overlaps below it, the folded share above it, volume and intensity to either side.
     """
     rows = [{"scan": scan, **json.loads((folder / scan / "qc.json").read_text())} for scan in scans["scan"]]
-    table = pd.DataFrame(rows, columns=["scan", *FIGURES])
-    worse = pd.DataFrame(
+    table = pd.DataFrame(rows).drop(columns="scan_sha256", errors="ignore")
+    off = pd.DataFrame(
         {
             "correlation": robust_score(-table["correlation"]),
             "brain_overlap": robust_score(-table["brain_overlap"]),
             "folded_share": robust_score(table["folded_share"]),
+            "brain_mm3": robust_score(np.log(table["brain_mm3"])).abs(),
+            "intensity_high": robust_score(table["intensity_high"]).abs(),
         }
     )
-    table["outlier"] = [", ".join(worse.columns[row > OUTLIER_LIMIT]) for row in worse.to_numpy()]
-    return table
+    if "mask_overlap" in table:
+        off["mask_overlap"] = robust_score(-table["mask_overlap"])
+    outlier = [
+        ", ".join(name for name in off if name in poor or scores[name] > OUTLIER_LIMIT)
+        for poor, (_, scores) in zip(table.pop("poor"), off.iterrows(), strict=True)
+    ]
+    notes = ["; ".join(lines) for lines in table.pop("notes")]
+    return table.assign(notes=notes, outlier=outlier)
 
 
 def robust_score(values: pd.Series) -> pd.Series:

@@ -146,10 +146,19 @@ def quality_rows(quality: pd.DataFrame) -> list[dict]:
     return [
         {
             "scan": row["scan"],
-            "cells": [(f"{row[name]:#.4g}", name in row["outlier"].split(", ")) for name in figures],
+            "cells": [(quality_cell(row[name]), name in row["outlier"].split(", ")) for name in figures],
         }
         for _, row in quality.loc[order].iterrows()
     ]
+
+
+def quality_cell(value: float | str) -> str:
+    """Write a figure with four digits or all before the point, words as they are, and nothing for no value."""
+    if isinstance(value, str):
+        return value
+    if pd.isna(value):
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}"
 
 
 def note_rows(notes: pd.DataFrame, seeds: Sequence[int]) -> list[dict]:

@@ -1,0 +1,53 @@
+"""Find the brain masks that someone else made, in a folder of BIDS derivatives. No image is opened."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from heatproof.errors import StudyError
+
+
+def find_masks(options: dict, bids: str | None, scans: Iterable[str]) -> dict[str, str]:
+    """Find each scan's brain mask.
+
+    Parameters
+    ----------
+    options : dict
+        brain_extraction and masks of the config's ``register`` section. Without ``masks``, ``brain_extraction: mask``
+        looks into the dataset's own derivatives; other ways of extraction need no masks.
+    bids : str or None
+        The config's ``cohort.bids``.
+    scans : iterable of str
+        Names of scans.
+
+    Returns
+    -------
+    dict
+        Scan: file. Scans without a mask are absent.
+
+    Raises
+    ------
+    StudyError
+        If masks are to be taken and a scan has none, or if one has several.
+    """
+    needed = options["brain_extraction"] == "mask"
+    folder = options["masks"] or (f"{bids}/derivatives" if needed else None)
+    if folder is None:
+        return {}
+    found = {scan: mask_of(scan, Path(folder)) for scan in scans}
+    missing = [scan for scan, mask in found.items() if mask is None]
+    if needed and missing:
+        raise StudyError(
+            f"{folder} has no brain mask (*_desc-brain_mask.nii.gz) of {missing[0]} and {len(missing) - 1} more scans; "
+            "name the folder in register.masks, or set register.brain_extraction to auto"
+        )
+    return {scan: mask for scan, mask in found.items() if mask is not None}
+
+
+def mask_of(scan: str, folder: Path) -> str | None:
+    """Return the mask of a scan in its own space, from a derivative dataset or from a folder of several such."""
+    place = "/".join([*scan.split("_"), "anat", f"{scan}_*desc-brain_mask.nii*"])
+    found = [*folder.glob(place), *folder.glob(f"*/{place}")]
+    files = sorted(str(path) for path in found if "_space-" not in path.name)
+    if len(files) > 1:
+        raise StudyError(f"{scan} has the brain masks {' and '.join(files)}; name one derivative in register.masks")
+    return files[0] if files else None

@@ -2,33 +2,73 @@
 
 COHORT = f"{RESULTS}/cohort"
 SIMULATE = config["cohort"]["simulate"]
+LABELLED_LATER = isinstance(config["cohort"]["label"], dict)
+ATROPHY = f"{COHORT}/simulated_atrophy" if LABELLED_LATER else f"{COHORT}/ground_truth"
 
+if LABELLED_LATER:
 
-rule list_scans:
-    """Write the table of scans that the whole workflow expands over."""
-    input:
-        source=modules("heatproof.cohort.list_scans"),
-    output:
-        f"{COHORT}/scans.tsv",
-    log:
-        f"{RESULTS}/logs/list_scans.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/cohort/list_scans.tsv"
-    conda:
-        "../../envs/analysis.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        options=options("cohort"),
-        table=digest(SCANS),
-    shell:
-        "python -m heatproof.cohort.list_scans --options {params.options:q} --folder $(dirname {output}) "
-        "--out {output} > {log} 2>&1"
+    rule label_scans:
+        """Label the scans by the volume of a region, which is known once they are registered, and write the truth."""
+        input:
+            source=modules("heatproof.cohort.label_scans"),
+            volumes=expand(f"{RESULTS}/register/{{scan}}/volumes.tsv", scan=SCANS["scan"]),
+            regions=f"{TEMPLATE}/regions.nii.gz",
+        output:
+            table=f"{COHORT}/scans.tsv",
+            truth=multiext(
+                f"{COHORT}/ground_truth/", "regions.tsv", "scans.tsv", "log_jacobian.nii.gz", "signal_loss.nii.gz"
+            ),
+        log:
+            f"{RESULTS}/logs/label_scans.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/cohort/label_scans.tsv"
+        conda:
+            "../../envs/analysis.yaml"
+        resources:
+            mem_mb=megabytes(1000, 50),
+            runtime=10,
+        params:
+            options=options("cohort"),
+            table=digest(SCANS),
+            volumes=lambda wildcards: f"{RESULTS}/register/{{scan}}/volumes.tsv",
+        shell:
+            "python -m heatproof.cohort.label_scans --options {params.options:q} --folder $(dirname {output.table}) "
+            "--volumes '{params.volumes}' --template $(dirname {input.regions}) "
+            "--ground-truth $(dirname {output.truth[0]}) --out {output.table} > {log} 2>&1"
+
+else:
+
+    rule list_scans:
+        """Write the table of scans that the whole workflow expands over."""
+        input:
+            source=modules("heatproof.cohort.list_scans"),
+        output:
+            f"{COHORT}/scans.tsv",
+        log:
+            f"{RESULTS}/logs/list_scans.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/cohort/list_scans.tsv"
+        conda:
+            "../../envs/analysis.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+        params:
+            options=options("cohort"),
+            table=digest(SCANS),
+        shell:
+            "python -m heatproof.cohort.list_scans --options {params.options:q} --folder $(dirname {output}) "
+            "--out {output} > {log} 2>&1"
 
 
 if config["cohort"]["bids"] is None:
     SESSIONS = simulated_sessions(config["cohort"]).set_index("scan")
+    BRAINS = real_brains(config["cohort"]) if SIMULATE["anatomy_from"] else {}
+
+    def anatomy_of(wildcards):
+        """Name the anatomy that a participant is made from: of one real brain, or the one that all share."""
+        scan = f"{wildcards.participant}_{wildcards.session}"
+        return f"{COHORT}/anatomy/{SESSIONS.at[scan, 'anatomy']}.npz" if len(BRAINS) else f"{COHORT}/anatomy.npz"
 
     rule prepare_anatomy:
         """Prepare the brain and the atrophy that all simulated scans share, and write what the truth is."""
@@ -36,7 +76,7 @@ if config["cohort"]["bids"] is None:
             source=modules("heatproof.cohort.prepare_anatomy"),
         output:
             anatomy=f"{COHORT}/anatomy.npz",
-            truth=multiext(f"{COHORT}/ground_truth/", "regions.tsv", "log_jacobian.nii.gz", "signal_loss.nii.gz"),
+            truth=multiext(f"{ATROPHY}/", "regions.tsv", "log_jacobian.nii.gz", "signal_loss.nii.gz"),
         log:
             f"{RESULTS}/logs/prepare_anatomy.log",
         benchmark:
@@ -53,11 +93,33 @@ if config["cohort"]["bids"] is None:
             "python -m heatproof.cohort.prepare_anatomy --simulate {params.simulate:q} "
             "--voxel-size {params.voxel_size} --anatomy {output.anatomy} --ground-truth $(dirname {output.truth[0]}) > {log} 2>&1"
 
+    rule prepare_brain:
+        """Prepare one real brain and the atrophy that the patients made from it have."""
+        input:
+            source=modules("heatproof.cohort.prepare_brain"),
+            image=lambda wildcards: BRAINS[wildcards.brain],
+        output:
+            f"{COHORT}/anatomy/{{brain}}.npz",
+        log:
+            f"{RESULTS}/logs/prepare_brain/{{brain}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/cohort/prepare_brain.{{brain}}.tsv"
+        conda:
+            "../../envs/ants.yaml"
+        resources:
+            mem_mb=2500,
+            runtime=30,
+        params:
+            simulate=subset(SIMULATE, "seed", "voxel_size", "volume_change", "signal_loss"),
+        shell:
+            "python -m heatproof.cohort.prepare_brain --image {input.image:q} --simulate {params.simulate:q} "
+            "--anatomy {output} > {log} 2>&1"
+
     rule simulate_scan:
         """Simulate one raw scan of one session."""
         input:
             source=modules("heatproof.cohort.simulate_scan"),
-            anatomy=f"{COHORT}/anatomy.npz",
+            anatomy=anatomy_of,
         output:
             f"{COHORT}/bids/{{participant}}/{{session}}/anat/{{participant}}_{{session}}_T1w.nii.gz",
         log:
@@ -90,7 +152,7 @@ if config["cohort"]["bids"] is None:
                 f"{COHORT}/bids/{{participant}}/{{participant}}_sessions.tsv",
                 participant=SESSIONS["participant_id"].unique(),
             ),
-            severity=f"{COHORT}/ground_truth/scans.tsv",
+            severity=f"{ATROPHY}/scans.tsv",
         log:
             f"{RESULTS}/logs/describe_dataset.log",
         benchmark:
@@ -104,4 +166,4 @@ if config["cohort"]["bids"] is None:
             options=options("cohort"),
         shell:
             "python -m heatproof.cohort.describe_dataset --options {params.options:q} "
-            "--folder $(dirname $(dirname {output.files[0]})) > {log} 2>&1"
+            "--dataset $(dirname {output.files[0]}) --truth $(dirname {output.severity}) > {log} 2>&1"

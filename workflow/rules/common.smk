@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, "src")
 
-from heatproof.cohort.participants import simulated_sessions
+from heatproof.cohort.participants import real_brains, simulated_sessions
 from heatproof.cohort.scans import list_scans
 from heatproof.config import check_config, typed
 from heatproof.errors import StudyError
@@ -40,6 +40,7 @@ MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
 wildcard_constraints:
     scan="sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?",
     seed=r"\d+",
+    brain="sub-[A-Za-z0-9]+",
     method="|".join(METHODS),
     split="train|validation|test",
     stage="|".join(DERIVATIVES),
@@ -66,8 +67,8 @@ def own_or(fixed, seed):
 
 
 def dataset_files():
-    """List the tables of the simulated dataset; none where the cohort is someone's own."""
-    return [] if config["cohort"]["bids"] else [f"{RESULTS}/cohort/bids/participants.tsv"]
+    """List the tables of the simulated dataset and its truth; none where the cohort is someone's own."""
+    return [] if config["cohort"]["bids"] else [f"{COHORT}/bids/participants.tsv", f"{ATROPHY}/regions.tsv"]
 
 
 def network_module():

@@ -61,6 +61,29 @@ else:
             "--out {output} > {log} 2>&1"
 
 
+rule compare_groups:
+    """Compare patients and controls in age, sex and site, as far as the dataset tells them."""
+    input:
+        source=modules("heatproof.cohort.compare_groups"),
+        scans=f"{COHORT}/scans.tsv",
+        participants=f"{config['cohort']['bids'] or f'{COHORT}/bids'}/participants.tsv",
+    output:
+        report(f"{COHORT}/demographics.tsv", category="cohort", caption="../report/demographics.rst"),
+        report(f"{COHORT}/group_differences.tsv", category="cohort", caption="../report/demographics.rst"),
+    log:
+        f"{RESULTS}/logs/compare_groups.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/cohort/compare_groups.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    shell:
+        "python -m heatproof.cohort.compare_groups --dataset $(dirname {input.participants:q}) --scans {input.scans} "
+        "--out {output[0]} > {log} 2>&1"
+
+
 if config["cohort"]["bids"] is None:
     SESSIONS = simulated_sessions(config["cohort"]).set_index("scan")
     BRAINS = real_brains(config["cohort"]) if SIMULATE["anatomy_from"] else {}

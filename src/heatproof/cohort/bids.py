@@ -89,8 +89,11 @@ def check_names(names: pd.Series, prefix: str, path: Path) -> None:
         raise StudyError(f"{path} lists {twice.iloc[0]} more than once; leave one row for each")
 
 
-def find_scans(folder: Path, exclude: set[str]) -> pd.DataFrame:
-    """Find all T1w files, less those excluded by participant, scan or file name: one row for each."""
+def find_scans(folder: Path, exclude: set[str], key: str = "cohort.bids") -> pd.DataFrame:
+    """Find all T1w files, less those excluded by participant, scan or file name: one row for each.
+
+    ``key`` is the place in the config that names the folder, for the message.
+    """
     rows = []
     files = [*folder.glob("sub-*/anat/*_T1w.nii*"), *folder.glob("sub-*/ses-*/anat/*_T1w.nii*")]
     for path in sorted(files):
@@ -103,7 +106,7 @@ def find_scans(folder: Path, exclude: set[str]) -> pd.DataFrame:
             rows.append({"scan": scan, "participant_id": participant, "session_id": session, "image": str(path)})
     scans = pd.DataFrame(rows, columns=["scan", "participant_id", "session_id", "image"])
     if scans.empty:
-        raise StudyError(f"{folder} holds no file sub-*/[ses-*/]anat/*_T1w.nii.gz; correct cohort.bids")
+        raise StudyError(f"{folder} holds no file sub-*/[ses-*/]anat/*_T1w.nii.gz; correct {key}")
     twice = scans[scans["scan"].duplicated(keep=False)]
     if len(twice):
         first, second = twice["image"].iloc[:2]

@@ -16,7 +16,8 @@ SESSION_SHARES = (0.5, 0.25, 0.25)
 
 def real_brains(options: dict) -> pd.Series:
     """List the scans whose brains the cohort is made from, the first of each person: image by participant_id."""
-    scans = find_scans(Path(options["simulate"]["anatomy_from"]), set(options["exclude"]))
+    key = "anatomy_from"
+    scans = find_scans(Path(options["simulate"][key]), set(options["exclude"]), f"cohort.simulate.{key}")
     return scans.drop_duplicates("participant_id").set_index("participant_id")["image"]
 
 

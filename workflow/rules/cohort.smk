@@ -68,8 +68,8 @@ rule compare_groups:
         scans=f"{COHORT}/scans.tsv",
         participants=f"{config['cohort']['bids'] or f'{COHORT}/bids'}/participants.tsv",
     output:
-        report(f"{COHORT}/demographics.tsv", category="cohort", caption="../report/demographics.rst"),
-        report(f"{COHORT}/group_differences.tsv", category="cohort", caption="../report/demographics.rst"),
+        groups=report(f"{COHORT}/demographics.tsv", category="cohort", caption="../report/demographics.rst"),
+        differences=report(f"{COHORT}/group_differences.tsv", category="cohort", caption="../report/demographics.rst"),
     log:
         f"{RESULTS}/logs/compare_groups.log",
     benchmark:
@@ -81,17 +81,12 @@ rule compare_groups:
         runtime=10,
     shell:
         "python -m heatproof.cohort.compare_groups --dataset $(dirname {input.participants:q}) --scans {input.scans} "
-        "--out {output[0]} > {log} 2>&1"
+        "--groups {output.groups} --differences {output.differences} > {log} 2>&1"
 
 
 if config["cohort"]["bids"] is None:
     SESSIONS = simulated_sessions(config["cohort"]).set_index("scan")
     BRAINS = real_brains(config["cohort"]) if SIMULATE["anatomy_from"] else {}
-
-    def anatomy_of(wildcards):
-        """Name the anatomy that a participant is made from: of one real brain, or the one that all share."""
-        scan = f"{wildcards.participant}_{wildcards.session}"
-        return f"{COHORT}/anatomy/{SESSIONS.at[scan, 'anatomy']}.npz" if len(BRAINS) else f"{COHORT}/anatomy.npz"
 
     rule prepare_anatomy:
         """Prepare the brain and the atrophy that all simulated scans share, and write what the truth is."""

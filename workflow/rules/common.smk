@@ -66,6 +66,12 @@ def own_or(fixed, seed):
     return seed if fixed is None else fixed
 
 
+def anatomy_of(wildcards):
+    """Name the anatomy that a simulated scan is made from: that of one real brain, or the one that all share."""
+    scan = f"{wildcards.participant}_{wildcards.session}"
+    return f"{COHORT}/anatomy/{SESSIONS.at[scan, 'anatomy']}.npz" if len(BRAINS) else f"{COHORT}/anatomy.npz"
+
+
 def dataset_files():
     """List the tables of the simulated dataset and its truth; none where the cohort is someone's own."""
     return [] if config["cohort"]["bids"] else [f"{COHORT}/bids/participants.tsv", f"{ATROPHY}/regions.tsv"]

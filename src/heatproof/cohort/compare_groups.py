@@ -106,12 +106,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", type=Path, required=True, help="the BIDS folder")
     parser.add_argument("--scans", type=Path, required=True, help="cohort/scans.tsv")
-    parser.add_argument("--out", type=Path, required=True, help="demographics.tsv; the differences go beside it")
+    parser.add_argument("--groups", type=Path, required=True, help="demographics.tsv, to write")
+    parser.add_argument("--differences", type=Path, required=True, help="group_differences.tsv, to write")
     arguments = parser.parse_args()
     people = read_people(arguments.dataset, read_table(arguments.scans))
     differences = compare_groups(people)
-    write_table(describe_groups(people), arguments.out)
-    write_table(differences, arguments.out.with_name("group_differences.tsv"))
+    write_table(describe_groups(people), arguments.groups)
+    write_table(differences, arguments.differences)
     for warning in differences["warning"]:
         if warning:
             logging.warning(warning)

@@ -33,28 +33,30 @@ def read_dataset(options: dict) -> pd.DataFrame:
         If the dataset or its tables are not as described, a label is missing, a participant is in both classes,
         has no scan, or has two files for one scan.
     """
-    folder = Path(options["bids"])
+    folder, measured = Path(options["bids"]), isinstance(options["label"], dict)
     participants = read_participants(folder)
     scans = find_scans(folder, set(options["exclude"]))
     check_rows(scans, participants, folder)
-    sessions = read_sessions(folder, scans["participant_id"].unique())
+    columns = {*options["only"], *([] if measured else [options["label"]])}
+    all_known = columns <= set(participants.columns)
+    sessions = read_sessions(folder, [] if all_known else scans["participant_id"].unique())
     for column, wanted in options["only"].items():
         values = column_of(scans, column, participants, sessions, "cohort.only")
         scans = scans[satisfies(values, wanted, f"cohort.only.{column}")]
     if scans.empty:
         raise StudyError(f"no scan in {folder} is left by cohort.only; loosen its conditions")
-    if isinstance(options["label"], dict):
+    if measured:
         return scans.assign(label="")[COLUMNS].sort_values("scan", ignore_index=True)
     check_scanned(scans, participants, options)
     return name_classes(scans, participants, sessions, options)[COLUMNS].sort_values("scan", ignore_index=True)
 
 
-def read_text_table(path: Path) -> pd.DataFrame:
-    """Read a table as text, as BIDS writes it; missing values are empty."""
+def read_text_table(path: Path, needed: str = "cohort.bids must name a BIDS dataset with this table") -> pd.DataFrame:
+    """Read a table as text, as BIDS writes it; missing values are empty. ``needed`` says what to do if it is absent."""
     try:
         table = pd.read_csv(path, sep="\t", dtype=str, encoding="utf-8-sig", keep_default_na=False)
     except FileNotFoundError as error:
-        raise StudyError(f"{path} does not exist; cohort.bids must name a BIDS dataset with this table") from error
+        raise StudyError(f"{path} does not exist; {needed}") from error
     except pd.errors.EmptyDataError as error:
         raise StudyError(f"{path} is empty; write a header and one row for each participant") from error
     except (UnicodeDecodeError, pd.errors.ParserError) as error:

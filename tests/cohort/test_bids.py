@@ -23,6 +23,8 @@ def make_dataset(folder: Path, rows: dict[str, str], scans: list[str], header: s
         "patient": "AD",
         "control": "CN",
         "both_classes": "refuse",
+        "unlabelled": "refuse",
+        "only": {},
         "exclude": [],
     }
 

@@ -13,7 +13,7 @@ def test_the_simulated_dataset_reads_back_to_the_same_scans(tmp_path, config):
     options = config["cohort"]
     options["simulate"] |= {"patients": 16, "controls": 16}
     scans = list_scans(options, str(tmp_path))
-    describe_dataset(options, tmp_path)
+    describe_dataset(options, tmp_path / "bids", tmp_path / "ground_truth")
     for image in scans["image"]:
         Path(image).parent.mkdir(parents=True, exist_ok=True)
         Path(image).touch()

@@ -2,8 +2,11 @@
 
 import copy
 
+import pytest
+
 from heatproof.cohort.participants import simulated_participants, simulated_sessions
 from heatproof.cohort.scans import COLUMNS, list_scans
+from heatproof.errors import StudyError
 
 
 def test_adding_participants_changes_no_one_else(config):
@@ -40,3 +43,30 @@ def test_the_table_of_scans_names_split_and_image(config):
     folders = f"cohort/bids/{row['participant_id']}/{row['session_id']}/anat"
     assert row["image"] == f"{folders}/{row['scan']}_T1w.nii.gz"
     assert (scans["split"] == "test").sum() >= 20
+
+
+@pytest.fixture
+def on_real(config, tmp_path) -> dict:
+    """A cohort that is made from four brains."""
+    for i in range(1, 5):
+        path = tmp_path / f"sub-{i:02d}/ses-1/anat/sub-{i:02d}_ses-1_T1w.nii.gz"
+        path.parent.mkdir(parents=True)
+        path.touch()
+    config["cohort"]["simulate"] |= {"anatomy_from": str(tmp_path), "patients": 8, "controls": 8}
+    return config["cohort"]
+
+
+def test_every_brain_gives_as_many_patients_as_controls_and_nobody_s_changes_with_more(on_real):
+    people = simulated_participants(on_real)
+    assert people.groupby(["anatomy", "label"]).size().tolist() == [2] * 8
+    more = copy.deepcopy(on_real)
+    more["simulate"] |= {"patients": 12, "controls": 12}
+    grown = simulated_participants(more).set_index("participant_id")["anatomy"]
+    assert grown[people["participant_id"]].tolist() == people["anatomy"].tolist()
+
+
+def test_numbers_that_would_let_a_brain_tell_the_class_are_refused(on_real):
+    for patients, controls in ((8, 12), (9, 9)):
+        on_real["simulate"] |= {"patients": patients, "controls": controls}
+        with pytest.raises(StudyError, match=r"a multiple of the 4 brains in .*, so that no brain tells the class"):
+            simulated_participants(on_real)

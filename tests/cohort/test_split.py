@@ -1,5 +1,6 @@
 """Splitting: by participant, per class, independent of the table's order."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -43,7 +44,7 @@ def test_too_few_participants_are_told(scans):
 
 def write_split(path, scans, **changes) -> dict:
     people = scans["participant_id"].unique()
-    table = pd.DataFrame({"participant_id": people, "split": ["train", "validation", "test"] * 7 + ["train"]})
+    table = pd.DataFrame({"participant_id": people, "split": np.resize(["train", "validation", "test"], len(people))})
     table["split"] = table["participant_id"].map(changes).fillna(table["split"])
     table.to_csv(path, sep="\t", index=False)
     return {"table": str(path)}
@@ -60,6 +61,41 @@ def test_a_table_that_misses_someone_or_has_a_wrong_word_is_refused(tmp_path, sc
         split_participants(scans, {"table": str(tmp_path / "a.tsv")})
     with pytest.raises(StudyError, match="split 'valid'"):
         split_participants(scans, write_split(tmp_path / "b.tsv", scans, **{"sub-P1": "valid"}))
+    with pytest.raises(StudyError, match=r"nowhere.tsv does not exist; cohort.split.table must name a table"):
+        split_participants(scans, {"table": str(tmp_path / "nowhere.tsv")})
     none = {f"sub-P{i}": "train" for i in range(10)}
     with pytest.raises(StudyError, match="leaves no patient for test"):
         split_participants(scans, write_split(tmp_path / "c.tsv", scans, **none))
+
+
+def brains(per_class: int) -> pd.DataFrame:
+    """Make patients and controls from ten brains."""
+    rows = [
+        (f"sub-{label[0]}{i}", label, f"sub-{i % 10}")
+        for label in ("patient", "control")
+        for i in range(10 * per_class)
+    ]
+    return pd.DataFrame(rows, columns=["participant_id", "label", "anatomy"])
+
+
+@pytest.mark.parametrize("per_class", [1, 2])
+def test_all_that_is_made_from_one_brain_lies_in_one_split_with_as_many_of_each_class(per_class):
+    split = {"test": 4, "validation": 2, "seed": 0}
+    people = brains(per_class)
+    people["split"] = split_participants(people, split)
+    assert (people.groupby("anatomy")["split"].nunique() == 1).all()
+    for part, count in (("test", 4), ("validation", 2), ("train", 10 * per_class - 6)):
+        assert people[people["split"] == part].groupby("label").size().to_dict() == {"control": count, "patient": count}
+
+
+def test_counts_that_would_cut_a_brain_in_two_and_tables_that_do_are_refused(tmp_path):
+    with pytest.raises(StudyError, match="multiples of 2 participants per class"):
+        split_participants(brains(2), {"test": 3, "validation": 2, "seed": 0})
+    people = brains(1)
+    with pytest.raises(StudyError, match=r"sub-p0 and sub-c0 into two splits, .* brain of sub-0; put them into one"):
+        split_participants(people, write_split(tmp_path / "a.tsv", people, **{"sub-c0": "validation"}))
+
+
+def test_people_without_labels_are_drawn_three_times_as_many(scans):
+    split = by_person(scans.assign(label=""), COUNTS)["split"].value_counts().to_dict()
+    assert split == {"test": 9, "validation": 6, "train": 7}

@@ -20,6 +20,7 @@ METHODS = {
     "lrp": {"method": "lrp", "sign": "positive"},
     "occlusion": {"method": "occlusion", "sign": "signed", "patch": 5},
 }
+LABELS = ["patient", "control"]
 METRICS = ("sum", "density", "gain")
 
 
@@ -125,6 +126,12 @@ def make_study(folder, *, voxel_size=6.0, seeds=(0, 1), empty=()):
     scans["split"] = np.repeat(["train", "validation", "test"], [12, 4, 8])
     scans["image"] = scans["scan"] + "_T1w.nii.gz"
     write_table(scans, folder / "cohort/scans.tsv")
+    groups = pd.DataFrame({"split": np.repeat(["train", "validation", "test", "all"], 2), "label": 4 * LABELS})
+    groups = groups.assign(participants=6, age_mean=71.25, age_sd=6.0, female=0.5, sites=np.nan)
+    write_table(groups, folder / "cohort/demographics.tsv")
+    differences = [("age", "Mann-Whitney U", 0.01, "Patients and controls differ in age."), ("sex", "Fisher", 0.4, "")]
+    columns = ["characteristic", "test", "p", "warning"]
+    write_table(pd.DataFrame(differences, columns=columns), folder / "cohort/group_differences.tsv")
     brain, hippocampus, affine = make_register(folder / "register", voxel_size, list(scans["scan"]), rng)
     for seed in seeds:
         epochs = np.arange(1, 5)

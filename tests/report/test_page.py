@@ -97,6 +97,12 @@ def test_there_is_a_viewer_for_each_method_and_model_and_for_the_mean(page, stud
     assert all("brainsprite(" in text for name, text in viewers.items() if name != "guided_backprop/1")
 
 
+def test_patients_and_controls_are_described_and_a_difference_is_warned_of(parsed, page):
+    rows = {row[0]: row[1:] for row in parsed.tables["groups"]}
+    assert rows["Train"] == rows["All"] == ["71.2 ± 6.0", "50 %", "–"] * 2
+    assert page.count('class="warning"') == 1 and "Patients and controls differ in age." in page
+
+
 def test_the_accuracy_table_ends_with_mean_range_and_the_paper(parsed):
     rows = {row[0]: row[1:] for row in parsed.tables["accuracy-table"]}
     assert rows["Seed 0"][:3] + rows["Seed 0"][-4:] == ["81.2 %", "79.2 %", "83.2 %", "9", "10", "1", "2"]

@@ -30,6 +30,7 @@ def test_every_preset_is_valid(config, preset):
     study = laid_over(config, yaml.safe_load(preset.read_text()))
     check_config(study)
     check_feasibility(study)
+    assert study["study"] == preset.stem or preset.stem == "config"
 
 
 def properties(schema: dict, path: str = "") -> dict[str, dict]:
@@ -55,7 +56,7 @@ def test_no_unknown_key_passes_anywhere(config):
                 yield from sections(item, (*path, key))
 
     for path, section in list(sections(config)):
-        if path == ("cohort", "simulate", "volume_change") or path == ("attribute", "methods"):
+        if path in [("cohort", "simulate", "volume_change"), ("cohort", "only"), ("attribute", "methods")]:
             continue
         section["unknown_key"] = 1
         with pytest.raises(StudyError, match="unknown_key"):

@@ -13,6 +13,12 @@ from killing import SMALLER
 
 ROOT = Path(__file__).parents[2]
 HEAD = str(ROOT / ".venv-head/bin/python")
+VOLUME_LABELS = (
+    "study=volume",
+    "cohort={label: {volume: Lateral Ventricle}, split: {test: 2, validation: 1, seed: 0}, "
+    "simulate: {patients: 8, controls: 8}}",
+    "register={transform: 'antsRegistrationSyNQuick[s]'}",
+)
 PARTS = ("Snakefile", "config", "envs", "profiles", "src", "tests", "workflow")
 
 
@@ -116,6 +122,14 @@ def rules_of(environment: str) -> set[str]:
     text = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     rules = re.split(r"^ *rule (?=\w+:$)", text, flags=re.MULTILINE)[1:]
     return {rule.partition(":")[0] for rule in rules if f"envs/{environment}.yaml" in rule}
+
+
+def volume_study(tmp_path_factory) -> Checkout:
+    """A checkout in which the tiny study has run whole with labels from a region's volume; not to be changed."""
+    study = Checkout(tmp_path_factory.mktemp("volume") / "checkout")
+    done = study.tiny("--cores", "2", "--config", *VOLUME_LABELS)
+    assert done.returncode == 0, done.stdout[-5000:]
+    return study
 
 
 @pytest.fixture

@@ -20,6 +20,14 @@ MISTAKES = {
         "cohort={simulate: {volume_change: {Hipocampus: -1}}}",
         "cohort.simulate.volume_change names 'Hipocampus', which is no region of the atlas",
     ),
+    "no region to measure": (
+        "cohort={label: {volume: Hipocampus}}",
+        "cohort.label.volume names 'Hipocampus', which is no region of the atlas",
+    ),
+    "no brains": (
+        "cohort={simulate: {anatomy_from: nowhere}}",
+        "nowhere holds no file sub-*/[ses-*/]anat/*_T1w.nii.gz; correct cohort.simulate.anatomy_from",
+    ),
     "grid too small": (
         "register={voxel_size: 12.0}",
         "too small for train.network (pools [2, 3, 2, 3], kernel 3, padding 1); choose a smaller register.voxel_size",

@@ -136,6 +136,17 @@ def test_further_participants_leave_the_others_as_they_are(tiny_study):
     assert jobs["simulate_scan"] == jobs["register_scan"] < 7
 
 
+def test_an_excluded_scan_is_gone_everywhere_and_the_others_are_not_registered_again(tiny_study):
+    scans = read_table(tiny_study.results / "cohort/scans.tsv")
+    trained = scans.loc[scans["split"] == "train", "participant_id"].iloc[0]
+    without = ("--configfile", "tests/workflow/tiny.yaml", "--config", f"cohort={{exclude: [{trained}]}}")
+    jobs = tiny_study.jobs(*without)
+    assert {"list_scans", "pack_scans", "fit_model", "summarise_quality", "write_page"} <= set(jobs)
+    assert not set(jobs) & {"simulate_scan", "register_scan", "prepare_template", "prepare_anatomy"}
+    planned = tiny_study.snakemake("--dry-run", "--forceall", *without).stdout
+    assert "register_scan" in planned and trained not in planned
+
+
 def test_snakemake_makes_its_own_report(tiny_study):
     done = tiny_study.tiny("--report", "snakemake-report.html")
     assert done.returncode == 0, done.stdout

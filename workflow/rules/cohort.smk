@@ -2,39 +2,98 @@
 
 COHORT = f"{RESULTS}/cohort"
 SIMULATE = config["cohort"]["simulate"]
+LABELLED_LATER = isinstance(config["cohort"]["label"], dict)
+ATROPHY = f"{COHORT}/simulated_atrophy" if LABELLED_LATER else f"{COHORT}/ground_truth"
+
+if LABELLED_LATER:
+
+    rule label_scans:
+        """Label the scans by the volume of a region, which is known once they are registered, and write the truth."""
+        input:
+            volumes=expand(f"{RESULTS}/register/{{scan}}/volumes.tsv", scan=SCANS["scan"]),
+            regions=f"{TEMPLATE}/regions.nii.gz",
+        output:
+            tables=expand(f"{COHORT}/{{table}}.tsv", table=["scans", "train", "validation", "test"]),
+            truth=multiext(
+                f"{COHORT}/ground_truth/", "regions.tsv", "scans.tsv", "log_jacobian.nii.gz", "signal_loss.nii.gz"
+            ),
+        log:
+            f"{RESULTS}/logs/label_scans.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/cohort/label_scans.tsv"
+        conda:
+            "../../envs/analysis.yaml"
+        resources:
+            mem_mb=megabytes(1000, 50),
+            runtime=10,
+        params:
+            source=code_of("heatproof.cohort.label_scans"),
+            options=options("cohort"),
+            table=digest(SCANS),
+            volumes=lambda wildcards: f"{RESULTS}/register/{{scan}}/volumes.tsv",
+        shell:
+            "python -m heatproof.cohort.label_scans --options {params.options:q} --folder $(dirname {output.tables[0]}) "
+            "--volumes '{params.volumes}' --template $(dirname {input.regions}) "
+            "--ground-truth $(dirname {output.truth[0]}) --out {output.tables[0]} > {log} 2>&1"
+
+else:
+
+    rule list_scans:
+        """Write the table of all scans, or of one split: so that a further test scan leaves the models as they are."""
+        output:
+            f"{COHORT}/{{table}}.tsv",
+        log:
+            f"{RESULTS}/logs/list_scans/{{table}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/cohort/list_scans.{{table}}.tsv"
+        conda:
+            "../../envs/analysis.yaml"
+        resources:
+            mem_mb=megabytes(1000),
+            runtime=10,
+        params:
+            source=code_of("heatproof.cohort.list_scans"),
+            rows=lambda wildcards: digest(rows_of(wildcards.table)),
+            # A function of the output is not compared with the last run's: what came of the options is in rows.
+            options=lambda wildcards, output: options("cohort"),
+        shell:
+            "python -m heatproof.cohort.list_scans --options {params.options:q} --folder $(dirname {output}) "
+            "--table {wildcards.table} --out {output} > {log} 2>&1"
 
 
-rule list_scans:
-    """Write the table of all scans, or of one split: so that a further test scan leaves the models as they are."""
+rule compare_groups:
+    """Compare patients and controls in age, sex and site, as far as the dataset tells them."""
+    input:
+        scans=f"{COHORT}/scans.tsv",
+        participants=f"{config['cohort']['bids'] or f'{COHORT}/bids'}/participants.tsv",
     output:
-        f"{COHORT}/{{table}}.tsv",
+        groups=report(f"{COHORT}/demographics.tsv", category="cohort", caption="../report/demographics.rst"),
+        differences=report(f"{COHORT}/group_differences.tsv", category="cohort", caption="../report/demographics.rst"),
     log:
-        f"{RESULTS}/logs/list_scans/{{table}}.log",
+        f"{RESULTS}/logs/compare_groups.log",
     benchmark:
-        f"{RESULTS}/benchmarks/cohort/list_scans.{{table}}.tsv"
+        f"{RESULTS}/benchmarks/cohort/compare_groups.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
         runtime=10,
     params:
-        source=code_of("heatproof.cohort.list_scans"),
-        rows=lambda wildcards: digest(rows_of(wildcards.table)),
-        # A function of the output is not compared with the last run's: what came of the options is in rows.
-        options=lambda wildcards, output: options("cohort"),
+        source=code_of("heatproof.cohort.compare_groups"),
     shell:
-        "python -m heatproof.cohort.list_scans --options {params.options:q} --folder $(dirname {output}) "
-        "--table {wildcards.table} --out {output} > {log} 2>&1"
+        "python -m heatproof.cohort.compare_groups --dataset $(dirname {input.participants:q}) --scans {input.scans} "
+        "--groups {output.groups} --differences {output.differences} > {log} 2>&1"
 
 
 if config["cohort"]["bids"] is None:
     SESSIONS = simulated_sessions(config["cohort"]).set_index("scan")
+    BRAINS = real_brains(config["cohort"]) if SIMULATE["anatomy_from"] else {}
 
     rule prepare_anatomy:
         """Prepare the brain and the atrophy that all simulated scans share, and write what the truth is."""
         output:
             anatomy=f"{COHORT}/anatomy.npz",
-            truth=multiext(f"{COHORT}/ground_truth/", "regions.tsv", "log_jacobian.nii.gz", "signal_loss.nii.gz"),
+            truth=multiext(f"{ATROPHY}/", "regions.tsv", "log_jacobian.nii.gz", "signal_loss.nii.gz"),
         log:
             f"{RESULTS}/logs/prepare_anatomy.log",
         benchmark:
@@ -52,10 +111,32 @@ if config["cohort"]["bids"] is None:
             "python -m heatproof.cohort.prepare_anatomy --simulate {params.simulate:q} "
             "--voxel-size {params.voxel_size} --anatomy {output.anatomy} --ground-truth $(dirname {output.truth[0]}) > {log} 2>&1"
 
+    rule prepare_brain:
+        """Prepare one real brain and the atrophy that the patients made from it have."""
+        input:
+            image=lambda wildcards: BRAINS[wildcards.brain],
+        output:
+            f"{COHORT}/anatomy/{{brain}}.npz",
+        log:
+            f"{RESULTS}/logs/prepare_brain/{{brain}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/cohort/prepare_brain.{{brain}}.tsv"
+        conda:
+            "../../envs/ants.yaml"
+        resources:
+            mem_mb=megabytes(2500),
+            runtime=30,
+        params:
+            source=code_of("heatproof.cohort.prepare_brain"),
+            simulate=subset(SIMULATE, "seed", "voxel_size", "volume_change", "signal_loss"),
+        shell:
+            "python -m heatproof.cohort.prepare_brain --image {input.image:q} --simulate {params.simulate:q} "
+            "--anatomy {output} > {log} 2>&1"
+
     rule simulate_scan:
         """Simulate one raw scan of one session."""
         input:
-            anatomy=f"{COHORT}/anatomy.npz",
+            anatomy=anatomy_of,
         output:
             f"{COHORT}/bids/{{participant}}/{{session}}/anat/{{participant}}_{{session}}_T1w.nii.gz",
         log:
@@ -87,7 +168,7 @@ if config["cohort"]["bids"] is None:
                 f"{COHORT}/bids/{{participant}}/{{participant}}_sessions.tsv",
                 participant=SESSIONS["participant_id"].unique(),
             ),
-            severity=f"{COHORT}/ground_truth/scans.tsv",
+            severity=f"{ATROPHY}/scans.tsv",
         log:
             f"{RESULTS}/logs/describe_dataset.log",
         benchmark:
@@ -102,4 +183,4 @@ if config["cohort"]["bids"] is None:
             options=options("cohort"),
         shell:
             "python -m heatproof.cohort.describe_dataset --options {params.options:q} "
-            "--folder $(dirname $(dirname {output.files[0]})) > {log} 2>&1"
+            "--dataset $(dirname {output.files[0]}) --truth $(dirname {output.severity}) > {log} 2>&1"

@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, "src")
 
-from heatproof.cohort.participants import simulated_sessions
+from heatproof.cohort.participants import real_brains, simulated_sessions
 from heatproof.cohort.scans import list_scans
 from heatproof.config import check_config, check_models, typed
 from heatproof.errors import StudyError
@@ -45,6 +45,7 @@ MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
 wildcard_constraints:
     scan="sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?",
     seed=r"\d+",
+    brain="sub-[A-Za-z0-9]+",
     method="|".join(METHODS),
     split="train|validation|test",
     table="scans|train|validation|test",
@@ -87,9 +88,15 @@ def cubic_patches(methods):
     return {name: patch for name, patch in cubes.items() if isinstance(patch, int)}
 
 
+def anatomy_of(wildcards):
+    """Name the anatomy that a simulated scan is made from: that of one real brain, or the one that all share."""
+    scan = f"{wildcards.participant}_{wildcards.session}"
+    return f"{COHORT}/anatomy/{SESSIONS.at[scan, 'anatomy']}.npz" if len(BRAINS) else f"{COHORT}/anatomy.npz"
+
+
 def dataset_files():
-    """List the tables of the simulated dataset; none where the cohort is someone's own."""
-    return [] if config["cohort"]["bids"] else [f"{RESULTS}/cohort/bids/participants.tsv"]
+    """List the tables of the simulated dataset and its truth; none where the cohort is someone's own."""
+    return [] if config["cohort"]["bids"] else [f"{COHORT}/bids/participants.tsv", f"{ATROPHY}/regions.tsv"]
 
 
 def network_module():

@@ -179,7 +179,7 @@ rule write_page:
         page="src/heatproof/report/page.html.jinja",
         provenance=f"{STUDY}/provenance.json",
         files=register_files(),
-        scans=f"{RESULTS}/cohort/scans.tsv",
+        cohort=expand(f"{RESULTS}/cohort/{{table}}.tsv", table=["scans", "demographics", "group_differences"]),
         quality=[f"{RESULTS}/register/qc.tsv", f"{RESULTS}/register/contact_sheet.png"],
         mask=f"{TEMPLATE}/brain_mask.nii.gz",
         maps=expand(MEAN_MAPS, method=METHODS, seed=SEEDS),

@@ -33,6 +33,29 @@ rule pack_scans:
         "--out {output.images} > {log} 2>&1"
 
 
+rule check_leakage:
+    """Stop if a scan is also, or nearly, a scan of another split."""
+    input:
+        stores=expand(f"{STORE}/{{split}}.npy", split=["train", "validation", "test"]),
+        tables=expand(f"{STORE}/{{split}}.tsv", split=["train", "validation", "test"]),
+        scans=f"{RESULTS}/cohort/scans.tsv",
+    output:
+        f"{STORE}/leakage.tsv",
+    log:
+        f"{RESULTS}/logs/check_leakage.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/check_leakage.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(2000, 50),
+        runtime=30,
+    params:
+        source=code_of("heatproof.train.check_leakage"),
+    shell:
+        "python -m heatproof.train.check_leakage --stores {input.stores} --scans {input.scans} --out {output} > {log} 2>&1"
+
+
 rule fit_model:
     """Train the network from one seed."""
     input:
@@ -40,6 +63,7 @@ rule fit_model:
         train_scans=f"{STORE}/train.tsv",
         validation=f"{STORE}/validation.npy",
         validation_scans=f"{STORE}/validation.tsv",
+        checked=ancient(f"{STORE}/leakage.tsv"),
     output:
         model=MODEL,
         history=f"{RESULTS}/train/seed-{{seed}}/history.tsv",

@@ -19,8 +19,10 @@ EDGE_SMOOTHING = 0.5
 CALIBRATION_STEPS = 5
 
 
-def label_values(names: pd.DataFrame, values: dict[str, float]) -> np.ndarray:
+def label_values(names: pd.DataFrame, values: dict[str, float], key: str) -> np.ndarray:
     """Return the value of each label in ``names`` from values by region, named with or without its side; else 0.
+
+    ``key`` is the place in the config that names the regions, for the message.
 
     Raises
     ------
@@ -30,7 +32,7 @@ def label_values(names: pd.DataFrame, values: dict[str, float]) -> np.ndarray:
     unknown = set(values) - set(names["name"]) - set(names["name"].map(without_side))
     if unknown:
         raise StudyError(
-            f"cohort.simulate.volume_change names {min(unknown)!r}, which is no region of the atlas; "
+            f"{key} names {min(unknown)!r}, which is no region of the atlas; "
             "use a name from its table, with or without Left or Right"
         )
     return names["name"].map(values).fillna(names["name"].map(without_side).map(values)).fillna(0).to_numpy()

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from heatproof.cohort.conditions import listed, satisfies
 from heatproof.errors import StudyError
 
-MISSING = ["", "n/a", "N/A"]
+MISSING = ["", "n/a", "N/A", "nan", "NaN"]
 ENTITIES = re.compile(r"^(sub-[A-Za-z0-9]+)(?:_(ses-[A-Za-z0-9]+))?(?:_[A-Za-z0-9]+-[A-Za-z0-9]+)*_T1w\.nii(?:\.gz)?$")
+COLUMNS = ["scan", "participant_id", "session_id", "label", "image"]
 
 
 def read_dataset(options: dict) -> pd.DataFrame:
@@ -17,7 +19,8 @@ def read_dataset(options: dict) -> pd.DataFrame:
     Parameters
     ----------
     options : dict
-        The config's ``cohort`` section.
+        The config's ``cohort`` section. Where its label is the volume of a region, every scan is listed, and its
+        label is empty: it is known after registration.
 
     Returns
     -------
@@ -30,23 +33,38 @@ def read_dataset(options: dict) -> pd.DataFrame:
         If the dataset or its tables are not as described, a label is missing, a participant is in both classes,
         has no scan, or has two files for one scan.
     """
-    folder = Path(options["bids"])
+    folder, measured = Path(options["bids"]), isinstance(options["label"], dict)
     participants = read_participants(folder)
     scans = find_scans(folder, set(options["exclude"]))
-    scans = scans.merge(read_labels(folder, participants, scans, options["label"]), how="left")
-    scans = name_classes(scans, options, set(participants["participant_id"]))
-    check_participants(scans, participants, options)
-    return scans[["scan", "participant_id", "session_id", "label", "image"]].sort_values("scan", ignore_index=True)
+    check_rows(scans, participants, folder)
+    columns = {*options["only"], *([] if measured else [options["label"]])}
+    all_known = columns <= set(participants.columns)
+    sessions = read_sessions(folder, [] if all_known else scans["participant_id"].unique())
+    for column, wanted in options["only"].items():
+        values = column_of(scans, column, participants, sessions, "cohort.only")
+        scans = scans[satisfies(values, wanted, f"cohort.only.{column}")]
+    if scans.empty:
+        raise StudyError(f"no scan in {folder} is left by cohort.only; loosen its conditions")
+    if measured:
+        return scans.assign(label="")[COLUMNS].sort_values("scan", ignore_index=True)
+    check_scanned(scans, participants, options)
+    return name_classes(scans, participants, sessions, options)[COLUMNS].sort_values("scan", ignore_index=True)
 
 
-def read_text_table(path: Path) -> pd.DataFrame:
-    """Read a table as text, as BIDS writes it; missing values are empty."""
+def read_text_table(path: Path, needed: str = "cohort.bids must name a BIDS dataset with this table") -> pd.DataFrame:
+    """Read a table as text, as BIDS writes it; missing values are empty. ``needed`` says what to do if it is absent."""
     try:
         table = pd.read_csv(path, sep="\t", dtype=str, encoding="utf-8-sig", keep_default_na=False)
     except FileNotFoundError as error:
-        raise StudyError(f"{path} does not exist; cohort.bids must name a BIDS dataset with this table") from error
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise StudyError(f"{path} is not a tab-separated table in UTF-8 ({error}); correct it") from error
+        raise StudyError(f"{path} does not exist; {needed}") from error
+    except pd.errors.EmptyDataError as error:
+        raise StudyError(f"{path} is empty; write a header and one row for each participant") from error
+    except (UnicodeDecodeError, pd.errors.ParserError) as error:
+        problem = str(error).strip().splitlines()[0]
+        raise StudyError(f"{path} is not a tab-separated table in UTF-8 ({problem}); correct it") from error
+    if len(table.columns) == 1 and re.search("[,;]", table.columns[0]):
+        raise StudyError(f"{path} has no tabs, but commas or semicolons; BIDS separates columns by tabs: save it so")
+    table.columns = table.columns.str.strip()
     return table.apply(lambda column: column.str.strip()).replace(MISSING, "")
 
 
@@ -56,17 +74,28 @@ def read_participants(folder: Path) -> pd.DataFrame:
     table = read_text_table(path)
     if "participant_id" not in table:
         raise StudyError(f"{path} has no column participant_id; its columns are {', '.join(table.columns)}")
-    odd = [name for name in table["participant_id"] if not re.fullmatch(r"sub-[A-Za-z0-9]+", name)]
-    if odd:
-        raise StudyError(f"{path} has the participant_id {odd[0]!r}; write sub- and then letters and digits")
-    twice = table["participant_id"][table["participant_id"].duplicated()]
-    if len(twice):
-        raise StudyError(f"{path} lists {twice.iloc[0]} more than once; leave one row for each participant")
+    if table.empty:
+        raise StudyError(f"{path} has a header but no row; write one for each participant")
+    check_names(table["participant_id"], "sub", path)
     return table
 
 
-def find_scans(folder: Path, exclude: set[str]) -> pd.DataFrame:
-    """Find all T1w files, less those excluded by participant, scan or file name."""
+def check_names(names: pd.Series, prefix: str, path: Path) -> None:
+    """Refuse a column of names that are not BIDS's, or are not different."""
+    for name in names:
+        if not re.fullmatch(f"{prefix}-[A-Za-z0-9]+", name):
+            hint = f"write {prefix}-{name}" if name.isalnum() else f"write {prefix}- and then letters and digits"
+            raise StudyError(f"{path} has the {names.name} {name!r}; {hint}, as the files are named")
+    twice = names[names.duplicated()]
+    if len(twice):
+        raise StudyError(f"{path} lists {twice.iloc[0]} more than once; leave one row for each")
+
+
+def find_scans(folder: Path, exclude: set[str], key: str = "cohort.bids") -> pd.DataFrame:
+    """Find all T1w files, less those excluded by participant, scan or file name: one row for each.
+
+    ``key`` is the place in the config that names the folder, for the message.
+    """
     rows = []
     files = [*folder.glob("sub-*/anat/*_T1w.nii*"), *folder.glob("sub-*/ses-*/anat/*_T1w.nii*")]
     for path in sorted(files):
@@ -79,82 +108,130 @@ def find_scans(folder: Path, exclude: set[str]) -> pd.DataFrame:
             rows.append({"scan": scan, "participant_id": participant, "session_id": session, "image": str(path)})
     scans = pd.DataFrame(rows, columns=["scan", "participant_id", "session_id", "image"])
     if scans.empty:
-        raise StudyError(f"{folder} holds no file sub-*/[ses-*/]anat/*_T1w.nii.gz; correct cohort.bids")
+        raise StudyError(f"{folder} holds no file sub-*/[ses-*/]anat/*_T1w.nii.gz; correct {key}")
     twice = scans[scans["scan"].duplicated(keep=False)]
     if len(twice):
         first, second = twice["image"].iloc[:2]
         raise StudyError(f"{first} and {second} are two files for one scan; name one of them in cohort.exclude")
+    for image in scans["image"]:
+        if not Path(image).is_file():
+            raise StudyError(
+                f"{image} is a link to a file that is not there; fetch it (datalad get) or exclude the scan"
+            )
     return scans
 
 
-def read_labels(folder: Path, participants: pd.DataFrame, scans: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return the label's value for each participant, or for each session where ``sessions.tsv`` files have it."""
-    if column in participants:
-        return participants[["participant_id", column]].rename(columns={column: "value"})
-    tables = []
-    for participant in scans["participant_id"].unique():
-        path = folder / participant / f"{participant}_sessions.tsv"
+def check_rows(scans: pd.DataFrame, participants: pd.DataFrame, folder: Path) -> None:
+    """Refuse scans of people whom ``participants.tsv`` does not list."""
+    unknown = sorted(set(scans["participant_id"]) - set(participants["participant_id"]))
+    if unknown:
+        raise StudyError(
+            f"{folder / 'participants.tsv'} has no row for {some(unknown)}, of whom there are scans; "
+            "add it or exclude them"
+        )
+
+
+def check_scanned(scans: pd.DataFrame, participants: pd.DataFrame, options: dict) -> None:
+    """Refuse participants whom ``participants.tsv`` puts into one of the classes, but of whom there is no scan."""
+    if options["only"] or options["label"] not in participants:
+        return
+    values = participants[options["label"]]
+    ours = satisfies(values, options["patient"], "cohort.patient") | satisfies(
+        values, options["control"], "cohort.control"
+    )
+    excluded = {item.split("_")[0] for item in options["exclude"]}
+    absent = set(participants.loc[ours, "participant_id"]) - set(scans["participant_id"]) - excluded
+    if absent:
+        raise StudyError(
+            f"{Path(options['bids']) / 'participants.tsv'} lists {some(sorted(absent))} but there is no T1w scan; "
+            "add the file or name the participant in cohort.exclude"
+        )
+
+
+def read_sessions(folder: Path, names: list[str]) -> pd.DataFrame:
+    """Read the ``sessions.tsv`` of participants, where there are any, into one table."""
+    tables = [pd.DataFrame(columns=["participant_id", "session_id"])]
+    for name in names:
+        path = folder / name / f"{name}_sessions.tsv"
         if path.is_file():
             table = read_text_table(path)
-            if {"session_id", column} <= set(table.columns):
-                tables.append(table[["session_id", column]].assign(participant_id=participant))
-    if not tables:
+            if "session_id" not in table:
+                raise StudyError(f"{path} has no column session_id; its columns are {', '.join(table.columns)}")
+            check_names(table["session_id"], "ses", path)
+            tables.append(table.assign(participant_id=name))
+    return pd.concat(tables, ignore_index=True).fillna("")
+
+
+def column_of(
+    scans: pd.DataFrame, column: str, participants: pd.DataFrame, sessions: pd.DataFrame, key: str
+) -> pd.Series:
+    """Return a column's value for each scan, of its participant or else of its session; empty where it is missing."""
+    if column in participants:
+        table = participants[["participant_id", column]]
+    elif column in sessions:
+        table = sessions[["participant_id", "session_id", column]]
+    else:
         raise StudyError(
-            f"cohort.label names the column {column!r}, which neither {folder / 'participants.tsv'} "
-            f"({', '.join(participants.columns)}) nor any sub-*_sessions.tsv has; name one that they have"
+            f"{key} names the column {column!r}, which neither participants.tsv ({', '.join(participants.columns)}) "
+            "nor any sub-*_sessions.tsv has; name one that they have"
         )
-    return pd.concat(tables, ignore_index=True).rename(columns={column: "value"})
+    return scans.merge(table, how="left")[column].fillna("").set_axis(scans.index)
 
 
-def listed(value: str | list) -> list[str]:
-    """Return a value or a list of values of the config as a list of text."""
-    return [str(item) for item in (value if isinstance(value, list) else [value])]
-
-
-def name_classes(scans: pd.DataFrame, options: dict, participants: set[str]) -> pd.DataFrame:
+def name_classes(
+    scans: pd.DataFrame, participants: pd.DataFrame, sessions: pd.DataFrame, options: dict
+) -> pd.DataFrame:
     """Name each scan's class from the label's value, and leave out scans of neither class."""
-    table = Path(options["bids"]) / "participants.tsv"
-    unknown = sorted(set(scans["participant_id"]) - participants)
-    if unknown:
-        raise StudyError(f"{table} has no row for {some(unknown)}, of whom there are scans; add it or exclude them")
-    missing = scans.loc[scans["value"].fillna("") == "", "scan"]
-    if len(missing):
+    values = column_of(scans, options["label"], participants, sessions, "cohort.label")
+    if options["unlabelled"] == "leave_out":
+        scans, values = scans[values != ""], values[values != ""]
+    elif (values == "").any():
         raise StudyError(
-            f"no value of {options['label']!r} is given for {some(missing)}; "
-            "give one in participants.tsv or sessions.tsv, or name the scan in cohort.exclude"
+            f"no value of {options['label']!r} is given for {some(scans.loc[values == '', 'scan'])}; give one in "
+            "participants.tsv or sessions.tsv, name the scan in cohort.exclude, or set cohort.unlabelled to leave_out"
         )
-    classes = dict.fromkeys(listed(options["control"]), "control") | dict.fromkeys(
-        listed(options["patient"]), "patient"
+    patient, control = (classes(values, options, label) for label in ("patient", "control"))
+    if (patient & control).any():
+        value = values[patient & control].iloc[0]
+        raise StudyError(f"config: cohort.patient and cohort.control both name {value!r}; take it out of one")
+    return settle(
+        scans.assign(label=patient.map({True: "patient", False: "control"}))[patient | control], sessions, options
     )
-    named = scans.assign(label=scans["value"].map(classes))
-    for label in ("patient", "control"):
-        if label not in set(named["label"]):
-            values = ", ".join(sorted(scans["value"].unique()))
-            raise StudyError(
-                f"no scan in {options['bids']} has a value of {options['label']!r} that cohort.{label} names "
-                f"({', '.join(listed(options[label]))}); the values are {values}"
-            )
-    return named.dropna(subset=["label"])
 
 
-def check_participants(scans: pd.DataFrame, participants: pd.DataFrame, options: dict) -> None:
-    """Refuse participants of both classes, unless they count as patients, and participants without any scan."""
-    both = scans.groupby("participant_id")["label"].nunique()
-    both = both.index[both > 1]
-    if len(both) and options["both_classes"] == "refuse":
+def classes(values: pd.Series, options: dict, label: str) -> pd.Series:
+    """Tell which values make a patient, or a control; at least one must, and none may differ by its case alone."""
+    met = satisfies(values, options[label], f"cohort.{label}")
+    if not met.any():
+        raise StudyError(
+            f"no scan in {options['bids']} has a value of {options['label']!r} that cohort.{label} names "
+            f"({', '.join(listed(options[label]))}); the values are {', '.join(sorted(values.unique()))}"
+        )
+    folded = {item.casefold() for item in listed(options[label])}
+    near = values[~met & values.str.casefold().isin(folded)]
+    if len(near):
+        raise StudyError(
+            f"{options['bids']} has the value {near.iloc[0]!r} of {options['label']!r}, written otherwise in "
+            f"cohort.{label} ({', '.join(listed(options[label]))}); correct the table, or list both"
+        )
+    return met
+
+
+def settle(scans: pd.DataFrame, sessions: pd.DataFrame, options: dict) -> pd.DataFrame:
+    """Refuse participants with scans of both classes, or count as a patient who is one at any visit, scanned or not."""
+    patients = set(scans.loc[scans["label"] == "patient", "participant_id"])
+    if options["both_classes"] == "patient":
+        if options["label"] in sessions:
+            ever = satisfies(sessions[options["label"]], options["patient"], "cohort.patient")
+            patients |= set(sessions.loc[ever, "participant_id"])
+        return scans.assign(label=scans["label"].where(~scans["participant_id"].isin(patients), "patient"))
+    both = sorted(patients & set(scans.loc[scans["label"] == "control", "participant_id"]))
+    if both:
         raise StudyError(
             f"{some(both)} has scans of patients and of controls; correct the labels, name the participant in "
             "cohort.exclude, or set cohort.both_classes to patient"
         )
-    scans.loc[scans["participant_id"].isin(both), "label"] = "patient"
-    if options["label"] in participants:
-        ours = participants[options["label"]].isin(listed(options["patient"]) + listed(options["control"]))
-        absent = set(participants.loc[ours, "participant_id"]) - set(scans["participant_id"]) - set(options["exclude"])
-        if absent:
-            raise StudyError(
-                f"{Path(options['bids']) / 'participants.tsv'} lists {some(sorted(absent))} but there is no T1w scan; "
-                "add the file or name the participant in cohort.exclude"
-            )
+    return scans
 
 
 def some(names: list[str] | pd.Series | pd.Index) -> str:

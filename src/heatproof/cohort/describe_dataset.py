@@ -5,55 +5,62 @@ import json
 from pathlib import Path
 
 from heatproof import __version__
-from heatproof.cohort.bids import listed
+from heatproof.cohort.conditions import listed
 from heatproof.cohort.participants import simulated_sessions
 from heatproof.command import json_option, run
 from heatproof.tables import write_table
 
 README = """A simulated cohort: T1w scans of brains with atrophy of known place and size.
 
-Every scan is the ICBM 2009c template brain (Fonov et al. 2011), warped to an individual anatomy, shrunk where
+Every scan is {brain}, warped to an individual anatomy, shrunk where
 participants.tsv says that its owner is a patient, and sampled as a scanner would: with a voxel size, a position,
-a bias field and noise of its own. No scan shows a person. What the truth is lies in ../ground_truth.
+a bias field and noise of its own. What the truth is lies in ../{truth}.
 """
+TEMPLATE_BRAIN = "the ICBM 2009c template brain (Fonov et al. 2011)"
+REAL_BRAIN = "the brain of a real person, whom participants.tsv names in the column anatomy, from {dataset}"
+LICENCES = {TEMPLATE_BRAIN: "the licence of the ICBM 2009c template; see its authors"}
 
 COLUMNS = {
     "age": {"Description": "age at the first session; without influence on the scan", "Units": "year"},
     "sex": {"Description": "without influence on the scan", "Levels": {"F": "female", "M": "male"}},
 }
+ANATOMY = {"Description": "the real person whose brain the scans are made from"}
 
 
-def describe_dataset(options: dict, folder: Path) -> None:
-    """Write dataset_description.json, README, participants and sessions tables, and ground_truth/scans.tsv.
+def describe_dataset(options: dict, dataset: Path, truth: Path) -> None:
+    """Write dataset_description.json, README, participants and sessions tables, and the truth's scans.tsv.
 
     Parameters
     ----------
     options : dict
         The config's ``cohort`` section.
-    folder : Path
-        The cohort's results folder.
+    dataset, truth : Path
+        The folders of the dataset and of what is true of it.
     """
-    dataset = folder / "bids"
     dataset.mkdir(parents=True, exist_ok=True)
-    sessions = simulated_sessions(options)
+    sessions, source = simulated_sessions(options), options["simulate"]["anatomy_from"]
+    brain = REAL_BRAIN.format(dataset=source) if source else TEMPLATE_BRAIN
+    column = "group" if isinstance(options["label"], dict) else options["label"]
     values = {label: listed(options[label])[0] for label in ("patient", "control")}
     people = sessions.drop_duplicates("participant_id")
-    people = people.assign(**{options["label"]: people["label"].map(values)})
-    write_table(people[["participant_id", "age", "sex", options["label"]]], dataset / "participants.tsv")
+    people = people.assign(**{column: people["label"].map(values)})
+    kept = ["participant_id", "age", "sex", *(["anatomy"] if source else []), column]
+    write_table(people[kept], dataset / "participants.tsv")
     levels = {values["patient"]: "patient, with atrophy", values["control"]: "control, with little or none"}
-    write_json(COLUMNS | {options["label"]: {"Levels": levels}}, dataset / "participants.json")
+    described = COLUMNS | ({"anatomy": ANATOMY} if source else {}) | {column: {"Levels": levels}}
+    write_json(described, dataset / "participants.json")
     description = {
         "Name": "Simulated T1w scans with atrophy of known place and size",
         "BIDSVersion": "1.10.0",
         "DatasetType": "raw",
-        "License": "the licence of the ICBM 2009c template; see its authors",
+        "License": LICENCES.get(brain, f"that of {source}"),
         "GeneratedBy": [{"Name": "heatproof", "Version": __version__}],
     }
     write_json(description, dataset / "dataset_description.json")
-    (dataset / "README").write_text(README)
+    (dataset / "README").write_text(README.format(brain=brain, truth=truth.name))
     for participant, rows in sessions.groupby("participant_id"):
         write_table(rows[["session_id"]], dataset / participant / f"{participant}_sessions.tsv")
-    write_table(sessions[["scan", "label", "severity"]], folder / "ground_truth" / "scans.tsv")
+    write_table(sessions[["scan", "label", "severity"]], truth / "scans.tsv")
 
 
 def write_json(content: dict, path: Path) -> None:
@@ -64,9 +71,10 @@ def write_json(content: dict, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--options", type=json_option, required=True, help="the config's cohort section, as JSON")
-    parser.add_argument("--folder", type=Path, required=True, help="the cohort's results folder")
+    parser.add_argument("--dataset", type=Path, required=True, help="the BIDS folder to write")
+    parser.add_argument("--truth", type=Path, required=True, help="the folder that receives every scan's severity")
     arguments = parser.parse_args()
-    describe_dataset(arguments.options, arguments.folder)
+    describe_dataset(arguments.options, arguments.dataset, arguments.truth)
 
 
 if __name__ == "__main__":

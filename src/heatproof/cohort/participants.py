@@ -1,22 +1,44 @@
 """The people of the simulated cohort. What each one is follows from the seed and the own name alone."""
 
-import hashlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from heatproof.cohort.bids import find_scans
+from heatproof.cohort.generators import generator
+from heatproof.cohort.split import hash_order
+from heatproof.errors import StudyError
 
 SESSIONS = ("ses-M00", "ses-M12", "ses-M24")
 SESSION_SHARES = (0.5, 0.25, 0.25)
 
 
-def generator(seed: int, *names: str) -> np.random.Generator:
-    """Return the random numbers that belong to a seed and some names, whoever else there is."""
-    digest = hashlib.sha256("/".join([str(seed), *names]).encode()).digest()
-    return np.random.default_rng(np.frombuffer(digest, np.uint32))
+def real_brains(options: dict) -> pd.Series:
+    """List the scans whose brains the cohort is made from, the first of each person: image by participant_id."""
+    key = "anatomy_from"
+    scans = find_scans(Path(options["simulate"][key]), set(options["exclude"]), f"cohort.simulate.{key}")
+    return scans.drop_duplicates("participant_id").set_index("participant_id")["image"]
+
+
+def assign_brains(people: pd.DataFrame, options: dict) -> pd.Series:
+    """Give every participant a brain: as many patients as controls from each, in an order that the seed draws."""
+    simulate = options["simulate"]
+    brains = sorted(real_brains(options).index, key=lambda name: hash_order(simulate["seed"], name))
+    for label in ("patients", "controls"):
+        if simulate[label] != simulate["patients"] or simulate[label] % len(brains):
+            raise StudyError(
+                f"config: cohort.simulate.{label} is {simulate[label]}; patients and controls must be equally many, a "
+                f"multiple of the {len(brains)} brains in {simulate['anatomy_from']}, so that no brain tells the class"
+            )
+    return pd.Series(np.array(brains)[people.groupby("label").cumcount() % len(brains)], people.index)
 
 
 def simulated_participants(options: dict) -> pd.DataFrame:
-    """List the participants: participant_id, group, sex, age, severity at the first session, number of sessions."""
+    """List the participants: participant_id, label, sex, age, severity at the first session, number of sessions.
+
+    Where the cohort is made from real brains, the column anatomy says from whose.
+    """
     simulate, rows = options["simulate"], []
     for label, prefix in (("patient", "P"), ("control", "C")):
         for number in range(1, simulate[f"{label}s"] + 1):
@@ -33,6 +55,8 @@ def simulated_participants(options: dict) -> pd.DataFrame:
                 }
             )
     people = pd.DataFrame(rows)
+    if simulate["anatomy_from"]:
+        people["anatomy"] = assign_brains(people, options)
     return people[~people["participant_id"].isin(options["exclude"])].reset_index(drop=True)
 
 
@@ -52,6 +76,9 @@ def simulated_sessions(options: dict) -> pd.DataFrame:
 
 def simulated_scans(options: dict, dataset: str) -> pd.DataFrame:
     """List the scans that the simulation will write: scan, participant_id, session_id, label, image."""
-    scans = simulated_sessions(options)[["scan", "participant_id", "session_id", "label"]]
+    sessions = simulated_sessions(options)
+    scans = sessions[sessions.columns.intersection(["scan", "participant_id", "session_id", "label", "anatomy"])]
+    if isinstance(options["label"], dict):
+        scans = scans.assign(label="")
     folders = f"{dataset}/" + scans["participant_id"] + "/" + scans["session_id"] + "/anat/"
     return scans.assign(image=folders + scans["scan"] + "_T1w.nii.gz")

@@ -10,7 +10,7 @@ from scipy.ndimage import binary_dilation, gaussian_filter, map_coordinates, zoo
 from scipy.spatial.transform import Rotation
 
 from heatproof.cohort.atrophy import flow, sample
-from heatproof.cohort.participants import generator
+from heatproof.cohort.generators import generator
 from heatproof.command import json_option, run
 from heatproof.images import write_image
 from heatproof.space import voxel_sizes

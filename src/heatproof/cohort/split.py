@@ -1,6 +1,7 @@
 """Splitting participants, never scans, into training, validation and test."""
 
 import hashlib
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -16,7 +17,10 @@ def split_participants(scans: pd.DataFrame, split: dict) -> pd.Series:
     Parameters
     ----------
     scans : DataFrame
-        participant_id and label of each scan.
+        participant_id and label of each scan. Where labels are empty, since they are measured later, three times as
+        many participants are drawn as the split asks for per class: a third each are patients, controls and neither.
+        With a column ``anatomy``, which names the real brain that a participant was made from, brains are drawn
+        instead of participants, since all that is made from one brain belongs together.
     split : dict
         ``{test: n, validation: n, seed: s}``, counts of participants per class, the rest being for training; or
         ``{table: file}`` with the columns participant_id and split.
@@ -26,26 +30,42 @@ def split_participants(scans: pd.DataFrame, split: dict) -> pd.Series:
     Series
         train, validation or test, aligned with ``scans``. It depends on who is in the table, not on the order.
     """
-    people = scans.drop_duplicates("participant_id")[["participant_id", "label"]]
-    assigned = read_split(people, split["table"]) if "table" in split else draw_split(people, split)
+    people = scans.drop_duplicates("participant_id")
+    if "table" in split:
+        assigned = read_split(people, split["table"])
+    elif "anatomy" in people:
+        return scans["anatomy"].map(draw_brains(people, split))
+    else:
+        assigned, unlabelled = {}, (people["label"] == "").all()
+        for label in [""] if unlabelled else ["patient", "control"]:
+            group, times = people.loc[people["label"] == label, "participant_id"], 3 if unlabelled else 1
+            assigned |= draw(group, times * split["test"], times * split["validation"], split, label)
     return scans["participant_id"].map(assigned)
 
 
-def draw_split(people: pd.DataFrame, split: dict) -> dict[str, str]:
-    """Draw test and validation participants of each class in the order of a seeded hash of their names."""
-    assigned = {}
-    for label in ("patient", "control"):
-        group = people.loc[people["label"] == label, "participant_id"]
-        names = sorted(group, key=lambda name: hash_order(split["seed"], name))
-        held_out = split["test"] + split["validation"]
-        if len(names) <= held_out:
-            raise StudyError(
-                f"cohort.split asks for {split['test']} test and {split['validation']} validation participants per "
-                f"class, which leaves none of the {len(names)} {label}s for training; lower the counts"
-            )
-        order = ["test"] * split["test"] + ["validation"] * split["validation"]
-        assigned |= dict(zip(names, order + ["train"] * (len(names) - held_out), strict=True))
-    return assigned
+def draw(names: Iterable[str], test: int, validation: int, split: dict, label: str) -> dict[str, str]:
+    """Draw names for test and validation in the order of a seeded hash; the rest is for training."""
+    ordered = sorted(names, key=lambda name: hash_order(split["seed"], name))
+    if len(ordered) <= test + validation:
+        raise StudyError(
+            f"cohort.split asks for {split['test']} test and {split['validation']} validation participants per "
+            f"class, which leaves none of the {len(ordered)} {label or 'participant'}s for training; lower the counts"
+        )
+    parts = ["test"] * test + ["validation"] * validation
+    return dict(zip(ordered, parts + ["train"] * (len(ordered) - len(parts)), strict=True))
+
+
+def draw_brains(people: pd.DataFrame, split: dict) -> dict[str, str]:
+    """Draw whole brains, of which as many patients as controls were made, until there are enough of each class."""
+    brains = people["anatomy"].unique()
+    per_class = people.groupby(["anatomy", "label"]).size().max()
+    counts = [split[part] / per_class for part in ("test", "validation")]
+    if any(count % 1 for count in counts):
+        raise StudyError(
+            f"cohort.split must ask for multiples of {per_class} participants per class, since so many of each class "
+            "are made from one brain, and all of these lie in one split"
+        )
+    return draw(brains, int(counts[0]), int(counts[1]), split, "brain")
 
 
 def hash_order(seed: int, name: str) -> bytes:
@@ -55,7 +75,7 @@ def hash_order(seed: int, name: str) -> bytes:
 
 def read_split(people: pd.DataFrame, path: str) -> dict[str, str]:
     """Read a split from a table and check that it covers every participant, once, and every class in each part."""
-    table = read_text_table(path)
+    table = read_text_table(path, "cohort.split.table must name a table of participants and splits")
     if not {"participant_id", "split"} <= set(table.columns):
         raise StudyError(f"{path} needs the columns participant_id and split; it has {', '.join(table.columns)}")
     wrong = sorted(set(table["split"]) - set(SPLITS))
@@ -71,5 +91,20 @@ def read_split(people: pd.DataFrame, path: str) -> dict[str, str]:
     parts = people.assign(split=people["participant_id"].map(assigned)).groupby("label")["split"].agg(set)
     for label, part in parts.items():
         if set(SPLITS) - part:
-            raise StudyError(f"{path} leaves no {label} for {min(set(SPLITS) - part)}; move at least one there")
+            missing = min(set(SPLITS) - part)
+            raise StudyError(f"{path} leaves no {label or 'participant'} for {missing}; move at least one there")
+    check_brains(people, assigned, path)
     return assigned
+
+
+def check_brains(people: pd.DataFrame, assigned: dict[str, str], path: str) -> None:
+    """Refuse a split that puts participants who were made from one brain into different parts."""
+    if "anatomy" in people:
+        parts = people.assign(split=people["participant_id"].map(assigned)).groupby("anatomy")
+        for brain, group in parts:
+            if group["split"].nunique() > 1:
+                first, second = group.drop_duplicates("split")["participant_id"].iloc[:2]
+                raise StudyError(
+                    f"{path} puts {first} and {second} into two splits, though both are made from the brain of {brain}"
+                    "; put them into one"
+                )

@@ -9,6 +9,7 @@ from heatproof.report import paper
 from heatproof.report.figures import percent, percents, title_of
 
 OUTCOMES = ("TP", "TN")
+LABELS = ("patient", "control")
 METRICS = ("sum", "density", "gain")
 
 
@@ -48,6 +49,22 @@ def accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
     spans = [percents(low, high) for low, high in zip(shares.min(), shares.max(), strict=True)]
     rows.append({"name": "Mean", "shares": [percent(v) for v in shares.mean()], "counts": [""] * 4})
     return [*rows, {"name": "Range", "shares": spans, "counts": [""] * 4}]
+
+
+def group_rows(demographics: pd.DataFrame) -> list[dict]:
+    """Write age, sex and sites of patients and controls in each split: name, groups (a list of texts each)."""
+    rows = []
+    for split, groups in demographics.groupby("split", sort=False):
+        by_label = groups.set_index("label")
+        rows.append({"name": split.capitalize(), "groups": [group_cells(by_label.loc[label]) for label in LABELS]})
+    return rows
+
+
+def group_cells(group: pd.Series) -> list[str]:
+    """Write mean and standard deviation of age, the share of women, and the number of sites; dashes for the unknown."""
+    age = "–" if np.isnan(group["age_mean"]) else f"{group['age_mean']:.1f}"
+    spread = "" if np.isnan(group["age_sd"]) else f" ± {group['age_sd']:.1f}"
+    return [age + spread, percent(group["female"], 0), "–" if np.isnan(group["sites"]) else f"{group['sites']:.0f}"]
 
 
 def l2_rows(l2: pd.DataFrame, scores: pd.DataFrame, methods: Mapping[str, dict]) -> list[dict]:

@@ -25,7 +25,8 @@ def extremes(values: pd.Series, write: Callable[[float], str]) -> str:
 
 
 def describe_scans(scans: pd.DataFrame) -> str:
-    """Say what the models learned from and what was explained."""
+    """Say what the models learned from and what was explained; scans without a label do not count."""
+    scans = scans.dropna(subset="label")
     parts = {split: scans[scans["split"] == split] for split in ("train", "test")}
     amounts = {
         split: f"{count(len(part), 'scan')} of {count(part['participant_id'].nunique(), 'participant')}"

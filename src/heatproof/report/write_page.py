@@ -17,7 +17,16 @@ from heatproof.command import json_option, run
 from heatproof.images import load_array
 from heatproof.report import paper
 from heatproof.report.brains import average, colour_scale, read_map
-from heatproof.report.comparison import METRICS, accuracy_rows, chances, l2_rows, note_rows, overlap_rows, quality_rows
+from heatproof.report.comparison import (
+    METRICS,
+    accuracy_rows,
+    chances,
+    group_rows,
+    l2_rows,
+    note_rows,
+    overlap_rows,
+    quality_rows,
+)
 from heatproof.report.figures import percent, title_of
 from heatproof.report.runtimes import duration, measure_runtimes
 from heatproof.report.viewers import coarsen, pack_pages, view_map
@@ -98,6 +107,8 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict) -
         "config": config,
         "answer": summarise(scans, accuracy, l2, top),
         "scans": count_scans(scans),
+        "groups": group_rows(read_table(results / "cohort/demographics.tsv")),
+        "warnings": read_table(results / "cohort/group_differences.tsv")["warning"].dropna().tolist(),
         "accuracy": accuracy_rows(accuracy),
         "paper_accuracy": {name: percent(value, 2) for name, value in paper.BALANCED_ACCURACY.items()},
         "l2": l2_rows(l2, scores, methods),

@@ -62,6 +62,8 @@ def main() -> None:
     arguments = parser.parse_args()
     scans = read_table(arguments.scans)
     scans = scans.loc[scans["split"] == arguments.split, ["scan", "participant_id", "label"]]
+    if arguments.split != "test":
+        scans = scans.dropna(subset="label")
     images = [Path(arguments.registered.format(scan=scan)) for scan in scans["scan"]]
     pack_scans(list(scans["scan"]), images, arguments.mask, arguments.intensity, arguments.out)
     write_table(scans, arguments.out.with_suffix(".tsv"))

@@ -1,0 +1,110 @@
+"""Write docs/real-data.md and its figures from the results of the presets ds002748 and atrophy-on-real.
+
+Run after both studies; the text around the tables is tests/benchmarks/real-data.md.
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from heatproof.regions import without_side
+from heatproof.report.figures import percent, percents, title_of
+from heatproof.tables import read_table
+
+STUDIES = ("ds002748", "atrophy-on-real")
+METRICS = ("sum", "density", "gain")
+FIGURE_WIDTH = 1000
+
+
+def true_regions(folder: Path) -> set[str]:
+    """Name the regions, left and right joined, whose volume or signal the ground truth changes; none without one."""
+    path = folder / "cohort/ground_truth/regions.tsv"
+    if not path.is_file():
+        return set()
+    truth = read_table(path)
+    return set(truth.loc[truth["prescribed"] != 0, "region"].map(without_side))
+
+
+def hits(folder: Path, method: str, metric: str, k: int) -> float:
+    """Count the true regions among the first k of a model's regions: the mean over models."""
+    truth, counts = true_regions(folder), []
+    for path in sorted((folder / "compare" / method).glob("seed-*/regions.tsv")):
+        ranked = read_table(path).dropna(subset=metric).sort_values(metric, ascending=False, kind="stable")
+        if len(ranked) >= k:
+            counts.append(len(truth & set(ranked["region"].head(k))))
+    return sum(counts) / len(counts) if counts else float("nan")
+
+
+def method_table(folder: Path) -> pd.DataFrame:
+    """Tabulate per method how far models agree, and how many true regions are first, where the truth is known."""
+    l2, top = read_table(folder / "compare/l2.tsv"), read_table(folder / "compare/top_regions.tsv")
+    rows = []
+    for method in top["method"].unique():
+        overlap = top[top["method"] == method].set_index("metric")["overlap_mean"]
+        rms = l2.loc[(l2["method"] == method) & (l2["outcome"] == "TP"), "rms"].iloc[0]
+        row = {"method": title_of(method), "RMS difference": f"{rms:.3f}"}
+        row |= {f"top 10 shared, {metric}": percent(overlap[metric], 0) for metric in METRICS}
+        if true_regions(folder):
+            row |= {f"true of top 10, {metric}": f"{hits(folder, method, metric, 10):.1f}" for metric in METRICS}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def describe_study(folder: Path) -> dict[str, str]:
+    """Write a study's tables and numbers as the page quotes them, by name."""
+    accuracy = read_table(folder / "compare/accuracy.tsv")
+    scans, top = read_table(folder / "cohort/scans.tsv"), read_table(folder / "compare/top_regions.tsv")
+    groups, quality = read_table(folder / "cohort/demographics.tsv"), read_table(folder / "register/qc.tsv")
+    leakage, balanced = read_table(folder / "train/store/leakage.tsv"), accuracy["balanced_accuracy"]
+    counts = scans.groupby(["split", "label"])["participant_id"].nunique()
+    everyone = groups[groups["split"] == "all"].set_index("label")
+    warnings = read_table(folder / "cohort/group_differences.tsv")
+    return {
+        "models": str(len(accuracy)),
+        "balanced": percent(balanced.mean()),
+        "range": percents(balanced.min(), balanced.max()),
+        "auc": f"{accuracy['auc'].mean():.2f}",
+        "test_scans": str((scans["split"] == "test").sum()),
+        "people": ", ".join(
+            f"{counts[split, 'patient']} and {counts[split, 'control']} for {name}"
+            for split, name in (("train", "training"), ("validation", "validation"), ("test", "test"))
+        ),
+        "chance": percent(top["chance"].iloc[0]),
+        "methods": method_table(folder).to_markdown(index=False, disable_numparse=True),
+        "overlap_low": percent(top.loc[top["metric"] == "sum", "overlap_mean"].min(), 0),
+        "overlap_high": percent(top.loc[top["metric"] == "sum", "overlap_mean"].max(), 0),
+        "likeness": f"{leakage['likeness'].max():.2f}",
+        "brain_overlap": f"{quality['brain_overlap'].min():.2f}",
+        "ages": f"{everyone.at['patient', 'age_mean']:.1f} against {everyone.at['control', 'age_mean']:.1f} years",
+        "women": " against ".join(percent(everyone.at[label, "female"], 0) for label in ("patient", "control")),
+        "differences": ", ".join(f"{row.characteristic} p = {row.p:.2f}" for row in warnings.itertuples()),
+        "true": str(len(true_regions(folder))),
+        "true_chance": f"{10 * len(true_regions(folder)) / 72:.1f}",
+    }
+
+
+def shrink(figure: Path, out: Path) -> None:
+    """Copy a picture at a width that a page shows, in few colours."""
+    picture = Image.open(figure).convert("RGB")
+    height = round(picture.height * FIGURE_WIDTH / picture.width)
+    picture.resize((FIGURE_WIDTH, height), Image.LANCZOS).quantize(128).save(out, optimize=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--out", type=Path, default=Path("docs/real-data.md"))
+    arguments = parser.parse_args()
+    text = (Path(__file__).parent / "real-data.md").read_text()
+    quoted = {}
+    for study in STUDIES:
+        described = describe_study(arguments.results / study)
+        quoted |= {f"{study.replace('-', '_')}_{name}": value for name, value in described.items()}
+        shrink(arguments.results / study / "report/figure-2-methods.png", arguments.out.parent / f"images/{study}.png")
+    arguments.out.write_text(text.format(**quoted))
+
+
+if __name__ == "__main__":
+    main()

@@ -25,9 +25,10 @@ rule all:
     input:
         f"{STUDY}/report/report.html",
         f"{STUDY}/compare/scores.tsv",
+        [f"{STUDY}/compare/controls.tsv"] if CONTROLS else [],
         expand(f"{STUDY}/{{stage}}/dataset_description.json", stage=DERIVATIVES),
         dataset_files(),
         expand(REGISTERED, scan=SCANS["scan"]),
         expand(MODEL, seed=SEEDS),
-        expand(HEATMAP, method=METHODS, seed=SEEDS, scan=TEST_SCANS),
-        expand(f"{STUDY}/compare/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),
+        expand(HEATMAP, method=EXPLAINED, seed=SEEDS, scan=TEST_SCANS),
+        expand(f"{STUDY}/compare/{{method}}/seed-{{seed}}/regions.tsv", method=COMPARED, seed=SEEDS),

@@ -3,11 +3,17 @@
 HEATMAP = f"{STUDY}/attribute/{{method}}/seed-{{seed}}/{{scan}}_heatmap.nii.gz"
 
 
+def explained_model(wildcards):
+    """Name the model that an entry explains: the trained one, or for a method's control another."""
+    method, _, control = wildcards.method.partition(".")
+    return (CONTROL_MODEL if control else MODEL).format(seed=wildcards.seed, control=control)
+
+
 rule explain_scans:
-    """Explain what one model sees in all test scans, by one method."""
+    """Explain what one model, or a control of it, sees in all test scans, by one method."""
     input:
         source=modules("heatproof.attribute.explain", network_module()),
-        model=f"{RESULTS}/train/seed-{{seed}}/model.safetensors",
+        model=explained_model,
         images=f"{RESULTS}/train/store/test.npy",
         scans=f"{RESULTS}/train/store/test.tsv",
         mask=f"{TEMPLATE}/brain_mask.nii.gz",
@@ -23,7 +29,9 @@ rule explain_scans:
         mem_mb=megabytes(3000, 1500 * config["attribute"]["batch_size"]),
         runtime=720,
     params:
-        options=lambda wildcards: json.dumps(config["attribute"]["methods"][wildcards.method], sort_keys=True),
+        options=lambda wildcards: json.dumps(
+            config["attribute"]["methods"][wildcards.method.split(".")[0]], sort_keys=True
+        ),
         batch_size=config["attribute"]["batch_size"],
         device=config["train"]["device"],
     shell:

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import re
 import sys
 
 sys.path.insert(0, "src")
 
 from heatproof.cohort.participants import simulated_sessions
 from heatproof.cohort.scans import list_scans
-from heatproof.config import check_config, check_models, typed
+from heatproof.config import check_config, check_models, model_controls, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
 from heatproof.sources import module_files as modules
@@ -35,6 +36,10 @@ REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['s
 TEST_SCANS = list(SCANS.loc[SCANS["split"] == "test", "scan"])
 SEEDS = config["train"]["seeds"]
 METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)
+CONTROLS = model_controls(config)
+EXPLAINED = [*METHODS, *(f"{method}.{control}" for method in METHODS for control in CONTROLS)]
+NOISE = [f"{method}.noise" for method in METHODS if "noise" in config["compare"]["controls"]]
+COMPARED = [*EXPLAINED, *NOISE, *(["t_map"] if "t_map" in config["compare"]["controls"] else [])]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
 MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
 
@@ -42,7 +47,8 @@ MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
 wildcard_constraints:
     scan="sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?",
     seed=r"\d+",
-    method="|".join(METHODS),
+    method="|".join(map(re.escape, COMPARED)),
+    control="[a-z_0-9]+",
     split="train|validation|test",
     stage="|".join(DERIVATIVES),
 

@@ -1,6 +1,8 @@
 """compare: mean maps of every model and method, how far models agree on them, and what could not be compared."""
 
 COMPARE = f"{STUDY}/compare"
+REGION_FILES = expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"])
+MAP_OPTIONS = "--regions {regions} --relevance {relevance} --gain-controls {gain_controls}".format(**config["compare"])
 
 
 rule average_maps:
@@ -13,7 +15,7 @@ rule average_maps:
             scan=TEST_SCANS,
             allow_missing=True,
         ),
-        template=expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"]),
+        template=REGION_FILES,
     output:
         maps=expand(
             f"{COMPARE}/{{method}}/seed-{{seed}}/mean_{{outcome}}.nii.gz",
@@ -26,19 +28,112 @@ rule average_maps:
         f"{STUDY}/logs/average_maps/{{method}}_seed-{{seed}}.log",
     benchmark:
         f"{STUDY}/benchmarks/compare/average_maps.{{method}}_seed-{{seed}}.tsv"
+    wildcard_constraints:
+        method="|".join(map(re.escape, EXPLAINED)),
     conda:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(500, 100),
         runtime=30,
     params:
-        options="--regions {regions} --relevance {relevance} --gain-controls {gain_controls}".format(
-            **config["compare"]
-        ),
+        options=MAP_OPTIONS,
     shell:
         "python -m heatproof.compare.average_maps --predictions {input.predictions} "
         "--heatmaps $(dirname {input.heatmaps[0]}) --template $(dirname {input.template[0]}) {params.options} "
         "--out $(dirname {output.regions}) > {log} 2>&1"
+
+
+rule make_noise:
+    """Make noise as smooth as a method's mean maps, and of the same values."""
+    input:
+        source=modules("heatproof.compare.make_noise"),
+        maps=expand(
+            f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}",
+            file=["mean_TP.nii.gz", "mean_TN.nii.gz", "mean_FP.nii.gz", "mean_FN.nii.gz", "mean_maps.tsv"],
+            allow_missing=True,
+        ),
+        template=REGION_FILES,
+    output:
+        maps=expand(
+            f"{COMPARE}/{{method}}.noise/seed-{{seed}}/mean_{{outcome}}.nii.gz",
+            outcome=["TP", "TN", "FP", "FN"],
+            allow_missing=True,
+        ),
+        scans=f"{COMPARE}/{{method}}.noise/seed-{{seed}}/mean_maps.tsv",
+        regions=f"{COMPARE}/{{method}}.noise/seed-{{seed}}/regions.tsv",
+    log:
+        f"{STUDY}/logs/make_noise/{{method}}_seed-{{seed}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/make_noise.{{method}}_seed-{{seed}}.tsv"
+    wildcard_constraints:
+        method="|".join(METHODS),
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(500, 250),
+        runtime=30,
+    params:
+        options=MAP_OPTIONS,
+    shell:
+        "python -m heatproof.compare.make_noise --maps $(dirname {input.maps[0]}) --name {wildcards.method}/{wildcards.seed} "
+        "--template $(dirname {input.template[0]}) {params.options} --out $(dirname {output.regions}) > {log} 2>&1"
+
+
+rule make_t_map:
+    """Make the t-map of patients against controls, with no network."""
+    input:
+        source=modules("heatproof.compare.make_t_map"),
+        images=f"{RESULTS}/train/store/train.npy",
+        scans=f"{RESULTS}/train/store/train.tsv",
+        template=REGION_FILES,
+    output:
+        maps=expand(
+            f"{COMPARE}/t_map/seed-{{seed}}/mean_{{outcome}}.nii.gz",
+            outcome=["TP", "TN", "FP", "FN"],
+            allow_missing=True,
+        ),
+        scans=f"{COMPARE}/t_map/seed-{{seed}}/mean_maps.tsv",
+        regions=f"{COMPARE}/t_map/seed-{{seed}}/regions.tsv",
+    log:
+        f"{STUDY}/logs/make_t_map/seed-{{seed}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/make_t_map.seed-{{seed}}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(500, 100),
+        runtime=30,
+    params:
+        options=MAP_OPTIONS,
+    shell:
+        "python -m heatproof.compare.make_t_map --scans {input.images} --template $(dirname {input.template[0]}) "
+        "{params.options} --out $(dirname {output.regions}) > {log} 2>&1"
+
+
+rule compare_controls:
+    """Compare each model's mean maps with those of its controls."""
+    input:
+        source=modules("heatproof.compare.compare_controls"),
+        maps=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_TP.nii.gz", method=EXPLAINED, seed=SEEDS),
+        brain=f"{TEMPLATE}/brain_mask.nii.gz",
+    output:
+        f"{COMPARE}/controls.tsv",
+    log:
+        f"{STUDY}/logs/compare_controls.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/compare_controls.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(500, 150),
+        runtime=60,
+    params:
+        methods=METHODS,
+        controls=CONTROLS,
+        seeds=SEEDS,
+    shell:
+        "python -m heatproof.compare.compare_controls --folder $(dirname {output}) --methods {params.methods} "
+        "--controls {params.controls} --seeds {params.seeds} --mask {input.brain} --out {output} > {log} 2>&1"
 
 
 rule measure_accuracy:
@@ -70,11 +165,11 @@ rule compare_maps:
         source=modules("heatproof.compare.compare_maps"),
         maps=expand(
             f"{COMPARE}/{{method}}/seed-{{seed}}/mean_{{outcome}}.nii.gz",
-            method=METHODS,
+            method=COMPARED,
             seed=SEEDS,
             outcome=["TP", "TN"],
         ),
-        scans=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_maps.tsv", method=METHODS, seed=SEEDS),
+        scans=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_maps.tsv", method=COMPARED, seed=SEEDS),
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
     output:
         pairs=f"{COMPARE}/l2_pairs.tsv",
@@ -89,7 +184,7 @@ rule compare_maps:
         mem_mb=megabytes(500, 20),
         runtime=60,
     params:
-        methods=METHODS,
+        methods=COMPARED,
         seeds=SEEDS,
         within=config["compare"]["within"],
     shell:
@@ -102,7 +197,7 @@ rule compare_regions:
     """Compare which regions of all models come first (Table 2 and Figure 3)."""
     input:
         source=modules("heatproof.compare.compare_regions"),
-        regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),
+        regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=COMPARED, seed=SEEDS),
     output:
         pairs=f"{COMPARE}/top_regions_pairs.tsv",
         summary=report(f"{COMPARE}/top_regions.tsv", category="compare", caption="../report/top_regions.rst"),
@@ -116,7 +211,7 @@ rule compare_regions:
         mem_mb=500,
         runtime=10,
     params:
-        methods=METHODS,
+        methods=COMPARED,
         seeds=SEEDS,
         top_k=config["compare"]["top_k"],
     shell:
@@ -140,8 +235,11 @@ rule score_methods:
     resources:
         mem_mb=500,
         runtime=10,
+    params:
+        methods=METHODS,
     shell:
-        "python -m heatproof.compare.score_methods --folder $(dirname {output}) --out {output} > {log} 2>&1"
+        "python -m heatproof.compare.score_methods --folder $(dirname {output}) --methods {params.methods} "
+        "--out {output} > {log} 2>&1"
 
 
 rule note_gaps:

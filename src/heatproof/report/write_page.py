@@ -103,7 +103,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict) -
     runtimes = measure_runtimes(*dict.fromkeys([models / "benchmarks", results / "benchmarks"]))
     return {
         "config": config,
-        "answer": summarise(scans, accuracy, l2, top),
+        "answer": summarise(scans, accuracy, l2[l2["method"].isin(methods)], top[top["method"].isin(methods)]),
         "scans": count_scans(scans),
         "accuracy": accuracy_rows(accuracy),
         "paper_accuracy": {name: percent(value, 2) for name, value in paper.BALANCED_ACCURACY.items()},

@@ -13,6 +13,8 @@ from heatproof.errors import StudyError
 from heatproof.sources import dictionary_entries
 
 ATTRIBUTE = "src/heatproof/attribute/__init__.py"
+MAP_CONTROLS = ("noise", "t_map")
+LINEAR_LAYERS = 2  # of the paper's network
 TEXT = ("study", "label", "patient", "control")
 
 
@@ -69,6 +71,27 @@ def check_models(config: Mapping, results: str | Path = "results") -> None:
                     f"config: models names the study {config['models']!r}, which was made with another {stage}.{key}; "
                     "lay its config beneath this one, or set models to null"
                 )
+
+
+def model_controls(config: Mapping) -> list[str]:
+    """List the controls that explain another model: as ``compare.controls`` names them, cascade layer by layer.
+
+    Raises
+    ------
+    StudyError
+        If the cascade is asked for and the number of the network's layers is not known from the config.
+    """
+    asked = [control for control in config["compare"]["controls"] if control not in MAP_CONTROLS]
+    if "cascade" not in asked:
+        return asked
+    network = config["train"]["network"]
+    if "filters" not in network:
+        raise StudyError(
+            "config: compare.controls: cascade needs train.network.filters to count layers; leave it out here"
+        )
+    layers = len(network["filters"]) + LINEAR_LAYERS
+    cascade = [f"random_top_{number}" for number in range(1, layers + 1)]
+    return [*(control for control in asked if control != "cascade"), *cascade]
 
 
 def explain(mistake: jsonschema.ValidationError) -> str:

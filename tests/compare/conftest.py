@@ -79,7 +79,7 @@ class Study:
         call("compare_maps", **models, template=self.template, within=within, **l2)
         top = {"pairs": self.compare / "top_regions_pairs.tsv", "summary": self.compare / "top_regions.tsv"}
         call("compare_regions", **models, top_k=top_k, **top)
-        call("score_methods", folder=self.compare, out=self.compare / "scores.tsv")
+        call("score_methods", folder=self.compare, methods=self.methods, out=self.compare / "scores.tsv")
         call("note_gaps", **models, within=within, top_k=top_k, out=self.compare / "notes.tsv")
         return self.compare
 

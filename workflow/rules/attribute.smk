@@ -4,16 +4,27 @@ HEATMAPS = f"{STUDY}/attribute/{{method}}/seed-{{seed}}"
 FUNCTIONS = dictionary_entries("src/heatproof/attribute/__init__.py", "METHODS")
 
 
+def options_of(name):
+    """Return the options of an entry of the config, whose name a control follows after a point."""
+    return config["attribute"]["methods"][name.partition(".")[0]]
+
+
 def explaining_code(name):
     """Return a fingerprint of the code that explains by one method of the config; that of other methods has no part."""
-    function = FUNCTIONS[config["attribute"]["methods"][name]["method"]]
+    function = FUNCTIONS[options_of(name)["method"]]
     return code_of("heatproof.attribute.explain", network_module(), *function, apart=["heatproof.attribute"])
 
 
+def explained_model(wildcards):
+    """Name the model that an entry explains: the trained one, or for a method's control another."""
+    method, _, control = wildcards.method.partition(".")
+    return (CONTROL_MODEL if control else MODEL).format(seed=wildcards.seed, control=control)
+
+
 rule explain_scans:
-    """Explain what one model sees in all test scans, by one method."""
+    """Explain what one model, or a control of it, sees in all test scans, by one method."""
     input:
-        model=f"{RESULTS}/train/seed-{{seed}}/model.safetensors",
+        model=explained_model,
         images=f"{RESULTS}/train/store/test.npy",
         scans=f"{RESULTS}/train/store/test.tsv",
         mask=f"{TEMPLATE}/brain_mask.nii.gz",
@@ -31,7 +42,7 @@ rule explain_scans:
         gpu=GPU,
     params:
         source=lambda wildcards: explaining_code(wildcards.method),
-        options=lambda wildcards: json.dumps(config["attribute"]["methods"][wildcards.method], sort_keys=True),
+        options=lambda wildcards: json.dumps(options_of(wildcards.method), sort_keys=True),
         batch_size=config["attribute"]["batch_size"],
         device=config["train"]["device"],
     shell:

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import os
+import re
 import sys
 
 sys.path.insert(0, "src")
 
 from heatproof.cohort.participants import real_brains, simulated_sessions
 from heatproof.cohort.scans import list_scans
-from heatproof.config import check_config, check_models, typed
+from heatproof.config import check_config, check_models, model_controls, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
 from heatproof.register.find_masks import find_masks
@@ -37,6 +38,10 @@ TEMPLATE = f"{RESULTS}/register/template"
 REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['space']}_T1w.nii.gz"
 SEEDS = config["train"]["seeds"]
 METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)
+CONTROLS = model_controls(config)
+EXPLAINED = [*METHODS, *(f"{method}.{control}" for method in METHODS for control in CONTROLS)]
+NOISE = [f"{method}.noise" for method in METHODS if "noise" in config["compare"]["controls"]]
+COMPARED = [*EXPLAINED, *NOISE, *(["t_map"] if "t_map" in config["compare"]["controls"] else [])]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
 GPU = int(config["train"]["device"] != "cpu" and any(map(os.path.exists, ["/dev/nvidia0", "/dev/kfd"])))
 MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
@@ -46,7 +51,8 @@ wildcard_constraints:
     scan="sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?",
     seed=r"\d+",
     brain="sub-[A-Za-z0-9]+",
-    method="|".join(METHODS),
+    method="|".join(map(re.escape, COMPARED)),
+    control="[a-z_0-9]+",
     split="train|validation|test",
     table="scans|train|validation|test",
     stage="|".join(DERIVATIVES),

@@ -1,6 +1,8 @@
 """compare: mean maps of every model and method, how far models agree on them, and what could not be compared."""
 
 COMPARE = f"{STUDY}/compare"
+REGION_FILES = expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"])
+MAP_OPTIONS = "--regions {regions} --relevance {relevance} --gain-controls {gain_controls}".format(**config["compare"])
 
 
 rule average_maps:
@@ -8,7 +10,7 @@ rule average_maps:
     input:
         predictions=f"{RESULTS}/train/seed-{{seed}}/predictions.tsv",
         heatmaps=HEATMAPS,
-        template=expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"]),
+        template=REGION_FILES,
     output:
         maps=expand(
             f"{COMPARE}/{{method}}/seed-{{seed}}/mean_{{outcome}}.nii.gz",
@@ -21,6 +23,8 @@ rule average_maps:
         f"{STUDY}/logs/average_maps/{{method}}_seed-{{seed}}.log",
     benchmark:
         f"{STUDY}/benchmarks/compare/average_maps.{{method}}_seed-{{seed}}.tsv"
+    wildcard_constraints:
+        method="|".join(map(re.escape, EXPLAINED)),
     priority: 1  # before further heatmaps are made, for where these are not kept
     conda:
         "../../envs/analysis.yaml"
@@ -29,13 +33,104 @@ rule average_maps:
         runtime=30,
     params:
         source=code_of("heatproof.compare.average_maps"),
-        options="--regions {regions} --relevance {relevance} --gain-controls {gain_controls}".format(
-            **config["compare"]
-        ),
+        options=MAP_OPTIONS,
     shell:
         "python -m heatproof.compare.average_maps --predictions {input.predictions} "
         "--heatmaps {input.heatmaps} --template $(dirname {input.template[0]}) {params.options} "
         "--out $(dirname {output.regions}) > {log} 2>&1"
+
+
+rule make_noise:
+    """Make noise as smooth as a method's mean maps, and of the same values."""
+    input:
+        maps=expand(
+            f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}",
+            file=["mean_TP.nii.gz", "mean_TN.nii.gz", "mean_FP.nii.gz", "mean_FN.nii.gz", "mean_maps.tsv"],
+            allow_missing=True,
+        ),
+        template=REGION_FILES,
+    output:
+        maps=expand(
+            f"{COMPARE}/{{method}}.noise/seed-{{seed}}/mean_{{outcome}}.nii.gz",
+            outcome=["TP", "TN", "FP", "FN"],
+            allow_missing=True,
+        ),
+        scans=f"{COMPARE}/{{method}}.noise/seed-{{seed}}/mean_maps.tsv",
+        regions=f"{COMPARE}/{{method}}.noise/seed-{{seed}}/regions.tsv",
+    log:
+        f"{STUDY}/logs/make_noise/{{method}}_seed-{{seed}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/make_noise.{{method}}_seed-{{seed}}.tsv"
+    wildcard_constraints:
+        method="|".join(METHODS),
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000, 250),
+        runtime=30,
+    params:
+        source=code_of("heatproof.compare.make_noise"),
+        options=MAP_OPTIONS,
+    shell:
+        "python -m heatproof.compare.make_noise --maps $(dirname {input.maps[0]}) --name {wildcards.method}/{wildcards.seed} "
+        "--template $(dirname {input.template[0]}) {params.options} --out $(dirname {output.regions}) > {log} 2>&1"
+
+
+rule make_t_map:
+    """Make the t-map of patients against controls, with no network."""
+    input:
+        images=f"{RESULTS}/train/store/train.npy",
+        scans=f"{RESULTS}/train/store/train.tsv",
+        template=REGION_FILES,
+    output:
+        maps=expand(
+            f"{COMPARE}/t_map/seed-{{seed}}/mean_{{outcome}}.nii.gz",
+            outcome=["TP", "TN", "FP", "FN"],
+            allow_missing=True,
+        ),
+        scans=f"{COMPARE}/t_map/seed-{{seed}}/mean_maps.tsv",
+        regions=f"{COMPARE}/t_map/seed-{{seed}}/regions.tsv",
+    log:
+        f"{STUDY}/logs/make_t_map/seed-{{seed}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/make_t_map.seed-{{seed}}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000, 100),
+        runtime=30,
+    params:
+        source=code_of("heatproof.compare.make_t_map"),
+        options=MAP_OPTIONS,
+    shell:
+        "python -m heatproof.compare.make_t_map --scans {input.images} --template $(dirname {input.template[0]}) "
+        "{params.options} --out $(dirname {output.regions}) > {log} 2>&1"
+
+
+rule compare_controls:
+    """Compare each model's mean maps with those of its controls."""
+    input:
+        maps=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_TP.nii.gz", method=EXPLAINED, seed=SEEDS),
+        brain=f"{TEMPLATE}/brain_mask.nii.gz",
+    output:
+        f"{COMPARE}/controls.tsv",
+    log:
+        f"{STUDY}/logs/compare_controls.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/compare_controls.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000, 150),
+        runtime=60,
+    params:
+        source=code_of("heatproof.compare.compare_controls"),
+        methods=METHODS,
+        controls=CONTROLS,
+        seeds=SEEDS,
+    shell:
+        "python -m heatproof.compare.compare_controls --folder $(dirname {output}) --methods {params.methods} "
+        "--controls {params.controls} --seeds {params.seeds} --mask {input.brain} --out {output} > {log} 2>&1"
 
 
 rule measure_accuracy:
@@ -66,11 +161,11 @@ rule compare_maps:
     input:
         maps=expand(
             f"{COMPARE}/{{method}}/seed-{{seed}}/mean_{{outcome}}.nii.gz",
-            method=METHODS,
+            method=COMPARED,
             seed=SEEDS,
             outcome=["TP", "TN"],
         ),
-        scans=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_maps.tsv", method=METHODS, seed=SEEDS),
+        scans=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_maps.tsv", method=COMPARED, seed=SEEDS),
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
     output:
         pairs=f"{COMPARE}/l2_pairs.tsv",
@@ -86,7 +181,7 @@ rule compare_maps:
         runtime=60,
     params:
         source=code_of("heatproof.compare.compare_maps"),
-        methods=METHODS,
+        methods=COMPARED,
         seeds=SEEDS,
         within=config["compare"]["within"],
     shell:
@@ -98,7 +193,7 @@ rule compare_maps:
 rule compare_regions:
     """Compare which regions of all models come first (Table 2 and Figure 3)."""
     input:
-        regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),
+        regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=COMPARED, seed=SEEDS),
     output:
         pairs=f"{COMPARE}/top_regions_pairs.tsv",
         summary=report(f"{COMPARE}/top_regions.tsv", category="compare", caption="../report/top_regions.rst"),
@@ -113,7 +208,7 @@ rule compare_regions:
         runtime=10,
     params:
         source=code_of("heatproof.compare.compare_regions"),
-        methods=METHODS,
+        methods=COMPARED,
         seeds=SEEDS,
         top_k=config["compare"]["top_k"],
     shell:
@@ -138,8 +233,10 @@ rule score_methods:
         runtime=10,
     params:
         source=code_of("heatproof.compare.score_methods"),
+        methods=METHODS,
     shell:
-        "python -m heatproof.compare.score_methods --folder $(dirname {output}) --out {output} > {log} 2>&1"
+        "python -m heatproof.compare.score_methods --folder $(dirname {output}) --methods {params.methods} "
+        "--out {output} > {log} 2>&1"
 
 
 rule note_gaps:

@@ -2,7 +2,12 @@
 
 STORE = f"{RESULTS}/train/store"
 MODEL = f"{RESULTS}/train/seed-{{seed}}/model.safetensors"
+CONTROL_MODEL = f"{RESULTS}/train/seed-{{seed}}/controls/{{control}}.safetensors"
 FIXED = config["train"]["fix"]
+FIT_OPTIONS = [
+    *["network", "learning_rate", "weight_decay", "batch_size", "epochs"],
+    *["patience", "keep", "augmentation", "device", "fix"],
+]
 
 
 rule pack_scans:
@@ -79,17 +84,55 @@ rule fit_model:
         gpu=GPU,
     params:
         source=code_of("heatproof.train.fit_model", network_module()),
-        options=options(
-            "train",
-            *["network", "learning_rate", "weight_decay", "batch_size", "epochs"],
-            *["patience", "keep", "augmentation", "device", "fix"],
-        ),
+        options=options("train", *FIT_OPTIONS),
         initialisation=lambda wildcards: own_or(FIXED["initialisation"], wildcards.seed),
         order=lambda wildcards: own_or(FIXED["order"], wildcards.seed),
+        labels="",
     shell:
         "python -m heatproof.train.fit_model --train {input.train} --validation {input.validation} "
         "--options {params.options:q} --initialisation-seed {params.initialisation} --order-seed {params.order} "
-        "--model {output.model} --history {output.history} > {log} 2>&1"
+        "{params.labels} --model {output.model} --history {output.history} > {log} 2>&1"
+
+
+rule randomise_model:
+    """Make a model that did not learn, or whose top is drawn anew: a control for what methods show."""
+    input:
+        model=MODEL,
+    output:
+        CONTROL_MODEL,
+    log:
+        f"{RESULTS}/logs/randomise_model/seed-{{seed}}_{{control}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/randomise_model.seed-{{seed}}_{{control}}.tsv"
+    wildcard_constraints:
+        control="untrained|random_head|random_top_[0-9]+",
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=megabytes(2000),
+        runtime=10,
+    params:
+        source=code_of("heatproof.train.randomise_model", network_module()),
+        seed=lambda wildcards: own_or(FIXED["initialisation"], wildcards.seed),
+    shell:
+        "python -m heatproof.train.randomise_model --model {input.model} --control {wildcards.control} "
+        "--seed {params.seed} --out {output} > {log} 2>&1"
+
+
+use rule fit_model as fit_shuffled with:
+    output:
+        model=f"{RESULTS}/train/seed-{{seed}}/controls/shuffled_labels.safetensors",
+        history=f"{RESULTS}/train/seed-{{seed}}/controls/shuffled_labels.tsv",
+    log:
+        f"{RESULTS}/logs/fit_shuffled/seed-{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/fit_shuffled.seed-{{seed}}.tsv"
+    params:
+        source=code_of("heatproof.train.fit_model", network_module()),
+        options=options("train", *FIT_OPTIONS),
+        initialisation=lambda wildcards: own_or(FIXED["initialisation"], wildcards.seed),
+        order=lambda wildcards: own_or(FIXED["order"], wildcards.seed),
+        labels=lambda wildcards: f"--shuffle-seed {wildcards.seed}",
 
 
 rule predict_scans:

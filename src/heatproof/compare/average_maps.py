@@ -64,40 +64,71 @@ def describe_maps(maps: dict[str, np.ndarray], counts: dict[str, int], brain: np
     return pd.DataFrame(rows, columns=["outcome", "n_scans", "peak_brain", "peak_grid"])
 
 
-def main() -> None:
-    """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--predictions", required=True, help="the model's predictions.tsv")
-    parser.add_argument("--heatmaps", required=True, type=Path, help="folder of {scan}_heatmap.nii.gz")
+def write_maps(
+    maps: dict[str, np.ndarray],
+    counts: dict[str, int],
+    template: Path,
+    out: Path,
+    *,
+    regions: str,
+    relevance: str,
+    gain_controls: str,
+) -> None:
+    """Write the mean maps of one method and model, what is behind them, and what their regions receive.
+
+    Parameters
+    ----------
+    maps : dict of ndarray, each of shape (x, y, z)
+        Mean map per outcome.
+    counts : dict of int
+        Scans behind each.
+    template : Path
+        Folder of brain_mask.nii.gz, regions.nii.gz and regions.tsv.
+    out : Path
+        Folder that is written.
+    regions, relevance, gain_controls : str
+        As in the config's ``compare`` section.
+    """
+    brain_image = load_image(template / "brain_mask.nii.gz")
+    for outcome, volume in maps.items():
+        save_image(volume, brain_image.affine, out / f"mean_{outcome}.nii.gz")
+    write_table(describe_maps(maps, counts, np.asarray(brain_image.dataobj) > 0), out / "mean_maps.tsv")
+    merged = merge_regions(read_table(template / "regions.tsv"), regions)
+    numbers, names = relabel(load_array(template / "regions.nii.gz", np.int32), merged)
+    measured = measure_regions(
+        maps["TP"] if counts["TP"] else None,
+        control_map(maps, counts, gain_controls),
+        numbers,
+        names,
+        voxel_volume=abs(np.linalg.det(brain_image.affine)),
+        relevance=relevance,
+    )
+    write_table(measured, out / "regions.tsv")
+
+
+def output_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `write_maps` to a command."""
     parser.add_argument("--template", required=True, type=Path, help="folder of regions.nii.gz and brain_mask.nii.gz")
     parser.add_argument("--regions", choices=SCHEMES, default="hemispheres", help="how the atlas's labels are joined")
     parser.add_argument("--relevance", choices=["absolute", "signed"], default="absolute")
     parser.add_argument("--gain-controls", choices=["true_negatives", "all"], default="true_negatives")
     parser.add_argument("--out", required=True, type=Path, help="folder that is written")
-    args = parser.parse_args()
 
-    brain_image = load_image(args.template / "brain_mask.nii.gz")
-    brain = np.asarray(brain_image.dataobj) > 0
-    scans = scans_by_outcome(read_table(args.predictions))
-    counts = {outcome: len(names) for outcome, names in scans.items()}
-    maps = {}
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--predictions", required=True, help="the model's predictions.tsv")
+    parser.add_argument("--heatmaps", required=True, type=Path, help="folder of {scan}_heatmap.nii.gz")
+    output_arguments(parser)
+    arguments = vars(parser.parse_args())
+
+    heatmaps, shape = arguments.pop("heatmaps"), load_image(arguments["template"] / "brain_mask.nii.gz").shape
+    scans, maps = scans_by_outcome(read_table(arguments.pop("predictions"))), {}
     for outcome, names in scans.items():
         logging.info("%s: averaging %d heatmaps", outcome, len(names))
-        maps[outcome] = mean_map([args.heatmaps / f"{name}_heatmap.nii.gz" for name in names], brain.shape)
-        save_image(maps[outcome], brain_image.affine, args.out / f"mean_{outcome}.nii.gz")
-    write_table(describe_maps(maps, counts, brain), args.out / "mean_maps.tsv")
-
-    merged = merge_regions(read_table(args.template / "regions.tsv"), args.regions)
-    numbers, names = relabel(load_array(args.template / "regions.nii.gz", np.int32), merged)
-    measured = measure_regions(
-        maps["TP"] if counts["TP"] else None,
-        control_map(maps, counts, args.gain_controls),
-        numbers,
-        names,
-        voxel_volume=abs(np.linalg.det(brain_image.affine)),
-        relevance=args.relevance,
-    )
-    write_table(measured, args.out / "regions.tsv")
+        maps[outcome] = mean_map([heatmaps / f"{name}_heatmap.nii.gz" for name in names], shape)
+    write_maps(maps, {outcome: len(names) for outcome, names in scans.items()}, **arguments)
 
 
 if __name__ == "__main__":

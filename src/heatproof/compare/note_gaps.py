@@ -89,7 +89,8 @@ def main() -> None:
         reasons = [*map_gaps(read_table(folder / "mean_maps.tsv"), args.within), *region_gaps(regions, args.top_k)]
         notes += [(method, seed, reason) for reason in reasons]
     notes += [(None, None, reason) for reason in grid_gaps(regions)]
-    for method, scores in read_table(args.folder / "scores.tsv").groupby("method", sort=False):
+    measured = read_table(args.folder / "scores.tsv").query("kind == 'method'")
+    for method, scores in measured.groupby("method", sort=False):
         notes += [(method, None, reason) for reason in score_gaps(scores)]
     write_table(pd.DataFrame(notes, columns=["method", "seed", "reason"]).astype({"seed": "Int64"}), args.out)
 

@@ -3,7 +3,7 @@
 Columns: method measure outcome value low high chance kind. Measures are ``l2_rms`` (outcomes TP and TN; 0 is perfect)
 and ``top_{k}_{sum,density,gain}`` (overlap of the first k regions, outcome TP; 1 is perfect); value is the mean over
 the pairs of different models, low and high bound its 95 % interval (see `interval`), chance is the value of random
-choices where that is defined, kind is ``method``.
+choices where that is defined, kind is ``method``, or ``control`` for bounds (``{method}.{control}``, ``t_map``).
 """
 
 import argparse
@@ -94,6 +94,7 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", required=True, type=Path, help="results/{study}/compare")
+    parser.add_argument("--methods", required=True, nargs="+", help="the others are controls")
     parser.add_argument("--out", required=True, help="scores.tsv")
     args = parser.parse_args()
 
@@ -101,7 +102,7 @@ def main() -> None:
     names = ["method", "measure", "outcome"]
     bounds = [interval(scores.loc[[row], names].merge(pairs)) for row in scores.index]
     scores[["low", "high"]] = np.array(bounds)
-    scores = scores.assign(kind="method")
+    scores["kind"] = np.where(scores["method"].isin(args.methods), "method", "control")
     write_table(scores[[*names, "value", "low", "high", "chance", "kind"]], args.out)
 
 

@@ -105,7 +105,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict) -
     runtimes = measure_runtimes(*dict.fromkeys([models / "benchmarks", results / "benchmarks"]))
     return {
         "config": config,
-        "answer": summarise(scans, accuracy, l2, top),
+        "answer": summarise(scans, accuracy, l2[l2["method"].isin(methods)], top[top["method"].isin(methods)]),
         "scans": count_scans(scans),
         "groups": group_rows(read_table(models / "cohort/demographics.tsv")),
         "warnings": read_table(models / "cohort/group_differences.tsv")["warning"].dropna().tolist(),

@@ -126,6 +126,16 @@ def fit_model(train: Store, validation: Store, options: dict, seeds: dict, devic
     return model, pd.DataFrame(history).assign(kept=[row is best for row in history])
 
 
+def with_shuffled_labels(store: Store, seed: int) -> Store:
+    """Return a store whose labels are dealt anew among its participants, all scans of one getting the same.
+
+    Each participant gets the label of another's first scan, so that nothing about the label can be learned.
+    """
+    first = store.scans.drop_duplicates("participant_id").set_index("participant_id")["label"]
+    dealt = pd.Series(np.random.default_rng(seed).permutation(first), first.index)
+    return store._replace(scans=store.scans.assign(label=store.scans["participant_id"].map(dealt)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train", type=Path, required=True, help="store of the training scans")
@@ -133,12 +143,15 @@ def main() -> None:
     parser.add_argument("--options", type=json_option, required=True, help="the config's train section, as JSON")
     parser.add_argument("--initialisation-seed", type=int, required=True)
     parser.add_argument("--order-seed", type=int, required=True)
+    parser.add_argument("--shuffle-seed", type=int, help="deals the labels of all scans anew: a control")
     parser.add_argument("--model", type=Path, required=True, help="the .safetensors to write")
     parser.add_argument("--history", type=Path, required=True, help="the table of epochs to write")
     arguments = parser.parse_args()
     torch.set_num_threads(threads())
     torch.use_deterministic_algorithms(True, warn_only=True)
     train, validation = open_store(arguments.train), open_store(arguments.validation)
+    if arguments.shuffle_seed is not None:
+        train, validation = (with_shuffled_labels(store, arguments.shuffle_seed) for store in (train, validation))
     seeds = {"initialisation": arguments.initialisation_seed, "order": arguments.order_seed}
     logging.info("%d training scans, %d validation scans, seeds %s", len(train.images), len(validation.images), seeds)
     model, history = fit_model(train, validation, arguments.options, seeds, choose_device(arguments.options["device"]))

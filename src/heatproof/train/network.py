@@ -109,8 +109,8 @@ def save_model(model: nn.Module, shape: Sequence[int], options: dict, path: str 
     Path(path).write_bytes(save(weights, {"heatproof": description}))
 
 
-def load_model(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
-    """Load a model in evaluation mode. Nothing is unpickled.
+def read_model(path: str | Path) -> tuple[dict, dict[str, torch.Tensor]]:
+    """Read a model's shape and network, and its weights by name. Nothing is unpickled.
 
     Raises
     ------
@@ -119,10 +119,15 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> nn.Modul
     """
     try:
         with safe_open(path, framework="pt") as file:
-            description = json.loads(file.metadata()["heatproof"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return json.loads(file.metadata()["heatproof"]), weights
     except (SafetensorError, KeyError, TypeError) as error:
         raise StudyError(f"{path} is not a model of this pipeline ({error}); delete it to train it again") from error
+
+
+def load_model(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+    """Load a model in evaluation mode; raises as `read_model` does."""
+    description, weights = read_model(path)
     model = create_network(description["shape"], description["network"])
     model.load_state_dict(weights)
     return model.to(device).eval()

@@ -21,7 +21,7 @@ test: $(READY)
 	python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 cluster-test: $(READY) $(patsubst %,.venv-%/.ready,head ants torch analysis)
-	python -m pytest -m cluster tests/workflow
+	python -m pytest -m cluster -rs tests/workflow
 
 lint: $(READY)
 	ruff check src tests

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A Slurm cluster on one Debian machine: slurm.sh start, slurm.sh stop. Needs root; does nothing that is already done.
-# Two nodes would need two machines: the partitions cpu and gpu share this one, and /dev/null stands in for its GPU.
+# The partitions cpu and gpu share its one node; two device files stand in for GPUs.
 set -euo pipefail
 export PATH=$PATH:/usr/sbin:/sbin
 MARK="# written by tests/cluster/slurm.sh"
@@ -41,11 +41,11 @@ SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000
 MinJobAge=3600
 ReturnToService=2
 GresTypes=gpu
-NodeName=$(hostname -s) NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$memory Gres=gpu:1 State=UNKNOWN
+NodeName=$(hostname -s) NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$memory Gres=gpu:2 State=UNKNOWN
 PartitionName=cpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes=ALL MaxTime=INFINITE State=UP
 EOF
-    echo "Name=gpu File=/dev/null" > /etc/slurm/gres.conf
+    printf "Name=gpu File=%s\n" /dev/null /dev/zero > /etc/slurm/gres.conf
 }
 
 running() { pgrep -x "$1" > /dev/null; }

@@ -3,7 +3,7 @@
 # The partitions cpu and gpu share its one node; two device files stand in for GPUs.
 set -euo pipefail
 export PATH=$PATH:/usr/sbin:/sbin
-MARK="# written by tests/cluster/slurm.sh"
+MARK="# written by heatproof/tests/workflow/slurm.sh"
 
 install_packages() {
     command -v slurmctld slurmd munged sbatch > /dev/null && return
@@ -48,7 +48,8 @@ EOF
     printf "Name=gpu File=%s\n" /dev/null /dev/zero > /etc/slurm/gres.conf
 }
 
-running() { pgrep -x "$1" > /dev/null; }
+pid_file() { case $1 in munged) echo /run/munge/munged.pid ;; *) echo "/run/$1.pid" ;; esac; }
+running() { pgrep --pidfile "$(pid_file "$1")" --exact "$1" > /dev/null 2>&1; }
 
 start() {
     install_packages
@@ -66,8 +67,10 @@ start() {
 }
 
 stop() {
-    running slurmctld && scontrol shutdown
-    pkill -x munged || true
+    for daemon in slurmd slurmctld munged; do
+        running "$daemon" && pkill --pidfile "$(pid_file "$daemon")" --exact "$daemon"
+        while running "$daemon"; do sleep 0.2; done
+    done
 }
 
 "$1"

@@ -45,7 +45,7 @@ rule register_scan:
     conda:
         "../../envs/ants.yaml"
     resources:
-        mem_mb=megabytes(2500, 400),
+        mem_mb=megabytes(2000, 100),
         runtime=60,
     params:
         options=options("register", "transform", "n4", "seed"),

@@ -45,7 +45,7 @@ rule register_scan:
     conda:
         "../../envs/ants.yaml"
     resources:
-        mem_mb=megabytes(2000, 100),
+        mem_mb=megabytes(2000, 200),
         runtime=60,
     params:
         options=options("register", "transform", "n4", "seed"),

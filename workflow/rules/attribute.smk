@@ -22,7 +22,7 @@ rule explain_scans:
     resources:
         mem_mb=megabytes(2000, 300 * config["attribute"]["batch_size"]),
         runtime=720,
-        gpu=GPU,
+        gpu=GPUS,
     params:
         options=lambda wildcards: json.dumps(config["attribute"]["methods"][wildcards.method], sort_keys=True),
         batch_size=config["attribute"]["batch_size"],

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import sys
 
 sys.path.insert(0, "src")
@@ -12,6 +11,7 @@ from heatproof.cohort.scans import list_scans
 from heatproof.config import check_config, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
+from heatproof.gpus import gpus_of_job
 from heatproof.sources import module_files as modules
 
 shell.prefix(
@@ -35,7 +35,7 @@ TEST_SCANS = list(SCANS.loc[SCANS["split"] == "test", "scan"])
 SEEDS = config["train"]["seeds"]
 METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)
 DERIVATIVES = ["register", "train", "attribute", "compare"]
-GPU = int(config["train"]["device"] != "cpu" and any(map(os.path.exists, ["/dev/nvidia0", "/dev/kfd"])))
+GPUS = gpus_of_job(config["train"]["device"])
 MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
 
 

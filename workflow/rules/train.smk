@@ -53,7 +53,7 @@ rule fit_model:
     resources:
         mem_mb=megabytes(1500, 200 * config["train"]["batch_size"]),
         runtime=720,
-        gpu=GPU,
+        gpu=GPUS,
     params:
         options=options(
             "train",
@@ -86,7 +86,7 @@ rule predict_scans:
     resources:
         mem_mb=megabytes(1500, 150 * config["train"]["batch_size"]),
         runtime=60,
-        gpu=GPU,
+        gpu=GPUS,
     params:
         batch_size=config["train"]["batch_size"],
         device=config["train"]["device"],

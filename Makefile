@@ -21,11 +21,11 @@ test: $(READY)
 	python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 cluster-test: $(READY) $(patsubst %,.venv-%/.ready,head ants torch analysis)
-	python -m pytest -m cluster tests/workflow
+	python -m pytest -m cluster -rs tests/workflow
 
 lint: $(READY)
-	ruff check src tests
-	ruff format --check src tests
+	ruff check src tests envs
+	ruff format --check src tests envs
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # A Slurm cluster on one Debian machine: slurm.sh start, slurm.sh stop. Needs root; does nothing that is already done.
-# Two nodes would need two machines: the partitions cpu and gpu share this one, and /dev/null stands in for its GPU.
+# The partitions cpu and gpu share its one node; two device files stand in for GPUs.
 set -euo pipefail
 export PATH=$PATH:/usr/sbin:/sbin
-MARK="# written by tests/cluster/slurm.sh"
+MARK="# written by heatproof/tests/workflow/slurm.sh"
 
 install_packages() {
     command -v slurmctld slurmd munged sbatch > /dev/null && return
@@ -41,14 +41,15 @@ SchedulerParameters=batch_sched_delay=0,sched_min_interval=100000
 MinJobAge=3600
 ReturnToService=2
 GresTypes=gpu
-NodeName=$(hostname -s) NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$memory Gres=gpu:1 State=UNKNOWN
+NodeName=$(hostname -s) NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$memory Gres=gpu:2 State=UNKNOWN
 PartitionName=cpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 PartitionName=gpu Nodes=ALL MaxTime=INFINITE State=UP
 EOF
-    echo "Name=gpu File=/dev/null" > /etc/slurm/gres.conf
+    printf "Name=gpu File=%s\n" /dev/null /dev/zero > /etc/slurm/gres.conf
 }
 
-running() { pgrep -x "$1" > /dev/null; }
+pid_file() { case $1 in munged) echo /run/munge/munged.pid ;; *) echo "/run/$1.pid" ;; esac; }
+running() { pgrep --pidfile "$(pid_file "$1")" --exact "$1" > /dev/null 2>&1; }
 
 start() {
     install_packages
@@ -66,8 +67,10 @@ start() {
 }
 
 stop() {
-    running slurmctld && scontrol shutdown
-    pkill -x munged || true
+    for daemon in slurmd slurmctld munged; do
+        running "$daemon" && pkill --pidfile "$(pid_file "$daemon")" --exact "$daemon"
+        while running "$daemon"; do sleep 0.2; done
+    done
 }
 
 "$1"

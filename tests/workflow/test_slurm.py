@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 pytestmark = [
     pytest.mark.cluster,
@@ -51,21 +52,26 @@ def slurm():
     subprocess.run([SLURM, "stop"], check=True)
 
 
+def write_profile(folder: Path) -> None:
+    """Write the profile as a user would edit it for this Slurm, and one rule's memory too low for a first try."""
+    profile = yaml.safe_load(Path("profiles/slurm/config.yaml").read_text())
+    del profile["default-resources"]["slurm_account"]
+    profile["set-resources"]["prepare_template"] = {"mem_mb": "300 * 4 ** (attempt - 1)"}
+    profile |= {"slurm-status-command": "squeue", "slurm-init-seconds-before-status-checks": 2}
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump(profile))
+
+
 @pytest.fixture(scope="module")
 def slurm_study(slurm, apart_study, tmp_path_factory):
-    """The tiny study, run through Slurm. One training is cancelled, one explanation killed, and the template's job
-    starts with too little memory."""
+    """The tiny study, run through Slurm; meanwhile a training is cancelled and an explanation killed."""
     study = type(apart_study)(tmp_path_factory.mktemp("slurm") / "checkout", python=apart_study.python)
+    write_profile(study.folder / "profile")
     wounds = {"heatproof.train.fit_model": cancel, "heatproof.attribute.explain": kill}
     log = study.folder / "run.log"
     with log.open("w") as output:
-        run = study.start(
-            *["--workflow-profile", "profiles/slurm", "--configfile", "tests/workflow/tiny.yaml"],
-            *["--default-resources", "slurm_partition=cpu"],  # there are no accounts here
-            *["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"],
-            *["--set-resources", "prepare_template:mem_mb=300 * 4 ** (attempt - 1)"],
-            output=output,
-        )
+        options = ["--workflow-profile", "profile", "--configfile", "tests/workflow/tiny.yaml"]
+        run = study.start(*options, output=output)
         while run.poll() is None:
             for module in list(wounds):
                 if process := job_process(module, study.folder):

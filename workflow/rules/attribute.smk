@@ -39,7 +39,7 @@ rule explain_scans:
     resources:
         mem_mb=megabytes(2000, 300 * config["attribute"]["batch_size"]),
         runtime=720,
-        gpu=GPU,
+        gpu=GPUS,
     params:
         source=lambda wildcards: explaining_code(wildcards.method),
         options=lambda wildcards: json.dumps(options_of(wildcards.method), sort_keys=True),

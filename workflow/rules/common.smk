@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import sys
 
@@ -13,6 +12,7 @@ from heatproof.cohort.scans import list_scans
 from heatproof.config import check_config, check_models, model_controls, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
+from heatproof.gpus import gpus_of_job
 from heatproof.register.find_masks import find_masks
 from heatproof.sources import code_digest, dictionary_entries
 
@@ -43,7 +43,7 @@ EXPLAINED = [*METHODS, *(f"{method}.{control}" for method in METHODS for control
 NOISE = [f"{method}.noise" for method in METHODS if "noise" in config["compare"]["controls"]]
 COMPARED = [*EXPLAINED, *NOISE, *(["t_map"] if "t_map" in config["compare"]["controls"] else [])]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
-GPU = int(config["train"]["device"] != "cpu" and any(map(os.path.exists, ["/dev/nvidia0", "/dev/kfd"])))
+GPUS = gpus_of_job(config["train"]["device"])
 MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
 
 

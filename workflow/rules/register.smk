@@ -47,7 +47,7 @@ rule register_scan:
     conda:
         "../../envs/ants.yaml"
     resources:
-        mem_mb=megabytes(2500 if config["cohort"]["bids"] else 1000, 400),  # deepbet takes 1200
+        mem_mb=megabytes(2500 if config["cohort"]["bids"] else 2000, 200),  # deepbet takes 1200
         runtime=60,
     params:
         source=code_of("heatproof.register.register_scan"),

@@ -81,7 +81,7 @@ rule fit_model:
     resources:
         mem_mb=megabytes(1500, 200 * config["train"]["batch_size"]),
         runtime=720,
-        gpu=GPU,
+        gpu=GPUS,
     params:
         source=code_of("heatproof.train.fit_model", network_module()),
         options=options("train", *FIT_OPTIONS),
@@ -152,7 +152,7 @@ rule predict_scans:
     resources:
         mem_mb=megabytes(1500, 150 * config["train"]["batch_size"]),
         runtime=60,
-        gpu=GPU,
+        gpu=GPUS,
     params:
         source=code_of("heatproof.train.predict_scans", network_module()),
         batch_size=config["train"]["batch_size"],

@@ -31,6 +31,7 @@ def some(*rules: str, **counts: int) -> dict[str, int]:
 
 DESCRIBED = some("write_provenance", "describe_derivatives", "write_page", "write_crate")
 REGIONS_COMPARED = some("compare_regions", "score_methods", "note_gaps", "draw_overlaps") | DESCRIBED
+MAPS_COMPARED = some("compare_maps", "score_methods", "note_gaps") | DESCRIBED
 COMPARED = REGIONS_COMPARED | some("compare_maps", "draw_methods")
 DRAWN = COMPARED | some("average_maps", "draw_seeds")
 EXPLAINED = DRAWN | some("explain_scans")
@@ -116,9 +117,12 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
     ),
     "one function in `compare/compare_maps.py`": (
         edit("compare/compare_maps.py", "def main", "later = 1\n\n\ndef main"),
-        {},
+        MAPS_COMPARED,
     ),
-    "one function in `train/batches.py`": (edit("train/batches.py", "random.random() <", "random.random() <="), {}),
+    "one function in `train/batches.py`": (
+        edit("train/batches.py", "random.random() <", "random.random() <="),
+        TRAINED,
+    ),
     "one function in `train/fit_model.py`": (edit("train/fit_model.py", "model.eval()", "model.train(False)"), TRAINED),
     "one function in `register/register_scan.py`": (
         edit("register/register_scan.py", "return 0.0", "return 0"),
@@ -158,16 +162,22 @@ def test_only_what_depends_on_a_change_runs_again(changed_checkout, change):
     assert {rule: count for rule, count in planned.items() if rule not in ("all", "total")} == expected
 
 
+GROUPS = {"*comparison*": COMPARED, "*page*": DESCRIBED}
+
+
 def listed(rules: dict[str, int]) -> str:
-    """List rules in the order of the workflow, with the number of jobs where not all of them run."""
-    found = [rule if rules[rule] == JOBS[rule] else f"{rule} ({rules[rule]})" for rule in JOBS if rule in rules]
-    return ", ".join(found) or "nothing"
+    """List rules in the order of the workflow, the last ones as a group, with their jobs where not all of them run."""
+    group = next((name for name in GROUPS if GROUPS[name].items() <= rules.items()), None)
+    single = [rule for rule in JOBS if rule in rules.keys() - GROUPS.get(group, {}).keys()]
+    found = [rule if rules[rule] == JOBS[rule] else f"{rule} ({rules[rule]})" for rule in single]
+    return ", ".join(found + [group] * bool(group)) or "nothing"
 
 
 def page() -> str:
     """Write docs/reruns.md."""
+    groups = {name.strip("*"): ", ".join(rule for rule in JOBS if rule in rules) for name, rules in GROUPS.items()}
     return PAGE.read_text().format(
-        rows="\n".join(f"| {name} | {listed(rules)} |" for name, (_, rules) in CHANGES.items())
+        **groups, rows="\n".join(f"| {name} | {listed(rules)} |" for name, (_, rules) in CHANGES.items())
     )
 
 

@@ -1,13 +1,6 @@
 """attribute: every model explains every test scan by every method."""
 
 HEATMAPS = f"{RESULTS}/attribute/{{method}}/seed-{{seed}}"
-FUNCTIONS = dictionary_entries("src/heatproof/attribute/__init__.py", "METHODS")
-
-
-def explaining_code(name):
-    """Return a fingerprint of the code that explains by one method of the config; that of other methods has no part."""
-    function = FUNCTIONS[config["attribute"]["methods"][name]["method"]]
-    return code_of("heatproof.attribute.explain", network_module(), *function, apart=["heatproof.attribute"])
 
 
 rule explain_scans:

@@ -70,6 +70,13 @@ def code_of(*modules, apart=()):
     return code_digest(*modules, apart=["heatproof", *apart])
 
 
+def explaining_code(name):
+    """Return a fingerprint of the code that explains by one method of the config; that of other methods has no part."""
+    functions = dictionary_entries("src/heatproof/attribute/__init__.py", "METHODS")
+    function = functions[config["attribute"]["methods"][name]["method"]]
+    return code_of("heatproof.attribute.explain", network_module(), *function, apart=["heatproof.attribute"])
+
+
 def own_or(fixed, seed):
     """Return the seed that is held fixed over all models, or else the model's own."""
     return seed if fixed is None else fixed

@@ -16,6 +16,8 @@ bench: $(READY) # after make demo
 	PYTHONPATH=src python tests/benchmarks/write_benchmarks.py
 	PYTHONPATH=src python tests/benchmarks/measure_occlusion.py
 	PYTHONPATH=src MPLBACKEND=Agg python tests/benchmarks/draw_cohort.py
+	PYTHONPATH=src:tests/workflow python tests/benchmarks/write_scale.py
+	PYTHONPATH=src:tests/workflow python tests/benchmarks/kill_study.py
 
 test: $(READY)
 	python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90

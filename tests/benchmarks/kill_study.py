@@ -13,12 +13,15 @@ import time
 from pathlib import Path
 
 import pandas as pd
-from killing import SHARES, SMALLER, kill_and_resume
+from killing import FINISHED, SHARES, SMALLER, kill_and_resume
 from same_bytes import study_bytes
+from threads import TOLERANCE, differences
 
 from conftest import Checkout
 
 PAGE = Path(__file__).with_name("determinism.md")
+KILLS = ["killed after (s)", "jobs finished", "jobs running", "files written twice", "same bytes"]
+THREADS = ["", "largest difference, share of the largest value", "tolerance of the test"]
 
 
 def main() -> None:
@@ -33,27 +36,29 @@ def main() -> None:
         seconds = time.monotonic() - start
         if done.returncode:
             sys.exit(done.stdout)
-        expected, rows = study_bytes(whole.results), []
+        expected, jobs, rows = study_bytes(whole.results), len(FINISHED.findall(done.stdout)), []
         for number, share in enumerate(SHARES[: arguments.moments], start=1):
             study = Checkout(Path(name, str(number)))
-            resumed = kill_and_resume(study.folder, share * seconds, SMALLER)
+            resumed = kill_and_resume(study.folder, share, jobs, SMALLER)
             same = study_bytes(study.results) == expected
-            rows.append((resumed.moment, resumed.finished, resumed.running, len(resumed.twice), same))
+            rows.append(
+                (resumed.seconds, resumed.finished, resumed.running, len(resumed.twice), "yes" if same else "no")
+            )
             print(f"{number}: {resumed}, same bytes: {same}", flush=True)
             if resumed.twice or not same:
-                sys.exit(f"the study that was killed after {resumed.moment:.1f} s did not end the same")
-    table = pd.DataFrame(rows, columns=["second", "finished", "running", "twice", "same"]).sort_values("second")
-    columns = [
-        "killed after (s)",
-        "jobs finished",
-        "jobs running",
-        "outputs of finished jobs written again",
-        "same bytes",
-    ]
-    listed = table.assign(same="yes").set_axis(columns, axis=1).to_markdown(index=False, floatfmt=".1f")
-    arguments.out.write_text(
-        PAGE.read_text().format(kills=listed, moments=len(rows), seconds=seconds, files=len(expected))
+                sys.exit(f"the study that was killed after {resumed.seconds:.1f} s did not end the same")
+    table = pd.DataFrame(rows, columns=KILLS).sort_values(KILLS[0])
+    measured = differences()
+    agreement = [(name, f"{measured[name]:.0e}", f"{TOLERANCE[name]:.0e}") for name in TOLERANCE]
+    text = PAGE.read_text().format(
+        moments=len(rows),
+        jobs=jobs,
+        seconds=seconds,
+        files=len(expected),
+        kills=table.to_markdown(index=False, floatfmt=".1f"),
+        threads=pd.DataFrame(agreement, columns=THREADS).to_markdown(index=False, disable_numparse=True),
     )
+    arguments.out.write_text(text)
 
 
 if __name__ == "__main__":

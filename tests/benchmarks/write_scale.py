@@ -8,21 +8,23 @@ bytes a voxel and files a scan from results/demo. Planning is timed on empty fil
 
 import argparse
 import re
-import resource
 import sys
 import tempfile
-import time
 from math import prod
 from pathlib import Path
 
 import nibabel as nib
+import numpy as np
 import pandas as pd
 import torch
-from test_paper import make_adni
-from write_benchmarks import EPOCHS, GPU_OPERATIONS, GRID, MODELS, SCANS, multiply_adds
+from planning import make_adni, plan
+from scipy.ndimage import gaussian_filter
+from write_benchmarks import EPOCHS, GPU_OPERATIONS, GRID, MODELS, SCANS, multiply_adds, seconds
 
 from conftest import Checkout
+from heatproof.images import load_array, save_image
 from heatproof.train.network import build_network
+from heatproof.train.pack_scans import scale_intensity
 
 PAGE = Path(__file__).with_name("scale.md")
 METHODS = ("gradient_input", "guided_backprop", "lrp", "occlusion")
@@ -102,16 +104,23 @@ def disk(scans: int, size: pd.Series) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["what", "files", "GB"])
 
 
-def plan(scans: int, participants: int, split: str, seeds: int) -> tuple[int, float, float]:
-    """Plan a study of empty files by ``snakemake -n``; return its jobs, seconds and GB of memory."""
-    with tempfile.TemporaryDirectory() as name:
-        checkout = Checkout(Path(name, "checkout"))
-        make_adni(checkout.folder / "data/adni", participants, participants * 193 // 344, scans)
-        start = time.perf_counter()
-        override = ["--config", f"cohort={{split: {split}}}", f"train={{seeds: {list(range(seeds))}}}"]
-        jobs = checkout.jobs("--configfile", "config/paper.yaml", *override)
-        seconds = time.perf_counter() - start
-    return jobs["total"], seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+def plan_study(name: str, participants: int, scans: int, *options: str) -> dict:
+    """Plan a study of empty files by ``snakemake -n``."""
+    with tempfile.TemporaryDirectory() as folder:
+        checkout = Checkout(Path(folder, "checkout")).folder
+        make_adni(checkout / "data/adni", participants, participants * 193 // 344, scans)
+        planned = plan(checkout, *options)
+    row = {"study": name, "jobs": planned.jobs["total"], "seconds": planned.seconds}
+    return row | {"of a processor": planned.processor_seconds, "GB of memory": planned.memory_gb}
+
+
+def packing_seconds() -> float:
+    """Measure how long it takes to read and scale one registered scan of 1 mm."""
+    brain = np.ones(GRID, bool)
+    scan = gaussian_filter(np.random.default_rng(0).random(GRID, np.float32), 1)
+    with tempfile.TemporaryDirectory() as folder:
+        save_image(scan, np.eye(4), Path(folder, "scan.nii.gz"))
+        return seconds(lambda: scale_intensity(load_array(Path(folder, "scan.nii.gz")), brain, (0, 100)))
 
 
 def main() -> None:
@@ -122,11 +131,13 @@ def main() -> None:
     arguments = parser.parse_args()
     cost, size = unit_costs(arguments.benchmarks), unit_sizes(arguments.results)
     operations = multiply_adds(build_network(GRID).eval(), torch.zeros(1, 1, *GRID))
+    split = "cohort={split: {test: 300, validation: 200, seed: 0}}"
+    large_study = ("--config", split, f"train={{seeds: {list(range(20))}}}")
     plans = [
-        ("969 scans, 10 seeds, 4 methods", *plan(969, 344, "{test: 30, validation: 18, seed: 0}", 10)),
-        ("10,000 scans, 20 seeds, 4 methods", *plan(10_000, 3600, "{test: 300, validation: 200, seed: 0}", 20)),
+        plan_study("969 scans, 10 seeds, 4 methods", 344, 969),
+        plan_study("10,000 scans, 20 seeds, 4 methods", 3600, 10_000, *large_study),
     ]
-    planning = pd.DataFrame(plans, columns=["study", "jobs", "seconds", "GB of memory"])
+    planning, pack = pd.DataFrame(plans), packing_seconds()
     sections = []
     for name, scans in STUDIES.items():
         hours, bytes_ = work(scans, cost, operations), disk(scans, size)
@@ -148,6 +159,9 @@ def main() -> None:
         read_hours=MODELS * EPOCHS * epoch / READ_BYTES / 3600,
         gpu_hours=gpu_hours,
         store_gb=large * VOXELS * STORE_BYTES / 1e9,
+        pack_seconds=pack,
+        pack_hours=share(large, "train") * pack / 3600,
+        packed_in_an_hour=3600 / pack,
         register_hours=large * cost["register"] / 3600,
     )
     arguments.out.write_text(text)

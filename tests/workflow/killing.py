@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 SMALLER = ["--configfile", "tests/workflow/tiny.yaml", "tests/workflow/smaller.yaml"]
 DRAW = random.Random(2024)
-SHARES = [DRAW.random() for _ in range(20)]  # of the length of a study that nobody interrupts
+SHARES = [DRAW.random() for _ in range(20)]  # of the jobs of a study that nobody interrupts
 JOB = re.compile(r"^    output: (.*)\n(?:    .*\n)*?    jobid: (\d+)$", re.MULTILINE)
 FINISHED = re.compile(r"^Finished jobid: (\d+) ", re.MULTILINE)
 
@@ -23,8 +23,8 @@ class Resumed(NamedTuple):
 
     Attributes
     ----------
-    moment : float
-        Seconds from the start to the kill.
+    seconds : float
+        From the start to the kill.
     finished : int
         Jobs that Snakemake had called finished by then.
     running : int
@@ -33,19 +33,35 @@ class Resumed(NamedTuple):
         Outputs of finished jobs that were written again after resuming.
     """
 
-    moment: float
+    seconds: float
     finished: int
     running: int
     twice: list[str]
 
 
-def kill_and_resume(folder: Path, moment: float, options: list[str]) -> Resumed:
-    """Run a study in a checkout, kill every process of it at a moment, unlock, and run it to its end."""
+def kill_and_resume(folder: Path, share: float, jobs: int, options: list[str]) -> Resumed:
+    """Run a study in a checkout, kill every process of it in the midst of its jobs, unlock, and run it to its end.
+
+    Parameters
+    ----------
+    folder : Path
+        A checkout.
+    share : float
+        The kill comes when this share of the jobs has finished, and this part of a second later.
+    jobs : int
+        Jobs of the whole study.
+    options : list of str
+        Of Snakemake.
+    """
     log = folder / "killed.txt"
     command = [sys.executable, "-m", "snakemake", "--nocolor", "--cores", "2", *options]
     with open(log, "w") as output:
+        start = time.monotonic()
         study = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output, start_new_session=True)
-        time.sleep(moment)
+        while study.poll() is None and len(FINISHED.findall(log.read_text())) < share * jobs:
+            time.sleep(0.05)
+        time.sleep(share)
+        seconds = time.monotonic() - start
         kill_session(study.pid)
         study.wait()
     begun = {number: outputs.split(", ") for outputs, number in JOB.findall(log.read_text())}
@@ -54,7 +70,7 @@ def kill_and_resume(folder: Path, moment: float, options: list[str]) -> Resumed:
     subprocess.run([*command, "--unlock"], cwd=folder, check=True, capture_output=True)
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     twice = [name for name, written in before.items() if last_written(folder / name) != written]
-    return Resumed(moment, len(finished), len(begun) - len(finished), twice)
+    return Resumed(seconds, len(finished), len(begun) - len(finished), twice)
 
 
 def kill_session(leader: int) -> None:

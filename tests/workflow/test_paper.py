@@ -1,36 +1,19 @@
-"""The paper's preset, planned over a dataset of its size: nothing runs, every job is counted."""
+"""The paper's preset, planned over datasets of its size and of ten times that: nothing runs, every job is counted."""
 
 import re
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from planning import make_adni, plan
 
 ROOT = Path(__file__).parents[2]
 
 
-def make_adni(folder, participants: int = 344, patients: int = 193, scans: int = 969) -> None:
-    """Make empty scans of patients and controls, two or three sessions each, labels per session."""
-    sessions = ["ses-M000", "ses-M006", "ses-M012"]
-    surplus = scans - 2 * participants
-    folder.mkdir(parents=True)
-    names = [f"sub-ADNI{i:04d}" for i in range(participants)]
-    (folder / "participants.tsv").write_text("participant_id\tsex\n" + "".join(f"{name}\tF\n" for name in names))
-    for i, name in enumerate(names):
-        label, visits = "AD" if i < patients else "CN", sessions[: 3 if i < surplus else 2]
-        for session in visits:
-            (folder / name / session / "anat").mkdir(parents=True)
-            (folder / name / session / "anat" / f"{name}_{session}_T1w.nii.gz").touch()
-        rows = "".join(f"{session}\t{label}\n" for session in visits)
-        (folder / name / f"{name}_sessions.tsv").write_text("session_id\tdiagnosis\n" + rows)
-
-
-def test_the_paper_s_study_has_the_right_number_of_jobs(checkout):
+def test_the_paper_s_study_has_the_right_number_of_jobs_and_is_planned_in_seconds(checkout):
     make_adni(checkout.folder / "data/adni")
-    start = time.perf_counter()
-    jobs = checkout.jobs("--configfile", "config/paper.yaml")
-    assert time.perf_counter() - start < 60
+    planned = plan(checkout.folder)
+    assert planned.processor_seconds < 20
     expected = {
         "list_scans": 4,
         "prepare_template": 1,
@@ -47,14 +30,26 @@ def test_the_paper_s_study_has_the_right_number_of_jobs(checkout):
         "score_methods": 1,
         "write_page": 1,
     }
-    assert {rule: jobs.get(rule) for rule in expected} == expected
-    assert "simulate_scan" not in jobs
+    assert {rule: planned.jobs.get(rule) for rule in expected} == expected
+    assert "simulate_scan" not in planned.jobs
 
 
-def requests(plan: str) -> pd.DataFrame:
+def test_ten_thousand_scans_and_twenty_models_are_planned_in_a_minute_or_two_and_little_memory(checkout):
+    make_adni(checkout.folder / "data/adni", participants=3600, patients=2000, scans=10_000)
+    planned = plan(
+        checkout.folder,
+        "--config",
+        "cohort={split: {test: 300, validation: 200, seed: 0}}",
+        f"train={{seeds: {list(range(20))}}}",
+    )
+    assert planned.jobs["register_scan"] == 10_000 and planned.jobs["explain_scans"] == 4 * 20
+    assert planned.processor_seconds < 120 and planned.memory_gb < 2
+
+
+def requests(dry_run: str) -> pd.DataFrame:
     """Gather what the jobs of a dry run ask for: per rule the jobs, and the most that one of them asks for."""
     rows = []
-    for rule, block in re.findall(r"^rule (?!all:)(\w+):\n((?:    .*\n)+)", plan, re.MULTILINE):
+    for rule, block in re.findall(r"^rule (?!all:)(\w+):\n((?:    .*\n)+)", dry_run, re.MULTILINE):
         asked = dict(re.findall(r"(\w+)=([^,\s]+)", re.search(r"resources: (.*)", block)[1]))
         rows.append(
             (rule, asked["slurm_partition"], int(asked.get("gpu", 0)), int(asked["mem_mb"]), int(asked["runtime"]))
@@ -73,12 +68,12 @@ def requests(plan: str) -> pd.DataFrame:
 @pytest.mark.cluster
 def test_the_cluster_guide_says_what_the_paper_s_rules_ask_for(head_checkout):
     make_adni(head_checkout.folder / "data/adni")
-    plan = head_checkout.snakemake(
+    dry_run = head_checkout.snakemake(
         "--dry-run", "--workflow-profile", "profiles/slurm", "--configfile", "config/paper.yaml"
     )
-    assert plan.returncode == 0, plan.stdout[-3000:]
+    assert dry_run.returncode == 0, dry_run.stdout[-3000:]
     page = ROOT / "docs/cluster.md"
     before, old, after = re.split(r"((?:^\|.*\n)+)", page.read_text(), maxsplit=1, flags=re.MULTILINE)
-    new = requests(plan.stdout).to_markdown(index=False) + "\n"
+    new = requests(dry_run.stdout).to_markdown(index=False) + "\n"
     page.write_text(before + new + after)
     assert old == new, "the table in docs/cluster.md was out of date; it has been written anew"

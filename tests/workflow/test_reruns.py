@@ -31,11 +31,16 @@ def some(*rules: str, **counts: int) -> dict[str, int]:
 
 DESCRIBED = some("write_provenance", "describe_derivatives", "write_page", "write_crate")
 REGIONS_COMPARED = some("compare_regions", "score_methods", "note_gaps", "draw_overlaps") | DESCRIBED
+MAPS_COMPARED = some("compare_maps", "score_methods", "note_gaps") | DESCRIBED
 COMPARED = REGIONS_COMPARED | some("compare_maps", "draw_methods")
 DRAWN = COMPARED | some("average_maps", "draw_seeds")
 EXPLAINED = DRAWN | some("explain_scans")
 ONE_METHOD = COMPARED | some(explain_scans=2, average_maps=2, draw_seeds=1)
+ONE_SEED = COMPARED | some("draw_seeds", "measure_accuracy", "draw_training")
+ONE_SEED |= some(fit_model=1, predict_scans=1, explain_scans=4, average_maps=4)
 MODELS_KNOWN = EXPLAINED | some("predict_scans", "measure_accuracy")
+ONE_TEST_SCAN = MODELS_KNOWN | some("describe_dataset", "summarise_quality", list_scans=2)
+ONE_TEST_SCAN |= some(simulate_scan=1, register_scan=1, pack_scans=1)
 TRAINED = MODELS_KNOWN | some("fit_model", "draw_training")
 REGISTERED = TRAINED | some("register_scan", "summarise_quality", "pack_scans")
 ALL_BUT_COHORT = REGISTERED | some("prepare_template")
@@ -93,9 +98,9 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
     "k of top-k (`compare.top_k`)": (config("compare={top_k: 4}"), REGIONS_COMPARED),
     "an LRP rule (`attribute.methods.lrp.rule`)": (config("attribute={methods: {lrp: {rule: epsilon}}}"), ONE_METHOD),
     "occlusion's patch": (config("attribute={methods: {occlusion: {patch: 5}}}"), ONE_METHOD),
-    "a further seed": (config("train={seeds: [0, 1, 2]}"), {}),
-    "a further method": (config(f"attribute={{methods: {{z_plus: {Z_PLUS}}}}}"), {}),
-    "a further test scan": (config("cohort={exclude: []}"), {}),
+    "a further seed": (config("train={seeds: [0, 1, 2]}"), ONE_SEED),
+    "a further method": (config(f"attribute={{methods: {{z_plus: {Z_PLUS}}}}}"), ONE_METHOD),
+    "a further test scan": (config("cohort={exclude: []}"), ONE_TEST_SCAN),
     "a learning rate": (config("train={learning_rate: 0.001}"), TRAINED),
     "a template": (own_template, ALL_BUT_COHORT),
     "one function in `attribute/lrp.py`": (
@@ -112,9 +117,12 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
     ),
     "one function in `compare/compare_maps.py`": (
         edit("compare/compare_maps.py", "def main", "later = 1\n\n\ndef main"),
-        {},
+        MAPS_COMPARED,
     ),
-    "one function in `train/batches.py`": (edit("train/batches.py", "random.random() <", "random.random() <="), {}),
+    "one function in `train/batches.py`": (
+        edit("train/batches.py", "random.random() <", "random.random() <="),
+        TRAINED,
+    ),
     "one function in `train/fit_model.py`": (edit("train/fit_model.py", "model.eval()", "model.train(False)"), TRAINED),
     "one function in `register/register_scan.py`": (
         edit("register/register_scan.py", "return 0.0", "return 0"),
@@ -154,5 +162,28 @@ def test_only_what_depends_on_a_change_runs_again(changed_checkout, change):
     assert {rule: count for rule, count in planned.items() if rule not in ("all", "total")} == expected
 
 
+GROUPS = {"*comparison*": COMPARED, "*page*": DESCRIBED}
+
+
+def listed(rules: dict[str, int]) -> str:
+    """List rules in the order of the workflow, the last ones as a group, with their jobs where not all of them run."""
+    group = next((name for name in GROUPS if GROUPS[name].items() <= rules.items()), None)
+    single = [rule for rule in JOBS if rule in rules.keys() - GROUPS.get(group, {}).keys()]
+    found = [rule if rules[rule] == JOBS[rule] else f"{rule} ({rules[rule]})" for rule in single]
+    return ", ".join(found + [group] * bool(group)) or "nothing"
+
+
+def page() -> str:
+    """Write docs/reruns.md."""
+    groups = {name.strip("*"): ", ".join(rule for rule in JOBS if rule in rules) for name, rules in GROUPS.items()}
+    return PAGE.read_text().format(
+        **groups, rows="\n".join(f"| {name} | {listed(rules)} |" for name, (_, rules) in CHANGES.items())
+    )
+
+
+def test_the_page_is_what_the_table_gives():
+    assert DOCS.read_text() == page()
+
+
 if __name__ == "__main__":
-    pass
+    DOCS.write_text(page())

@@ -7,7 +7,7 @@ from same_bytes import study_bytes
 
 @pytest.mark.parametrize("share", SHARES[:3])
 def test_a_killed_study_resumes_without_loss_and_ends_the_same(checkout, smaller_study, share):
-    whole, seconds = smaller_study
-    resumed = kill_and_resume(checkout.folder, share * seconds, SMALLER)
-    assert resumed.finished > 0 and resumed.twice == []
+    whole, jobs = smaller_study
+    resumed = kill_and_resume(checkout.folder, share, jobs, SMALLER)
+    assert 0 < resumed.finished < jobs and resumed.twice == []
     assert study_bytes(checkout.results) == study_bytes(whole.results)

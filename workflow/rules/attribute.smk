@@ -1,24 +1,6 @@
 """attribute: every model explains every test scan by every method."""
 
 HEATMAPS = f"{STUDY}/attribute/{{method}}/seed-{{seed}}"
-FUNCTIONS = dictionary_entries("src/heatproof/attribute/__init__.py", "METHODS")
-
-
-def options_of(name):
-    """Return the options of an entry of the config, whose name a control follows after a point."""
-    return config["attribute"]["methods"][name.partition(".")[0]]
-
-
-def explaining_code(name):
-    """Return a fingerprint of the code that explains by one method of the config; that of other methods has no part."""
-    function = FUNCTIONS[options_of(name)["method"]]
-    return code_of("heatproof.attribute.explain", network_module(), *function, apart=["heatproof.attribute"])
-
-
-def explained_model(wildcards):
-    """Name the model that an entry explains: the trained one, or for a method's control another."""
-    method, _, control = wildcards.method.partition(".")
-    return (CONTROL_MODEL if control else MODEL).format(seed=wildcards.seed, control=control)
 
 
 rule explain_scans:

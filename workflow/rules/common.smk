@@ -83,6 +83,24 @@ def code_of(*modules, apart=()):
     return code_digest(*modules, apart=["heatproof", *apart])
 
 
+def explaining_code(name):
+    """Return a fingerprint of the code that explains by one method of the config; that of other methods has no part."""
+    functions = dictionary_entries("src/heatproof/attribute/__init__.py", "METHODS")
+    function = functions[options_of(name)["method"]]
+    return code_of("heatproof.attribute.explain", network_module(), *function, apart=["heatproof.attribute"])
+
+
+def options_of(name):
+    """Return the options of an entry of attribute.methods, whose name a control may follow after a point."""
+    return config["attribute"]["methods"][name.partition(".")[0]]
+
+
+def explained_model(wildcards):
+    """Name the model that an entry explains: the trained one, or for a method's control another."""
+    control = wildcards.method.partition(".")[2]
+    return (CONTROL_MODEL if control else MODEL).format(seed=wildcards.seed, control=control)
+
+
 def own_or(fixed, seed):
     """Return the seed that is held fixed over all models, or else the model's own."""
     return seed if fixed is None else fixed

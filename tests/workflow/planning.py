@@ -1,0 +1,53 @@
+"""Plan the paper's preset over a dataset of empty files, and measure what that takes."""
+
+import re
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Plan(NamedTuple):
+    """What a dry run gave and took: jobs of each rule, seconds on the clock and of a processor, GB of memory."""
+
+    jobs: dict[str, int]
+    seconds: float
+    processor_seconds: float
+    memory_gb: float
+
+
+def make_adni(folder: Path, participants: int = 344, patients: int = 193, scans: int = 969) -> None:
+    """Make empty scans of patients and controls, two or three sessions each, labels per session."""
+    sessions = ["ses-M000", "ses-M006", "ses-M012"]
+    surplus = scans - 2 * participants
+    folder.mkdir(parents=True)
+    names = [f"sub-ADNI{i:04d}" for i in range(participants)]
+    (folder / "participants.tsv").write_text("participant_id\tsex\n" + "".join(f"{name}\tF\n" for name in names))
+    for i, name in enumerate(names):
+        label, visits = "AD" if i < patients else "CN", sessions[: 3 if i < surplus else 2]
+        for session in visits:
+            (folder / name / session / "anat").mkdir(parents=True)
+            (folder / name / session / "anat" / f"{name}_{session}_T1w.nii.gz").touch()
+        rows = "".join(f"{session}\t{label}\n" for session in visits)
+        (folder / name / f"{name}_sessions.tsv").write_text("session_id\tdiagnosis\n" + rows)
+
+
+def plan(checkout: Path, *options: str) -> Plan:
+    """Plan the paper's preset in a checkout whose ``data/adni`` is there."""
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--nocolor", "--quiet", "rules"]
+    start, seconds, kilobytes = time.perf_counter(), 0.0, 0
+    with open(checkout / "plan.txt", "w") as output:
+        process = subprocess.Popen(
+            [*command, "--configfile", "config/paper.yaml", *options], cwd=checkout, stdout=output
+        )
+        while process.poll() is None:
+            with suppress(TypeError):  # a process that has just ended has no memory
+                kilobytes = int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[1])
+                times = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+                seconds = sum(map(int, times)) / 100
+            time.sleep(0.05)
+    assert process.returncode == 0
+    rows = re.findall(r"^(\w+) +(\d+)$", (checkout / "plan.txt").read_text(), re.MULTILINE)
+    return Plan({rule: int(n) for rule, n in rows}, time.perf_counter() - start, seconds, kilobytes / 2**20)

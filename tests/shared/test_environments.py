@@ -53,3 +53,8 @@ def test_every_import_of_a_rule_s_modules_is_in_its_environment(environment):
                 imported.add(node.module.split(".")[0])
     others = {IMPORT_NAMES.get(name, name) for name in imported - set(sys.stdlib_module_names) - {"heatproof"}}
     assert others <= set(packages(environment))
+
+
+def test_registration_can_extract_brains():
+    """deepbet is imported only for a scan that shows a head; conda's torch comes first, or pip would bring another."""
+    assert {"deepbet", "torch"} <= set(packages(Path("envs/ants.yaml")))

@@ -68,3 +68,8 @@ def test_conda_reads_a_package_and_a_version_in_every_line(environment):
         assert spec.name.as_package_name().normalized == name
         assert rattler.VersionSpec(str(spec.version)).matches(rattler.Version(version)), line
         assert not rattler.VersionSpec(str(spec.version)).matches(rattler.Version("0.0.1")), line
+
+
+def test_registration_can_extract_brains():
+    """deepbet is imported only for a scan that shows a head; conda's torch comes first, or pip would bring another."""
+    assert {"deepbet", "torch"} <= set(packages(Path("envs/ants.yaml")))

@@ -1,5 +1,17 @@
 """A bad scan: its job says so in one sentence, and nothing computed is lost."""
 
+import shutil
+
+import nibabel as nib
+
+OWN = """
+study: own
+cohort:
+  bids: Köpfe und Hirne
+  split: {test: 1, validation: 1, seed: 0}
+  exclude: [sub-P004, sub-P005, sub-C004, sub-C005]
+"""
+
 
 def test_a_truncated_scan_is_named_and_the_other_results_stay(copied_study):
     scan = copied_study.results / "cohort/bids/sub-P001/ses-M00/anat/sub-P001_ses-M00_T1w.nii.gz"
@@ -19,3 +31,21 @@ def test_a_failed_job_is_not_passed_over_by_the_next_run(copied_study):
     scan.write_bytes(scan.read_bytes()[:20_000])
     copied_study.tiny("--cores", "1")
     assert "register_scan" in copied_study.jobs("--configfile", "tests/workflow/tiny.yaml")
+
+
+def test_with_keep_going_the_others_are_registered_and_the_end_names_the_bad_ones(tiny_study, checkout):
+    bids = checkout.folder / "Köpfe und Hirne"
+    shutil.copytree(tiny_study.results / "cohort/bids", bids)
+    truncated, flat = (bids / f"sub-{name}/ses-M00/anat/sub-{name}_ses-M00_T1w.nii.gz" for name in ("C001", "P002"))
+    truncated.write_bytes(truncated.read_bytes()[:20_000])
+    nib.save(nib.load(flat).slicer[:, :, 20:21], flat)
+    (checkout.folder / "own.yaml").write_text(OWN)
+    configs = ("--configfile", "tests/workflow/tiny.yaml", "own.yaml")
+    done = checkout.snakemake("--cores", "1", "--keep-going", *configs, "--until", "register_scan")
+    assert done.returncode == 1 and "Traceback" not in done.stdout
+    end = done.stdout.split("What went wrong:\n")[1]
+    assert f"error: Köpfe und Hirne/{truncated.relative_to(bids)} ends too early or is damaged" in end
+    assert f"error: Köpfe und Hirne/{flat.relative_to(bids)} is a single slice" in end
+    registered = {path.parent.name for path in (checkout.folder / "results/own/register").glob("sub-*/volumes.tsv")}
+    scans = {path.name.removesuffix("_T1w.nii.gz") for path in bids.glob("sub-[PC]00[123]/*/anat/*")}
+    assert len(scans) > 6 and registered == scans - {"sub-C001_ses-M00", "sub-P002_ses-M00"}

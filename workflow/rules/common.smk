@@ -137,3 +137,9 @@ def register_files():
 def megabytes(base, per_megavoxel=0):
     """Return a function of the attempt: memory of a job that grows with the working grid, doubled on each retry."""
     return lambda wildcards, attempt: int((base + per_megavoxel * MEGAVOXELS) * 2 ** (attempt - 1))
+
+
+onerror:
+    with open(log[0]) as lines:
+        sentences = sorted({line.rstrip() for line in lines if line.startswith("error: ")})
+    print("\nWhat went wrong:", *sentences, sep="\n", file=sys.stderr)

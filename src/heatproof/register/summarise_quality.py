@@ -19,6 +19,7 @@ SCANS_PER_ROW = 6
 PICTURE_WIDTH = 300
 PIXELS_PER_INCH = 100
 OUTLIER_LIMIT = 3.5
+FEWEST_SCANS = 5
 
 
 def registered_path(folder: Path, scan: str, space: str) -> Path:
@@ -58,10 +59,10 @@ def gather_quality(scans: pd.DataFrame, folder: Path) -> pd.DataFrame:
 
 
 def robust_score(values: pd.Series) -> pd.Series:
-    """Return deviations from the median in robust standard deviations; 0 where all values agree."""
+    """Return deviations from the median in robust standard deviations; 0 where most values agree or are too few."""
     deviation = values - values.median()
     spread = 1.4826 * deviation.abs().median()
-    return deviation / spread if spread > 0 else deviation * 0
+    return deviation / spread if spread > 0 and values.count() >= FEWEST_SCANS else deviation * 0
 
 
 def three_views(volume: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Write docs/real-data.md and its figures from the results of the presets ds002748 and atrophy-on-real.
 
-Run after both studies; the text around the tables is tests/benchmarks/real-data.md.
+Run after the studies; the text around their tables is in tests/benchmarks/real-data.
 """
 
 import argparse
@@ -95,15 +95,15 @@ def shrink(figure: Path, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--studies", nargs="+", choices=STUDIES, default=STUDIES)
     parser.add_argument("--out", type=Path, default=Path("docs/real-data.md"))
     arguments = parser.parse_args()
-    text = (Path(__file__).parent / "real-data.md").read_text()
-    quoted = {}
-    for study in STUDIES:
-        described = describe_study(arguments.results / study)
-        quoted |= {f"{study.replace('-', '_')}_{name}": value for name, value in described.items()}
+    folder = Path(__file__).parent / "real-data"
+    sections = [(folder / "page.md").read_text()]
+    for study in arguments.studies:
+        sections.append((folder / f"{study}.md").read_text().format(**describe_study(arguments.results / study)))
         shrink(arguments.results / study / "report/figure-2-methods.png", arguments.out.parent / f"images/{study}.png")
-    arguments.out.write_text(text.format(**quoted))
+    arguments.out.write_text("\n".join(sections))
 
 
 if __name__ == "__main__":

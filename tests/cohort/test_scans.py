@@ -35,6 +35,17 @@ def test_every_row_fits_the_schema(config, tmp_path, sessions):
         jsonschema.validate(row, SCHEMA)
 
 
+@pytest.mark.parametrize("simulated", [True, False])
+def test_where_a_volume_is_the_label_every_scan_is_listed_and_split_without_one(config, tmp_path, simulated):
+    bids = None if simulated else make_dataset(tmp_path, ("ses-1", "ses-2"))
+    split = {"test": 1, "validation": 1, "seed": 0}
+    scans = list_scans(config["cohort"] | {"bids": bids, "label": {"volume": "Hippocampus"}, "split": split}, "cohort")
+    assert (scans["label"] == "").all() and (simulated or len(scans) == 16)
+    assert scans.groupby("split")["participant_id"].nunique()[["test", "validation"]].tolist() == [3, 3]
+    for row in scans.to_dict("records"):
+        jsonschema.validate(row, SCHEMA)
+
+
 def test_a_split_without_anyone_in_one_class_is_refused(config):
     for excluded in (29, 36):
         config["cohort"]["exclude"] = [f"sub-P{i:03d}" for i in range(1, excluded + 1)]

@@ -3,6 +3,7 @@
 import copy
 from functools import partial
 
+import captum.attr
 import numpy as np
 import pytest
 import torch
@@ -185,6 +186,18 @@ def test_relevance_sums_to_the_output_it_started_from(rule, paper_network, scans
         outputs = model(scans)[:, 1]
         heatmaps = lrp(model, scans, 1, rule=rule, epsilon=1e-12)
         torch.testing.assert_close(heatmaps.sum(dim=(1, 2, 3, 4)), outputs, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("batch_norm", ["merge", "pass"])
+def test_epsilon_with_biases_is_gradient_times_input_if_batch_norms_are_merged(batch_norm, paper_network, scans):
+    expected = (
+        captum.attr.InputXGradient(copy.deepcopy(paper_network))
+        .attribute(scans.clone().requires_grad_(), target=1)
+        .detach()
+    )
+    heatmaps = lrp(paper_network, scans, 1, rule="epsilon", epsilon=1e-12, bias=True, batch_norm=batch_norm)
+    close = (heatmaps - expected).norm() < 1e-6 * expected.norm()
+    assert close == (batch_norm == "merge")
 
 
 def test_behind_a_softmax_relevance_starts_as_the_probability(paper_network, scans):

@@ -98,6 +98,10 @@ def lrp(
     bias : bool
         Whether biases, merged shifts included, take their share of the relevance. If not, they are ignored, as in
         Böhle et al. 2019, and a map sums to the target's output, less what reached units that no input speaks for.
+        Ignoring them suits the rules that divide by sums of one sign. ``epsilon``, ``gamma`` and the composites divide
+        by sums of both, which without the biases that keep a unit active nearly vanish now and then: set this for them.
+        With it, and as epsilon goes to 0, ``epsilon`` is gradient * input in networks of ReLUs and max-poolings
+        (Ancona et al. 2018).
 
     Returns
     -------
@@ -114,9 +118,9 @@ def lrp(
     ----------
     Bach et al. 2015 (doi:10.1371/journal.pone.0130140); gamma: Montavon et al. 2019
     (doi:10.1007/978-3-030-28954-6_10); flat: Lapuschkin et al. 2019 (doi:10.1038/s41467-019-08987-4); box: Montavon
-    et al. 2017 (doi:10.1016/j.patcog.2016.11.008); composites: Kohlbrenner et al. 2020 (arXiv:1910.09840); the group's
-    earlier conventions: Böhle et al. 2019 (doi:10.3389/fnagi.2019.00194); zennit: Anders et al. 2021
-    (arXiv:2106.13200).
+    et al. 2017 (doi:10.1016/j.patcog.2016.11.008); composites: Kohlbrenner et al. 2020 (arXiv:1910.09840); epsilon as
+    gradient * input: Ancona et al. 2018 (arXiv:1711.06104); the group's earlier conventions: Böhle et al. 2019
+    (doi:10.3389/fnagi.2019.00194); zennit: Anders et al. 2021 (arXiv:2106.13200).
     """
     if rule not in RULES:
         raise StudyError(f"lrp has no rule {rule!r}; choose one of {', '.join(RULES)}")

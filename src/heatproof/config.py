@@ -14,6 +14,7 @@ from heatproof.sources import dictionary_entries
 
 ATTRIBUTE = "src/heatproof/attribute/__init__.py"
 MAP_CONTROLS = ("noise", "t_map")
+BASELINES = ("edges", "input")  # methods that do not look at the model
 LINEAR_LAYERS = 2  # of the paper's network
 TEXT = ("study", "label", "patient", "control")
 

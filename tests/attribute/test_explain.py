@@ -40,6 +40,10 @@ class Study:
         self.mask = np.zeros(SHAPE, bool)
         self.mask[3:9, 2:8, 4:10] = True
         save_image(self.mask, AFFINE, folder / "brain_mask.nii.gz")
+        self.labels = np.random.default_rng(0).choice([0, 5, 8, 9], SHAPE).astype(np.int32)
+        save_image(self.labels, AFFINE, folder / "regions.nii.gz")
+        names = ["Left Hippocampus", "Right Hippocampus", "Brain Stem"]
+        write_table(pd.DataFrame({"index": [5, 8, 9], "name": names}), folder / "regions.tsv")
         self.write_scans(np.random.default_rng(0).random((3, *SHAPE)))
 
     def write_scans(self, images):
@@ -47,8 +51,8 @@ class Study:
         labels = ["patient", "control", "patient"]
         write_table(pd.DataFrame({"scan": NAMES, "label": labels}), self.folder / "test.tsv")
 
-    def explain(self, out="out", batch_size=2, brain="brain_mask.nii.gz", **options):
-        files = {"model": "model.safetensors", "scans": "test.npy", "mask": brain, "out-dir": out}
+    def explain(self, out="out", batch_size=2, **options):
+        files = {"model": "model.safetensors", "scans": "test.npy", "template": "", "out-dir": out}
         values = {"name": "mine", "options": json.dumps(options), "batch-size": batch_size, "device": "cpu"}
         values |= {option: self.folder / file for option, file in files.items()}
         arguments = [text for option, value in values.items() for text in (f"--{option}", str(value))]
@@ -66,7 +70,7 @@ def study(tmp_path, monkeypatch):
 
 def test_the_names_of_the_methods_are_read_without_importing_them():
     assert list(dictionary_entries("src/heatproof/attribute/__init__.py", "METHODS")) == list(METHODS)
-    assert list(METHODS) == ["gradient_input", "guided_backprop", "lrp", "occlusion"]
+    assert {"gradient_input", "guided_backprop", "lrp", "occlusion"} < METHODS.keys()
 
 
 def test_every_scan_gets_a_heatmap_on_its_grid(study, capsys):
@@ -88,6 +92,8 @@ def test_every_scan_gets_a_heatmap_on_its_grid(study, capsys):
         {"method": "guided_backprop", "target": "predicted"},
         {"method": "lrp", "output": "probability", "rule": "epsilon", "batch_norm": "pass"},
         {"method": "occlusion", "patch": 4, "stride": 3, "mask": "brain"},
+        {"method": "smooth_grad", "samples": 3},
+        {"method": "region_occlusion", "regions": "hemispheres"},
     ],
 )
 def test_the_same_bytes_come_out_again_and_the_same_maps_in_other_batches(study, options):
@@ -108,6 +114,13 @@ def test_the_brain_mask_reaches_a_method_that_takes_one(study, monkeypatch):
     for options, expected in (({"mask": "brain"}, study.mask), ({"mask": "none"}, 2), ({}, 2)):
         for heatmap in study.explain(method="masked", **options).values():
             np.testing.assert_array_equal(heatmap.get_fdata(), np.broadcast_to(expected, SHAPE))
+
+
+@pytest.mark.parametrize(("scheme", "expected"), [("atlas", [1, 2, 3]), ("hemispheres", [1, 1, 2])])
+def test_the_regions_reach_a_method_that_takes_them(study, monkeypatch, scheme, expected):
+    monkeypatch.setitem(METHODS, "labelled", lambda model, images, target, *, regions: images * 0 + regions)
+    for heatmap in study.explain(method="labelled", regions=scheme).values():
+        np.testing.assert_array_equal(heatmap.get_fdata(), np.select([study.labels == i for i in (5, 8, 9)], expected))
 
 
 def test_no_more_than_a_batch_is_read_at_once(study, tmp_path):
@@ -180,7 +193,7 @@ def test_a_killed_process_loses_no_chunk(study, tmp_path):
     save_image(np.ones(shape, bool), AFFINE, study.folder / "brain_mask.nii.gz")
     study.write_scans(np.random.default_rng(0).random((3, *shape)))
     options = json.dumps({"method": "occlusion", "patch": 1, "stride": 1})
-    files = ["--model=model.safetensors", "--scans=test.npy", "--mask=brain_mask.nii.gz"]
+    files = ["--model=model.safetensors", "--scans=test.npy", "--template=."]
     command = [sys.executable, "-m", "heatproof.attribute.explain", *files, "--name=mine", f"--options={options}"]
     command += ["--batch-size=2", "--device=cpu"]
     started = partial(subprocess.Popen, cwd=study.folder, env={**os.environ, "PYTHONPATH": str(Path("src").resolve())})
@@ -219,21 +232,28 @@ def test_a_heatmap_that_is_not_finite_is_refused_by_name(study, monkeypatch):
 
 
 def test_a_mask_on_another_grid_is_refused(study):
-    save_image(np.ones((14, 12, 12), bool), AFFINE, study.folder / "other.nii.gz")
+    save_image(np.ones((14, 12, 12), bool), AFFINE, study.folder / "brain_mask.nii.gz")
     with pytest.raises(
-        StudyError, match=r"test.npy holds scans of \(14, 12, 13\) voxels.*other.nii.gz has \(14, 12, 12\)"
+        StudyError, match=r"test.npy holds scans of \(14, 12, 13\) voxels.*brain_mask.nii.gz has \(14, 12, 12\)"
     ):
-        study.explain(brain="other.nii.gz", method="gradient_input")
+        study.explain(method="gradient_input")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "gradcam"}, "attribute.methods.mine.method is 'gradcam', .* choose one of gradient_input, guided_"),
+        (
+            {"method": "gradcam"},
+            "attribute.methods.mine.method is 'gradcam', .* choose one of gradient_input, .*, grad_cam",
+        ),
         ({}, "attribute.methods.mine.method is None"),
         ({"method": "lrp", "patch": 3}, "attribute.methods.mine has no option 'patch'; lrp has .*rule, epsilon"),
         ({"method": "gradient_input", "mask": "brain"}, "has no option 'mask'; gradient_input has method, target"),
         ({"method": "occlusion", "mask": "head"}, "attribute.methods.mine.mask is 'head'; choose one of brain, none"),
+        (
+            {"method": "region_occlusion", "regions": "lobes"},
+            "regions is 'lobes'; choose one of atlas, hemispheres, boe",
+        ),
         ({"method": "lrp", "target": "control"}, "mine.target is 'control'; choose one of patient, predicted"),
         ({"method": "lrp", "output": "score"}, "mine.output is 'score'; choose one of logit, probability"),
         ({"method": "lrp", "sign": "negative"}, "mine.sign is 'negative'; choose one of signed, absolute, positive"),

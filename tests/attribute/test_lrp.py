@@ -1,7 +1,9 @@
 """Layer-wise relevance propagation equals zennit, plain numpy, and numbers worked out by hand."""
 
 import copy
+from functools import partial
 
+import captum.attr
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from scipy.signal import correlate
 from torch import nn
 from zennit.attribution import Gradient
 from zennit.canonizers import SequentialMergeBatchNorm
-from zennit.composites import LayerMapComposite
+from zennit.composites import EpsilonGammaBox, EpsilonPlus, EpsilonPlusFlat, LayerMapComposite
 from zennit.rules import AlphaBeta, Epsilon, Gamma, Norm, Pass, ZPlus
 from zennit.types import Activation, AvgPool, BatchNorm, Linear
 
@@ -26,6 +28,11 @@ ZENNIT = {
     "gamma": lambda zero: Gamma(0.25, zero_params=zero),
     "z_plus": lambda zero: ZPlus(zero_params=zero),
 }
+COMPOSITES = {
+    "epsilon_plus": EpsilonPlus,
+    "epsilon_plus_flat": EpsilonPlusFlat,
+    "epsilon_gamma_box": partial(EpsilonGammaBox, low=0.0, high=1.0),
+}
 
 
 def zennit_lrp(model, images, target, rule, batch_norm, bias):
@@ -35,8 +42,12 @@ def zennit_lrp(model, images, target, rule, batch_norm, bias):
         SequentialMergeBatchNorm().apply(model)
         for norm in (module for module in model.modules() if isinstance(module, BatchNorm)):
             norm.eps = 0.0  # the canonizer leaves it, and with it a batch norm that is not quite the identity
-    rules = [(Activation, Pass()), (BatchNorm, Pass()), (AvgPool, Norm())]
-    composite = LayerMapComposite([*rules, (Linear, ZENNIT[rule](None if bias else ["bias"]))])
+    zero_params = None if bias else ["bias"]
+    if rule in COMPOSITES:
+        composite = COMPOSITES[rule](zero_params=zero_params)
+    else:
+        passing = [(Activation, Pass()), (BatchNorm, Pass()), (AvgPool, Norm())]
+        composite = LayerMapComposite([*passing, (Linear, ZENNIT[rule](zero_params))])
     with Gradient(model, composite) as attributor:
         return attributor(images.clone(), lambda outputs: outputs * torch.eye(outputs.shape[1])[target])[1]
 
@@ -96,6 +107,12 @@ def two_filters():
         ({"rule": "epsilon", "bias": True}, [-1, 12 - 6, -4, 0]),
         # Positive weights doubled: 24 and -6 of 18, then 28 / 3 as 6 : -1 of 5, and -7 / 3 as 2 : 12 of 14.
         ({"rule": "gamma", "gamma": 1.0}, [-1 / 3, 56 / 5 - 2, -28 / 15, 0]),
+        # 14 and -7 as for epsilon: 14 to the voxel of positive weight, -7 as 1 : 6 of 7.
+        ({"rule": "epsilon_plus"}, [-1, 14 - 6, 0, 0]),
+        # 14 and -7 in equal halves.
+        ({"rule": "epsilon_plus_flat"}, [-3.5, 7 - 3.5, 7, 0]),
+        # 14 as 3 : -1 + 1 of 3, and -7 as 1 : 6 of 7.
+        ({"rule": "epsilon_gamma_box"}, [-1, 14 - 6, 0, 0]),
     ],
 )
 def test_every_rule_gives_what_one_works_out_by_hand(two_filters, options, expected):
@@ -169,6 +186,18 @@ def test_relevance_sums_to_the_output_it_started_from(rule, paper_network, scans
         outputs = model(scans)[:, 1]
         heatmaps = lrp(model, scans, 1, rule=rule, epsilon=1e-12)
         torch.testing.assert_close(heatmaps.sum(dim=(1, 2, 3, 4)), outputs, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("batch_norm", ["merge", "pass"])
+def test_epsilon_with_biases_is_gradient_times_input_if_batch_norms_are_merged(batch_norm, paper_network, scans):
+    expected = (
+        captum.attr.InputXGradient(copy.deepcopy(paper_network))
+        .attribute(scans.clone().requires_grad_(), target=1)
+        .detach()
+    )
+    heatmaps = lrp(paper_network, scans, 1, rule="epsilon", epsilon=1e-12, bias=True, batch_norm=batch_norm)
+    close = (heatmaps - expected).norm() < 1e-6 * expected.norm()
+    assert close == (batch_norm == "merge")
 
 
 def test_behind_a_softmax_relevance_starts_as_the_probability(paper_network, scans):

@@ -10,12 +10,28 @@ from heatproof.attribute.outputs import one_hot, with_softmax
 
 OPTIONS = {
     "gradient_input": {},
+    "integrated_gradients": {"steps": 2},
+    "smooth_grad": {"samples": 2},
     "guided_backprop": {},
+    "grad_cam": {"layer": 0},
     "lrp": {"rule": "epsilon"},
     "occlusion": {"patch": 20, "stride": 18},
+    "region_occlusion": {"regions": torch.arange(36 * 38 * 36).reshape(36, 38, 36) // 6000},
 }
+BASELINES = ["edges", "input"]
 
-each_method = pytest.mark.parametrize("method", METHODS)
+each_method = pytest.mark.parametrize("method", OPTIONS)
+
+
+def test_every_method_is_tested_or_ignores_the_model():
+    assert METHODS.keys() == {*OPTIONS, *BASELINES}
+
+
+@pytest.mark.parametrize("method", BASELINES)
+def test_a_baseline_depends_on_no_model_target_or_output(method, paper_network, scans):
+    heatmaps = explain(nn.Flatten(), scans, method=method)
+    for choice in ({"target": "predicted"}, {"output": "probability"}, {"sign": "positive"}):
+        assert torch.equal(explain(paper_network, scans, method=method, **choice), heatmaps)
 
 
 def test_one_hot_marks_one_target_for_all_scans_or_one_for_each():

@@ -1,18 +1,21 @@
 import json
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from matplotlib.text import Text
 
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image
 from heatproof.report import draw_methods, draw_overlaps, draw_patches, draw_seeds, draw_training
 from heatproof.report.brains import average, colour_scale, draw_map, load_brain, panel_size, read_map
+from heatproof.report.figures import TITLES
 
 
 def run_command(monkeypatch, module, arguments):
@@ -47,6 +50,11 @@ def commands(folder, config):
             options,
         ],
     }
+
+
+@pytest.mark.parametrize("preset", ["config", "full"])
+def test_the_methods_of_a_preset_have_titles(preset):
+    assert yaml.safe_load(Path(f"config/{preset}.yaml").read_text())["attribute"]["methods"].keys() <= TITLES.keys()
 
 
 @pytest.mark.parametrize("module", [draw_seeds, draw_methods, draw_overlaps, draw_patches, draw_training])

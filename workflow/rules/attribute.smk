@@ -9,7 +9,7 @@ rule explain_scans:
         model=explained_model,
         images=f"{RESULTS}/train/store/test.npy",
         scans=f"{RESULTS}/train/store/test.tsv",
-        mask=f"{TEMPLATE}/brain_mask.nii.gz",
+        template=expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"]),
     output:
         directory(HEATMAPS) if config["attribute"]["keep"] == "all" else temp(directory(HEATMAPS)),
     log:
@@ -28,6 +28,7 @@ rule explain_scans:
         batch_size=config["attribute"]["batch_size"],
         device=config["train"]["device"],
     shell:
-        "python -m heatproof.attribute.explain --model {input.model} --scans {input.images} --mask {input.mask} "
+        "python -m heatproof.attribute.explain --model {input.model} --scans {input.images} "
+        "--template $(dirname {input.template[0]}) "
         "--name {wildcards.method} --options {params.options:q} --batch-size {params.batch_size} "
         "--device {params.device} --out-dir {output} > {log} 2>&1"

@@ -9,7 +9,7 @@ sys.path.insert(0, "src")
 
 from heatproof.cohort.participants import real_brains, simulated_sessions
 from heatproof.cohort.scans import list_scans
-from heatproof.config import check_config, check_models, model_controls, typed
+from heatproof.config import BASELINES, check_config, check_models, model_controls, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
 from heatproof.gpus import gpus_of_job
@@ -39,8 +39,9 @@ REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['s
 SEEDS = config["train"]["seeds"]
 METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)
 CONTROLS = model_controls(config)
-EXPLAINED = [*METHODS, *(f"{method}.{control}" for method in METHODS for control in CONTROLS)]
-NOISE = [f"{method}.noise" for method in METHODS if "noise" in config["compare"]["controls"]]
+JUDGED = [method for method in METHODS if config["attribute"]["methods"][method]["method"] not in BASELINES]
+EXPLAINED = [*METHODS, *(f"{method}.{control}" for method in JUDGED for control in CONTROLS)]
+NOISE = [f"{method}.noise" for method in JUDGED if "noise" in config["compare"]["controls"]]
 COMPARED = [*EXPLAINED, *NOISE, *(["t_map"] if "t_map" in config["compare"]["controls"] else [])]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
 GPUS = gpus_of_job(config["train"]["device"])

@@ -125,7 +125,7 @@ rule compare_controls:
         runtime=60,
     params:
         source=code_of("heatproof.compare.compare_controls"),
-        methods=METHODS,
+        methods=JUDGED,
         controls=CONTROLS,
         seeds=SEEDS,
     shell:
@@ -233,7 +233,7 @@ rule score_methods:
         runtime=10,
     params:
         source=code_of("heatproof.compare.score_methods"),
-        methods=METHODS,
+        methods=JUDGED,
     shell:
         "python -m heatproof.compare.score_methods --folder $(dirname {output}) --methods {params.methods} "
         "--out {output} > {log} 2>&1"

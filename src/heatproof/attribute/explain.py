@@ -18,7 +18,9 @@ from heatproof.command import json_option, run, threads
 from heatproof.device import choose_device
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
+from heatproof.regions import SCHEMES, merge_regions, relabel
 from heatproof.store import Store, open_store
+from heatproof.tables import read_table
 from heatproof.train.network import load_model
 
 JOURNAL = "journal"  # the option by which a method gets a folder, to go on where it was when it is killed
@@ -75,7 +77,7 @@ def check_options(name: str, options: dict) -> None:
     name : str
         Key of the entry.
     options : dict
-        As `explain` takes them, ``mask`` being ``brain`` or ``none``.
+        As `explain` takes them, but for those that `from_template` fills in.
 
     Raises
     ------
@@ -91,10 +93,23 @@ def check_options(name: str, options: dict) -> None:
     unknown = [option for option in options if option not in known]
     if unknown:
         raise StudyError(f"{key} has no option {unknown[0]!r}; {method} has {', '.join(known)}")
-    choices = {**CONVENTIONS, "mask": ["brain", "none"]}
+    choices = {**CONVENTIONS, "mask": ["brain", "none"], "regions": SCHEMES}
     for option in options.keys() & choices.keys():
         if options[option] not in choices[option]:
             raise StudyError(f"{key}.{option} is {options[option]!r}; choose one of {', '.join(choices[option])}")
+
+
+def from_template(options: dict, template: Path) -> dict:
+    """Return options with the voxels that ``mask`` (brain, none) and ``regions`` (a key of `SCHEMES`) stand for."""
+    options = dict(options)
+    if "mask" in options:
+        brain = load_array(template / "brain_mask.nii.gz", bool)
+        options["mask"] = torch.from_numpy(brain) if options["mask"] == "brain" else None
+    if "regions" in options:
+        merged = merge_regions(read_table(template / "regions.tsv"), options["regions"])
+        numbers, _ = relabel(load_array(template / "regions.nii.gz", np.int32), merged)
+        options["regions"] = torch.from_numpy(numbers)
+    return options
 
 
 def explain_store(
@@ -174,7 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="model.safetensors")
     parser.add_argument("--scans", type=Path, required=True, help="store of the scans, .npy")
-    parser.add_argument("--mask", type=Path, required=True, help="brain mask on the working grid")
+    parser.add_argument("--template", type=Path, required=True, help="folder of the brain mask and the regions")
     parser.add_argument("--name", required=True, help="key in attribute.methods")
     parser.add_argument("--options", type=json_option, required=True, help="its entry there, as JSON")
     parser.add_argument("--batch-size", type=int, required=True)
@@ -187,21 +202,19 @@ def main() -> None:
     device = choose_device(arguments.device)
 
     store = open_store(arguments.scans)
-    brain = load_array(arguments.mask, bool)
-    affine = load_image(arguments.mask).affine
-    if store.images.shape[1:] != brain.shape:
+    template = [arguments.template / file for file in ("brain_mask.nii.gz", "regions.nii.gz", "regions.tsv")]
+    grid = load_image(template[0])
+    if store.images.shape[1:] != grid.shape:
         raise StudyError(
-            f"{arguments.scans} holds scans of {store.images.shape[1:]} voxels and {arguments.mask} has {brain.shape}; "
+            f"{arguments.scans} holds scans of {store.images.shape[1:]} voxels and {template[0]} has {grid.shape}; "
             "delete the older of the two to make it again"
         )
-    options = dict(arguments.options)
-    if "mask" in options:
-        options["mask"] = torch.from_numpy(brain) if options["mask"] == "brain" else None
+    options = from_template(arguments.options, arguments.template)
     model = load_model(arguments.model, device)
-    files = [arguments.model, arguments.scans, arguments.scans.with_suffix(".tsv"), arguments.mask]
+    files = [arguments.model, arguments.scans, arguments.scans.with_suffix(".tsv"), *template]
     settings = {"options": arguments.options, "batch_size": arguments.batch_size, "device": arguments.device}
     with unfinished(arguments.out_dir, files, settings) as folder:
-        explain_store(model, store, options, folder, affine=affine, batch_size=arguments.batch_size, device=device)
+        explain_store(model, store, options, folder, affine=grid.affine, batch_size=arguments.batch_size, device=device)
 
 
 if __name__ == "__main__":

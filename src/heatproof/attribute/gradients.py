@@ -8,6 +8,13 @@ from heatproof.errors import StudyError
 
 
 @torch.enable_grad()
+def gradient(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
+    """Return the gradient of the target's output with respect to each voxel."""
+    images = images.detach().requires_grad_()
+    outputs = model(images)
+    return torch.autograd.grad(outputs, images, one_hot(outputs, target))[0]
+
+
 def gradient_input(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
     """Multiply each voxel by the gradient of the target's output with respect to it.
 
@@ -29,10 +36,7 @@ def gradient_input(model: nn.Module, images: Tensor, target: int | Tensor) -> Te
     ----------
     Shrikumar et al. 2016, Not just a black box (arXiv:1605.01713).
     """
-    images = images.detach().requires_grad_()
-    outputs = model(images)
-    (gradient,) = torch.autograd.grad(outputs, images, one_hot(outputs, target))
-    return gradient * images.detach()
+    return gradient(model, images, target) * images.detach()
 
 
 @torch.enable_grad()
@@ -70,8 +74,7 @@ def guided_backprop(model: nn.Module, images: Tensor, target: int | Tensor) -> T
         )
     for relu in relus:
         relu.register_prehook(lambda gradients: (torch.relu(gradients[0]),))
-    (gradient,) = torch.autograd.grad(outputs, images, one_hot(outputs, target))
-    return gradient
+    return torch.autograd.grad(outputs, images, one_hot(outputs, target))[0]
 
 
 def computation(outputs: Tensor) -> set[torch.autograd.graph.Node]:

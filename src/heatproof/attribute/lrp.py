@@ -24,9 +24,11 @@ from heatproof.attribute.zennit_rules import (
     BatchNorm,
     ClampMod,
     Epsilon,
+    Flat,
     Gamma,
     MaxPool,
     Norm,
+    ZBox,
 )
 from heatproof.errors import StudyError
 
@@ -66,17 +68,27 @@ def lrp(
         Scans on the working grid.
     target : int or Tensor, shape (N,)
         Class to explain, one for all scans or one each. Its output is the relevance to begin with.
-    rule : {"alpha1_beta0", "alpha2_beta1", "epsilon", "gamma", "z_plus"}
-        With (x)+ and (x)- for the positive and the negative part of x:
+    rule : str
+        One rule for all layers, with (x)+ and (x)- for the positive and the negative part of x:
 
-        - alpha-beta: R_j = sum_k (alpha (a_j w_jk)+ / sum_j (a_j w_jk)+ - beta (a_j w_jk)- / sum_j (a_j w_jk)-) R_k;
+        - ``alpha1_beta0``, ``alpha2_beta1``:
+          R_j = sum_k (alpha (a_j w_jk)+ / sum_j (a_j w_jk)+ - beta (a_j w_jk)- / sum_j (a_j w_jk)-) R_k;
         - ``z_plus``: the same as ``alpha1_beta0``, under the name that deep Taylor decomposition gave it;
         - ``epsilon``: R_j = sum_k a_j w_jk / (sum_j a_j w_jk + epsilon sign) R_k;
         - ``gamma``: as ``epsilon``, with w_jk + gamma (w_jk)+ for w_jk (generalised to negative inputs and sums).
+
+        Or a composite of them, ``epsilon`` in linear layers and another rule in convolutions:
+
+        - ``epsilon_plus``: ``z_plus`` in convolutions;
+        - ``epsilon_plus_flat``: the same, but the first convolution shares equally among the voxels that it reads;
+        - ``epsilon_gamma_box``: ``gamma`` in convolutions; in the first, whose inputs are scans in 0..1, each term
+          a_j w_jk is a_j w_jk - (w_jk)-, what speaks for unit k beyond the intensity that speaks least for it.
+
+        The last two give relevance to voxels of intensity 0 as well, those around the brain among them.
     epsilon : float
         Added to the denominators of the rule, away from zero.
     gamma : float
-        Weight of the positive contributions in the rule ``gamma``.
+        Weight of the positive contributions in the rule ``gamma``, alone or in a composite.
     batch_norm : {"merge", "pass"}
         ``merge``: scale and shift of a batch norm, constants in evaluation mode, become part of the weights and bias of
         the layer before it; a channel of negative scale thereby changes the sign of its weights. ``pass``: relevance
@@ -86,6 +98,10 @@ def lrp(
     bias : bool
         Whether biases, merged shifts included, take their share of the relevance. If not, they are ignored, as in
         Böhle et al. 2019, and a map sums to the target's output, less what reached units that no input speaks for.
+        Ignoring them suits the rules that divide by sums of one sign. ``epsilon``, ``gamma`` and the composites divide
+        by sums of both, which without the biases that keep a unit active nearly vanish now and then: set this for them.
+        With it, and as epsilon goes to 0, ``epsilon`` is gradient * input in networks of ReLUs and max-poolings
+        (Ancona et al. 2018).
 
     Returns
     -------
@@ -101,7 +117,9 @@ def lrp(
     References
     ----------
     Bach et al. 2015 (doi:10.1371/journal.pone.0130140); gamma: Montavon et al. 2019
-    (doi:10.1007/978-3-030-28954-6_10); the group's earlier conventions: Böhle et al. 2019
+    (doi:10.1007/978-3-030-28954-6_10); flat: Lapuschkin et al. 2019 (doi:10.1038/s41467-019-08987-4); box: Montavon
+    et al. 2017 (doi:10.1016/j.patcog.2016.11.008); composites: Kohlbrenner et al. 2020 (arXiv:1910.09840); epsilon as
+    gradient * input: Ancona et al. 2018 (arXiv:1711.06104); the group's earlier conventions: Böhle et al. 2019
     (doi:10.3389/fnagi.2019.00194); zennit: Anders et al. 2021 (arXiv:2106.13200).
     """
     if rule not in RULES:
@@ -109,10 +127,13 @@ def lrp(
     if batch_norm not in ("merge", "pass"):
         raise StudyError(f"lrp can not {batch_norm!r} batch norms; set batch_norm to merge or pass")
     layers = unfold(model) if batch_norm == "pass" else merge_batch_norms(unfold(model))
-    make_rule = partial(RULES[rule], epsilon=epsilon, gamma=gamma, zero_params=None if bias else ["bias"])
+    options = {"epsilon": epsilon, "gamma": gamma, "zero_params": None if bias else ["bias"]}
+    in_first, in_convolution, in_linear = (partial(LAYER_RULES[name], **options) for name in RULES[rule])
+    first = next((layer for layer in layers if isinstance(layer, WEIGHTED)), None)
 
     outputs, way_back = images.detach(), []
     for layer in layers:
+        make_rule = in_first if layer is first else in_linear if isinstance(layer, nn.Linear) else in_convolution
         outputs, back = forward(layer, outputs, make_rule)
         way_back.append(back)
     relevance = outputs * one_hot(outputs, target)
@@ -166,12 +187,23 @@ def stabilizer(epsilon: float) -> Callable[[Tensor], Tensor]:
     return lambda total: torch.copysign(total.new_tensor(epsilon), total).add_(total)
 
 
-RULES: dict[str, Callable[[Tensor, float, float, list[str] | None], BasicHook]] = {
+LAYER_RULES: dict[str, Callable[[Tensor, float, float, list[str] | None], BasicHook]] = {
     "alpha1_beta0": lambda inputs, epsilon, gamma, zero_params: alpha_beta(inputs, 1.0, 0.0, epsilon, zero_params),
     "alpha2_beta1": lambda inputs, epsilon, gamma, zero_params: alpha_beta(inputs, 2.0, 1.0, epsilon, zero_params),
     "epsilon": lambda inputs, epsilon, gamma, zero_params: Epsilon(stabilizer(epsilon), zero_params),
     "gamma": lambda inputs, epsilon, gamma, zero_params: Gamma(gamma, stabilizer(epsilon), zero_params),
-    "z_plus": lambda inputs, epsilon, gamma, zero_params: alpha_beta(inputs, 1.0, 0.0, epsilon, zero_params),
+    "flat": lambda inputs, epsilon, gamma, zero_params: Flat(stabilizer(epsilon), zero_params),
+    "box": lambda inputs, epsilon, gamma, zero_params: ZBox(0.0, 1.0, stabilizer(epsilon), zero_params),
+}
+RULES = {  # of the first layer, of the other convolutions, of the other linear layers
+    "alpha1_beta0": ("alpha1_beta0", "alpha1_beta0", "alpha1_beta0"),
+    "alpha2_beta1": ("alpha2_beta1", "alpha2_beta1", "alpha2_beta1"),
+    "epsilon": ("epsilon", "epsilon", "epsilon"),
+    "gamma": ("gamma", "gamma", "gamma"),
+    "z_plus": ("alpha1_beta0", "alpha1_beta0", "alpha1_beta0"),
+    "epsilon_plus": ("alpha1_beta0", "alpha1_beta0", "epsilon"),
+    "epsilon_plus_flat": ("flat", "alpha1_beta0", "epsilon"),
+    "epsilon_gamma_box": ("box", "gamma", "epsilon"),
 }
 
 

@@ -9,7 +9,7 @@ except RuntimeError:
     for operator in ("nms", "qnms"):
         torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
-from zennit.rules import AlphaBeta, BasicHook, ClampMod, Epsilon, Gamma, Norm
+from zennit.rules import AlphaBeta, BasicHook, ClampMod, Epsilon, Flat, Gamma, Norm, ZBox
 from zennit.types import Activation, AvgPool, BatchNorm, MaxPool
 
 __all__ = [
@@ -20,7 +20,9 @@ __all__ = [
     "BatchNorm",
     "ClampMod",
     "Epsilon",
+    "Flat",
     "Gamma",
     "MaxPool",
     "Norm",
+    "ZBox",
 ]

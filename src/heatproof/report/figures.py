@@ -30,9 +30,23 @@ STYLE = {
 
 TITLES = {
     "gradient_input": "Gradient × input",
+    "integrated_gradients": "Integrated gradients",
+    "smooth_grad": "SmoothGrad",
     "guided_backprop": "Guided backpropagation",
+    "grad_cam": "Grad-CAM",
+    "grad_cam_fine": "Grad-CAM, one layer earlier",
     "lrp": "LRP",
+    "lrp_alpha2_beta1": "LRP α2β1",
+    "lrp_epsilon": "LRP ε",
+    "lrp_gamma": "LRP γ",
+    "lrp_epsilon_plus": "LRP ε, z⁺",
+    "lrp_epsilon_plus_flat": "LRP ε, z⁺, flat",
+    "lrp_epsilon_gamma_box": "LRP ε, γ, box",
+    "lrp_batch_norm_passed": "LRP, batch norm passed",
     "occlusion": "Occlusion",
+    "region_occlusion": "Region occlusion",
+    "edges": "Edges (no model)",
+    "input": "Scan (no model)",
 }
 
 

@@ -1,0 +1,52 @@
+"""Maps that do not look at the model: what an explanation must do better than to be worth its name.
+
+They are as robust over models as can be, and their rightness is that of the scans themselves.
+
+References
+----------
+Clark, Wilming and Haufe 2024, XAI-TRIS: non-linear image benchmarks to quantify false positive post-hoc attribution of
+feature importance (doi:10.1007/s10994-024-06574-3): many methods do no better than an edge filter.
+"""
+
+import numpy as np
+import torch
+from scipy.ndimage import generic_gradient_magnitude, sobel
+from torch import Tensor, nn
+
+
+def edges(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
+    """Return the magnitude of the Sobel gradient of each scan, a baseline that ignores the model and the target.
+
+    Parameters
+    ----------
+    model, target
+        Ignored.
+    images : Tensor, shape (N, 1, x, y, z)
+        Scans on the working grid.
+
+    Returns
+    -------
+    Tensor, shape (N, 1, x, y, z)
+        At least 0, of the type of ``images``: 32 times the change of intensity from a voxel to the next.
+    """
+    scans = images.detach().cpu().numpy()[:, 0]
+    magnitudes = np.stack([generic_gradient_magnitude(scan, sobel) for scan in scans])
+    return torch.from_numpy(magnitudes)[:, None].to(images)
+
+
+def input_image(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
+    """Return each scan as it is, a baseline that ignores the model and the target; its mean map is the group's mean.
+
+    Parameters
+    ----------
+    model, target
+        Ignored.
+    images : Tensor, shape (N, 1, x, y, z)
+        Scans on the working grid.
+
+    Returns
+    -------
+    Tensor, shape (N, 1, x, y, z)
+        A copy of ``images``.
+    """
+    return images.detach().clone()

@@ -1,0 +1,49 @@
+"""Occlusion of whole regions of an atlas: how much the score drops when one is hidden."""
+
+import torch
+from torch import Tensor, nn
+
+from heatproof.attribute.outputs import one_hot
+
+
+@torch.no_grad()
+def region_occlusion(
+    model: nn.Module, images: Tensor, target: int | Tensor, *, regions: Tensor, baseline: float = 0.0
+) -> Tensor:
+    """Hide one region after the other and give all its voxels the drop of the target's output.
+
+    The network runs once per region, for all scans at once.
+
+    Parameters
+    ----------
+    model : Module
+        Network in evaluation mode, images to (N, classes).
+    images : Tensor, shape (N, 1, x, y, z)
+        Scans on the working grid.
+    target : int or Tensor, shape (N,)
+        Class to explain, one for all scans or one each.
+    regions : Tensor of int, shape (x, y, z)
+        Number of the region that each voxel belongs to; 0 is no region, and is never hidden.
+    baseline : float
+        What a hidden voxel is set to.
+
+    Returns
+    -------
+    Tensor, shape (N, 1, x, y, z)
+        Positive where hiding lowers the output, of the type of ``images``; 0 outside of all regions. A large region is
+        not charged for its size: the drop is that of the region, not of a voxel.
+
+    References
+    ----------
+    Rieke et al. 2018, Visualizing convolutional networks for MRI-based diagnosis of Alzheimer's disease
+    (arXiv:1808.02874).
+    """
+    regions = regions.to(images.device)
+    outputs = model(images)
+    classes = one_hot(outputs, target)
+    heatmaps = torch.zeros_like(images)
+    for region in regions[regions != 0].unique():
+        hidden = torch.where(regions == region, baseline, images)
+        drops = ((outputs - model(hidden)) * classes).sum(dim=1)
+        heatmaps = torch.where(regions == region, drops.reshape(-1, 1, 1, 1, 1), heatmaps)
+    return heatmaps

@@ -1,0 +1,115 @@
+"""Integrated gradients and SmoothGrad equal captum's, and a scan's map is the same in whatever company."""
+
+import copy
+
+import captum.attr
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heatproof.attribute.averaged import integrated_gradients, smooth_grad
+
+TARGETS = [1, torch.tensor([1, 0, 1])]
+each_method = pytest.mark.parametrize(
+    ("method", "options"), [(integrated_gradients, {"steps": 2}), (smooth_grad, {"samples": 2})]
+)
+
+
+@pytest.fixture
+def captum_smooth_grad(monkeypatch):
+    """SmoothGrad by captum's own loop, with the noise that it is given: a tensor (samples, 1, x, y, z)."""
+
+    def attribute(model, images, target, noise, scale):
+        monkeypatch.setattr(torch, "normal", lambda mean, scales: scales * noise.repeat(len(images), 1, 1, 1, 1))
+        tunnel = captum.attr.NoiseTunnel(captum.attr.Saliency(copy.deepcopy(model)))
+        options = {"nt_type": "smoothgrad", "nt_samples": len(noise), "stdevs": scale, "abs": False}
+        return tunnel.attribute(images, target=target, **options)
+
+    return attribute
+
+
+def drawn(samples, shape, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.stack([torch.randn(shape, generator=generator) for _ in range(samples)]).double()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_integrated_gradients_of_the_papers_network_are_captums(paper_network, scans, target):
+    reference = captum.attr.IntegratedGradients(copy.deepcopy(paper_network))
+    expected = reference.attribute(scans, baselines=0.2, target=target, n_steps=4, internal_batch_size=3)
+    torch.testing.assert_close(
+        integrated_gradients(paper_network, scans, target, steps=4, baseline=0.2), expected, rtol=1e-6, atol=1e-12
+    )
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**31), target=st.integers(0, 2), steps=st.integers(1, 9))
+def test_integrated_gradients_of_any_chain_are_captums(random_chain, seed, target, steps):
+    model, images = random_chain(seed)
+    expected = captum.attr.IntegratedGradients(copy.deepcopy(model)).attribute(images, target=target, n_steps=steps)
+    torch.testing.assert_close(
+        integrated_gradients(model, images, target, steps=steps), expected, rtol=1e-6, atol=1e-12
+    )
+
+
+def test_integrated_gradients_sum_to_what_sets_the_scan_apart_from_the_baseline(random_chain):
+    model, images = random_chain(4)
+    heatmaps = integrated_gradients(model, images, 1, steps=300, baseline=0.1)
+    apart = (model(images) - model(torch.full_like(images, 0.1)))[:, 1]
+    torch.testing.assert_close(heatmaps.sum(dim=(1, 2, 3, 4)), apart.detach(), rtol=0.01, atol=1e-3)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_smooth_grad_of_the_papers_network_is_captums_under_the_same_noise(
+    paper_network, scans, target, captum_smooth_grad
+):
+    expected = captum_smooth_grad(paper_network, scans, target, drawn(3, scans.shape[1:], 7), 0.2)
+    torch.testing.assert_close(
+        smooth_grad(paper_network, scans, target, samples=3, noise=0.2, seed=7), expected, rtol=1e-6, atol=1e-12
+    )
+
+
+def test_smooth_grad_of_a_chain_is_captums_under_the_same_noise(random_chain, captum_smooth_grad):
+    model, images = random_chain(2)
+    expected = captum_smooth_grad(model, images, 2, drawn(20, images.shape[1:], 0), 0.15)
+    torch.testing.assert_close(smooth_grad(model, images, 2, samples=20), expected, rtol=1e-6, atol=1e-12)
+
+
+def test_another_seed_draws_other_noise_and_the_random_state_of_torch_stays(paper_network, scans):
+    state = torch.get_rng_state()
+    one, other = (smooth_grad(paper_network, scans[:1], 1, samples=1, seed=seed) for seed in (0, 1))
+    assert not torch.allclose(one, other)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@each_method
+def test_a_scan_is_explained_alone_as_it_is_among_others(method, options, paper_network, scans):
+    alone = [method(paper_network, scan[None], 1, **options) for scan in scans.flip(0)]
+    torch.testing.assert_close(method(paper_network, scans, 1, **options), torch.cat(alone).flip(0))
+
+
+@each_method
+def test_the_network_runs_once_per_version_on_no_more_scans_than_given(method, options, paper_network, scans):
+    seen = []
+    handle = paper_network[0].register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    method(paper_network, scans, 1, **options)
+    handle.remove()
+    assert seen == [3, 3]
+
+
+@each_method
+def test_model_and_images_stay_as_they_were(method, options, paper_network, scans, untouched):
+    check, before = untouched(paper_network), scans.clone()
+    with torch.no_grad():
+        heatmaps = method(paper_network, scans, 1, **options)
+    check()
+    assert torch.equal(scans, before)
+    assert not heatmaps.requires_grad
+
+
+@each_method
+def test_heatmaps_are_of_the_type_of_the_images(method, options, paper_network, scans):
+    heatmaps = method(copy.deepcopy(paper_network).float(), scans.float(), 1, **options)
+    assert heatmaps.dtype == torch.float32
+    assert heatmaps.shape == scans.shape

@@ -1,0 +1,81 @@
+"""Grad-CAM equals captum's, interpolated by captum, for whatever way a network applies its ReLUs."""
+
+import copy
+from functools import partial
+
+import captum.attr
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from heatproof.attribute.grad_cam import grad_cam
+from heatproof.attribute.outputs import with_softmax
+from heatproof.errors import StudyError
+
+assert_equal = partial(torch.testing.assert_close, rtol=1e-6, atol=1e-12)
+
+
+def captum_grad_cam(model, layer, images, target):
+    maps = captum.attr.LayerGradCam(model, layer).attribute(images, target=target)
+    return captum.attr.LayerAttribution.interpolate(maps, images.shape[2:], "trilinear").detach()
+
+
+@pytest.mark.parametrize("target", [1, torch.tensor([1, 0, 1])])
+@pytest.mark.parametrize(("layer", "module"), [(-1, 14), (-2, 10), (0, 2)])
+@pytest.mark.parametrize("wrap", [lambda model: model, with_softmax], ids=["logit", "probability"])
+def test_each_relu_behind_a_convolution_is_explained_as_captum_does(wrap, layer, module, target, paper_network, scans):
+    model = wrap(copy.deepcopy(paper_network))
+    expected = captum_grad_cam(model, model[module], scans, target)
+    assert_equal(grad_cam(wrap(paper_network), scans, target, layer=layer), expected)
+
+
+def test_one_feature_map_is_the_map_itself_halfway_between_its_voxels():
+    model = nn.Sequential(nn.Conv3d(1, 1, 1), nn.MaxPool3d((1, 1, 2)), nn.ReLU(), nn.Flatten(), nn.Linear(2, 2)).eval()
+    for weight, value in zip(model.parameters(), ([1], [0], [0, 0, 1, 3], [0, 0]), strict=True):
+        weight.data = torch.tensor(value, dtype=torch.float32).reshape(weight.shape)
+    image = torch.tensor([0.0, 4.0, 8.0, 0.0]).reshape(1, 1, 1, 1, 4)
+    # The mean slope is (1 + 3) / 2, the features 4 and 8 lie at voxels 0.5 and 2.5, and beyond them nothing changes.
+    assert grad_cam(model, image, 1).flatten().tolist() == [8, 10, 14, 16]
+
+
+class Residual(nn.Module):
+    """A block whose second ReLU, applied in place as a function, follows a sum; a third one has no voxels."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.inner = nn.Conv3d(1, 3, 3, padding=1), nn.Conv3d(3, 3, 3, padding=1)
+        self.last, self.hidden, self.head = nn.Identity(), nn.Linear(3, 4), nn.Linear(4, 2)
+
+    def forward(self, images):
+        features = torch.relu(self.first(images))
+        features = self.last(torch.relu_(self.inner(features) + features))
+        return self.head(functional.relu(self.hidden(features.mean(dim=(2, 3, 4)))))
+
+
+def test_a_network_that_is_no_chain_is_explained_by_its_last_relu_with_voxels():
+    torch.manual_seed(0)
+    model, images = Residual().double().eval(), torch.rand(2, 1, 4, 5, 6, dtype=torch.float64)
+    assert_equal(grad_cam(model, images, 1), captum_grad_cam(model, model.last, images, 1))
+
+
+def test_a_scan_is_explained_alone_as_it_is_among_others(paper_network, scans):
+    alone = [grad_cam(paper_network, scan[None], 1) for scan in scans]
+    torch.testing.assert_close(grad_cam(paper_network, scans, 1), torch.cat(alone))
+
+
+def test_model_and_images_stay_as_they_were(paper_network, scans, untouched):
+    check, before = untouched(paper_network), scans.clone()
+    with torch.no_grad():
+        heatmaps = grad_cam(paper_network, scans, 1)
+    with pytest.raises(RuntimeError):
+        grad_cam(paper_network, scans, 7)
+    check()
+    assert torch.equal(scans, before)
+    assert not heatmaps.requires_grad
+
+
+@pytest.mark.parametrize("layer", [-5, 4])
+def test_a_layer_that_is_not_there_is_refused(layer, paper_network, scans):
+    with pytest.raises(StudyError, match=f"no layer {layer}: the network has 4 ReLUs"):
+        grad_cam(paper_network, scans, 1, layer=layer)

@@ -1,0 +1,44 @@
+"""Region occlusion equals captum's feature ablation, with regions for features."""
+
+import captum.attr
+import pytest
+import torch
+from torch import nn
+
+from heatproof.attribute.outputs import with_softmax
+from heatproof.attribute.region_occlusion import region_occlusion
+
+
+@pytest.fixture(scope="module")
+def regions(scans):
+    """Three regions, their numbers with a gap, scattered over a third of the voxels."""
+    numbers = torch.randint(0, 12, scans.shape[2:], generator=torch.Generator().manual_seed(2))
+    return torch.where(numbers == 4, 2, torch.where(numbers < 4, numbers, 0))
+
+
+@pytest.mark.parametrize("target", [1, torch.tensor([1, 0, 1])])
+@pytest.mark.parametrize("wrap", [lambda model: model, with_softmax], ids=["logit", "probability"])
+def test_regions_are_hidden_as_captum_does(wrap, target, paper_network, scans, regions):
+    model = wrap(paper_network)
+    expected = captum.attr.FeatureAblation(model).attribute(scans, baselines=0.3, target=target, feature_mask=regions)
+    heatmaps = region_occlusion(model, scans, target, regions=regions, baseline=0.3)
+    torch.testing.assert_close(heatmaps, expected * (regions != 0), rtol=1e-6, atol=1e-12)
+    assert heatmaps[0].unique().numel() == 4
+
+
+def test_every_voxel_of_a_region_gets_what_a_sum_loses_without_it():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 1, bias=False)).eval()
+    model[1].weight.data = torch.tensor([[1.0, 2.0, -3.0, 4.0]])
+    image, regions = torch.tensor([1.0, 1.0, 2.0, 5.0]).reshape(1, 1, 1, 1, 4), torch.tensor([7, 7, 3, 0])
+    heatmap = region_occlusion(model, image, 0, regions=regions.reshape(1, 1, 4))
+    assert heatmap.flatten().tolist() == [3, 3, -6, 0]
+
+
+def test_the_network_runs_once_per_region_and_once_untouched(paper_network, scans, regions, untouched):
+    check, before, seen = untouched(paper_network), scans.clone(), []
+    handle = paper_network[0].register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    region_occlusion(paper_network, scans, 1, regions=regions)
+    handle.remove()
+    assert seen == [3] * 4
+    check()
+    assert torch.equal(scans, before)

@@ -24,7 +24,7 @@ rule all:
     default_target: True
     input:
         f"{STUDY}/report/report.html",
-        f"{STUDY}/compare/scores.tsv",
+        expand(f"{STUDY}/compare/{{table}}.tsv", table=["scores", "differences", "seeds", "overlap_curve"]),
         expand(f"{STUDY}/{{stage}}/dataset_description.json", stage=DERIVATIVES),
         dataset_files(),
         expand(REGISTERED, scan=SCANS["scan"]),

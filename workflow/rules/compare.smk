@@ -1,6 +1,8 @@
 """compare: mean maps of every model and method, how far models agree on them, and what could not be compared."""
 
 COMPARE = f"{STUDY}/compare"
+GROUPS = range(1, config["compare"]["participant_groups"] + 1)
+MEASURES = ["agreement", *(["rightness"] if TRUTH else [])]
 
 
 rule average_maps:
@@ -22,6 +24,14 @@ rule average_maps:
         ),
         scans=f"{COMPARE}/{{method}}/seed-{{seed}}/mean_maps.tsv",
         regions=f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv",
+        left_out=expand(
+            f"{COMPARE}/{{method}}/seed-{{seed}}/left_out/{{file}}",
+            file=[
+                *["mean_maps.tsv", "regions.tsv"],
+                *(f"group-{group}_mean_{outcome}.nii.gz" for group in GROUPS for outcome in ["TP", "TN"]),
+            ],
+            allow_missing=True,
+        ),
     log:
         f"{STUDY}/logs/average_maps/{{method}}_seed-{{seed}}.log",
     benchmark:
@@ -29,12 +39,11 @@ rule average_maps:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(500, 100),
-        runtime=30,
+        mem_mb=megabytes(500, 200),
+        runtime=60,
     params:
-        options="--regions {regions} --relevance {relevance} --gain-controls {gain_controls}".format(
-            **config["compare"]
-        ),
+        options="--regions {regions} --relevance {relevance} --gain-controls {gain_controls} "
+        "--participant-groups {participant_groups}".format(**config["compare"]),
     shell:
         "python -m heatproof.compare.average_maps --predictions {input.predictions} "
         "--heatmaps $(dirname {input.heatmaps[0]}) --template $(dirname {input.template[0]}) {params.options} "
@@ -124,13 +133,114 @@ rule compare_regions:
         "--seeds {params.seeds} --top-k {params.top_k} --pairs {output.pairs} --summary {output.summary} > {log} 2>&1"
 
 
+rule trace_overlap:
+    """Trace how many of the first k regions two models share, for every k."""
+    input:
+        source=modules("heatproof.compare.trace_overlap"),
+        regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),
+    output:
+        report(f"{COMPARE}/overlap_curve.tsv", category="compare", caption="../report/overlap_curve.rst"),
+    log:
+        f"{STUDY}/logs/trace_overlap.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/trace_overlap.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        methods=METHODS,
+        seeds=SEEDS,
+    shell:
+        "python -m heatproof.compare.trace_overlap --folder $(dirname {output}) --methods {params.methods} "
+        "--seeds {params.seeds} --out {output} > {log} 2>&1"
+
+
+rule measure_agreement:
+    """Measure how far every two models agree by one method, with all participants and without each group of them."""
+    input:
+        source=modules("heatproof.compare.measure_agreement"),
+        models=expand(
+            f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}",
+            seed=SEEDS,
+            file=[
+                *["mean_maps.tsv", "regions.tsv", "left_out/mean_maps.tsv", "left_out/regions.tsv"],
+                *(f"mean_{outcome}.nii.gz" for outcome in ["TP", "TN"]),
+                *(f"left_out/group-{group}_mean_{outcome}.nii.gz" for group in GROUPS for outcome in ["TP", "TN"]),
+            ],
+            allow_missing=True,
+        ),
+        brain=f"{TEMPLATE}/brain_mask.nii.gz",
+    output:
+        f"{COMPARE}/{{method}}/agreement.tsv",
+    log:
+        f"{STUDY}/logs/measure_agreement/{{method}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/measure_agreement.{{method}}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(500, 100 + 6 * len(SEEDS)),
+        runtime=240,
+    params:
+        seeds=SEEDS,
+        options="--within {within} --top-k {top_k} --top-percent {top_percent} --rbo-p {rbo_p}".format(
+            **config["compare"]
+        ),
+    shell:
+        "python -m heatproof.compare.measure_agreement --folder $(dirname $(dirname {output})) "
+        "--method {wildcards.method} --seeds {params.seeds} --template $(dirname {input.brain}) {params.options} "
+        "--out {output} > {log} 2>&1"
+
+
+if TRUTH:
+
+    rule measure_rightness:
+        """Measure how right every model's mean map is by one method, since the truth is known."""
+        input:
+            source=modules("heatproof.compare.measure_rightness"),
+            models=expand(
+                f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}",
+                seed=SEEDS,
+                file=[
+                    *["mean_maps.tsv", "regions.tsv", "left_out/mean_maps.tsv", "left_out/regions.tsv"],
+                    *["mean_TP.nii.gz", *(f"left_out/group-{group}_mean_TP.nii.gz" for group in GROUPS)],
+                ],
+                allow_missing=True,
+            ),
+            template=expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"]),
+            truth=TRUTH,
+        output:
+            f"{COMPARE}/{{method}}/rightness.tsv",
+        log:
+            f"{STUDY}/logs/measure_rightness/{{method}}.log",
+        benchmark:
+            f"{STUDY}/benchmarks/compare/measure_rightness.{{method}}.tsv"
+        conda:
+            "../../envs/analysis.yaml"
+        resources:
+            mem_mb=megabytes(500, 100),
+            runtime=60,
+        params:
+            seeds=SEEDS,
+            regions=config["compare"]["regions"],
+        shell:
+            "python -m heatproof.compare.measure_rightness --folder $(dirname $(dirname {output})) "
+            "--method {wildcards.method} --seeds {params.seeds} --template $(dirname {input.template[0]}) "
+            "--truth {input.truth} --regions {params.regions} --out {output} > {log} 2>&1"
+
+
 rule score_methods:
-    """Put every measure of robustness into one table with its interval."""
+    """Put every measure into one table with its interval, test methods against each other, ask for enough seeds."""
     input:
         source=modules("heatproof.compare.score_methods"),
-        tables=expand(f"{COMPARE}/{{table}}.tsv", table=["l2", "l2_pairs", "top_regions", "top_regions_pairs"]),
+        tables=expand(f"{COMPARE}/{{table}}.tsv", table=["l2", "top_regions"]),
+        measures=expand(f"{COMPARE}/{{method}}/{{table}}.tsv", method=METHODS, table=MEASURES),
     output:
-        report(f"{COMPARE}/scores.tsv", category="compare", caption="../report/scores.rst"),
+        scores=report(f"{COMPARE}/scores.tsv", category="compare", caption="../report/scores.rst"),
+        differences=report(f"{COMPARE}/differences.tsv", category="compare", caption="../report/differences.rst"),
+        seeds=report(f"{COMPARE}/seeds.tsv", category="compare", caption="../report/seeds.rst"),
     log:
         f"{STUDY}/logs/score_methods.log",
     benchmark:
@@ -140,8 +250,13 @@ rule score_methods:
     resources:
         mem_mb=500,
         runtime=10,
+    params:
+        methods=METHODS,
+        measures=MEASURES,
     shell:
-        "python -m heatproof.compare.score_methods --folder $(dirname {output}) --out {output} > {log} 2>&1"
+        "python -m heatproof.compare.score_methods --folder $(dirname {output.scores}) --methods {params.methods} "
+        "--tables {params.measures} --scores {output.scores} --differences {output.differences} "
+        "--seeds {output.seeds} > {log} 2>&1"
 
 
 rule note_gaps:

@@ -70,6 +70,11 @@ class Study:
         call("average_maps", predictions=train, heatmaps=heatmaps, template=self.template, out=folder, **options)
         return folder
 
+    def score(self, *tables: str) -> None:
+        """Run `score_methods` on these tables of every method."""
+        out = {name: self.compare / f"{name}.tsv" for name in ("scores", "differences", "seeds")}
+        call("score_methods", folder=self.compare, methods=self.methods, tables=tables, **out)
+
     def finish(self, within: str = "brain", top_k: int = 2) -> Path:
         """Run every command of the stage; return the stage's folder."""
         models = {"folder": self.compare, "methods": self.methods, "seeds": self.seeds}
@@ -88,8 +93,7 @@ class Study:
             out = self.compare / method
             call("measure_agreement", **one, within=within, top_k=top_k, out=out / "agreement.tsv")
             call("measure_rightness", **one, truth=self.truth, out=out / "rightness.tsv")
-        tables = {name: self.compare / f"{name}.tsv" for name in ("scores", "differences", "seeds")}
-        call("score_methods", folder=self.compare, methods=self.methods, tables=["agreement", "rightness"], **tables)
+        self.score("agreement", "rightness")
         call("note_gaps", **models, within=within, top_k=top_k, out=self.compare / "notes.tsv")
         return self.compare
 
@@ -107,3 +111,12 @@ def call(command: str, **options) -> None:
 @pytest.fixture
 def study(tmp_path):
     return Study(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The folder of the stage in which every command has run on four models and ten scans; not to be changed."""
+    study = Study(tmp_path_factory.mktemp("finished"))
+    for seed in (5, 2, 9, 4):
+        study.add_model(seed, {f"sub-{i}": "TP" if i % 2 else "TN" for i in range(10)})
+    return study.finish(top_k=2)

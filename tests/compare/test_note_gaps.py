@@ -131,8 +131,7 @@ def test_one_model_alone_has_nothing_to_be_compared_with(study):
     assert read_table(folder / "l2.tsv")["l2_sum"].isna().all()
     assert read_table(folder / "top_regions.tsv")[["overlap_mean", "overlap_with_diagonal"]].isna().all(axis=None)
     assert len(read_table(folder / "scores.tsv")) == 2 * (5 + 5)
-    tables = {name: folder / f"{name}.tsv" for name in ("scores", "differences", "seeds")}
-    call("score_methods", folder=folder, methods=study.methods, tables=["agreement"], **tables)
+    study.score("agreement")
     assert len(read_table(folder / "scores.tsv")) == 2 * 5
     assert read_table(folder / "seeds.tsv").empty
 

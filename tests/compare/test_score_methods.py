@@ -10,7 +10,6 @@ from heatproof.compare.resampling import interval
 from heatproof.compare.score_methods import arrange, bound
 from heatproof.tables import read_table
 
-OUTCOMES = {f"sub-{i}": "TP" if i % 2 else "TN" for i in range(10)}
 KEYS = ["method", "measure", "outcome"]
 METRICS = ("sum", "density", "gain")
 AGREEMENT = [
@@ -26,15 +25,8 @@ RIGHTNESS = [
 ]
 
 
-@pytest.fixture
-def folder(study):
-    for seed in (5, 2, 9, 4):
-        study.add_model(seed, OUTCOMES)
-    return study.finish(top_k=2)
-
-
-def test_there_is_one_row_for_every_method_measure_and_outcome(folder):
-    scores = read_table(folder / "scores.tsv")
+def test_there_is_one_row_for_every_method_measure_and_outcome(finished):
+    scores = read_table(finished / "scores.tsv")
     assert list(scores) == [*KEYS, "value", "low", "high", "chance", "kind"]
     expected = {(method, *row) for method in ("smooth", "rough") for row in [*AGREEMENT, *RIGHTNESS]}
     assert sorted(scores[KEYS].itertuples(index=False, name=None)) == sorted(expected)
@@ -42,25 +34,25 @@ def test_there_is_one_row_for_every_method_measure_and_outcome(folder):
     assert ((scores["low"] <= scores["value"]) & (scores["value"] <= scores["high"])).all()
 
 
-def test_values_and_chance_are_those_of_the_tables_behind(folder):
-    scores = read_table(folder / "scores.tsv").set_index(KEYS)
-    l2 = read_table(folder / "l2.tsv").set_index(["method", "outcome"])
-    top = read_table(folder / "top_regions.tsv").set_index(["method", "metric"])
+def test_values_and_chance_are_those_of_the_tables_behind(finished):
+    scores = read_table(finished / "scores.tsv").set_index(KEYS)
+    l2 = read_table(finished / "l2.tsv").set_index(["method", "outcome"])
+    top = read_table(finished / "top_regions.tsv").set_index(["method", "metric"])
     assert scores.loc[("rough", "l2_rms", "TN"), "value"] == pytest.approx(l2.loc[("rough", "TN"), "rms"])
     assert np.isnan(scores.loc[("rough", "l2_rms", "TN"), "chance"])
     gain = scores.loc[("smooth", "top_2_gain", "TP")]
     assert gain["value"] == pytest.approx(top.loc[("smooth", "gain"), "overlap_mean"])
     assert gain["chance"] == pytest.approx(top.loc[("smooth", "gain"), "chance"])
-    rightness = read_table(folder / "rough/rightness.tsv").query("measure == 'pr_auc' and left_out == 0")
+    rightness = read_table(finished / "rough/rightness.tsv").query("measure == 'pr_auc' and left_out == 0")
     assert scores.loc[("rough", "pr_auc", "TP"), "value"] == pytest.approx(rightness["value"].mean())
     correlation, w = (scores.loc[("rough", f"{name}_sum", "TP")] for name in ("region_spearman", "kendall_w"))
     assert w["value"] == pytest.approx((1 + 3 * correlation["value"]) / 4)
     assert w["chance"] == 0.25
 
 
-def test_intervals_are_those_of_the_table_s_rows(folder):
-    rows = read_table(folder / "rough/agreement.tsv").query("measure == 'pearson' and outcome == 'TN'")
-    scores = read_table(folder / "scores.tsv").set_index(KEYS)
+def test_intervals_are_those_of_the_table_s_rows(finished):
+    rows = read_table(finished / "rough/agreement.tsv").query("measure == 'pearson' and outcome == 'TN'")
+    scores = read_table(finished / "scores.tsv").set_index(KEYS)
     found = scores.loc[("rough", "pearson", "TN"), ["low", "high"]]
     assert tuple(found) == pytest.approx(np.clip(interval(arrange(rows)), -1, 1))
 
@@ -84,11 +76,11 @@ def test_bounds_end_where_the_measure_ends():
     assert bound("l2_rms", measured) == pytest.approx((0, high))
 
 
-def test_methods_are_compared_within_models_and_corrected_within_a_measure(folder):
-    table = read_table(folder / "differences.tsv")
+def test_methods_are_compared_within_models_and_corrected_within_a_measure(finished):
+    table = read_table(finished / "differences.tsv")
     columns = ["measure", "outcome", "method_a", "method_b", "difference", "low", "high", "p", "p_corrected"]
     assert list(table) == columns
-    scores = read_table(folder / "scores.tsv").set_index(KEYS)["value"]
+    scores = read_table(finished / "scores.tsv").set_index(KEYS)["value"]
     assert len(table) == len(AGREEMENT) - 3 + len(RIGHTNESS)
     for row in table.itertuples():
         expected = scores[row.method_a, row.measure, row.outcome] - scores[row.method_b, row.measure, row.outcome]
@@ -97,12 +89,12 @@ def test_methods_are_compared_within_models_and_corrected_within_a_measure(folde
     assert (table["p_corrected"] == table["p"]).all()
 
 
-def test_more_models_narrow_the_interval_down_to_what_participants_leave(folder):
-    table = read_table(folder / "seeds.tsv")
+def test_more_models_narrow_the_interval_down_to_what_participants_leave(finished):
+    table = read_table(finished / "seeds.tsv")
     assert list(table) == [*KEYS, "n_models", "width", "floor"]
     rows = table.query("method == 'rough' and measure == 'ssim' and outcome == 'TP'").set_index("n_models")
     low, high = interval(
-        arrange(read_table(folder / "rough/agreement.tsv").query("measure == 'ssim' and outcome == 'TP'"))
+        arrange(read_table(finished / "rough/agreement.tsv").query("measure == 'ssim' and outcome == 'TP'"))
     )
     assert rows.loc[4, "width"] == pytest.approx(high - low)
     assert rows.loc[100, "width"] < rows.loc[4, "width"]

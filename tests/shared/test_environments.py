@@ -11,7 +11,9 @@ import yaml
 from heatproof.sources import module_files
 
 CONDA_NAMES = {"pytorch": "torch"}
-IMPORT_NAMES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "skimage": "scikit-image", "ants": "antspyx", "PIL": "matplotlib"}
+IMPORT_NAMES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "skimage": "scikit-image", "ants": "antspyx"} | {
+    "PIL": "matplotlib"
+}
 PINNED = dict(re.findall(r"^([\w.-]+)==(\S+)$", Path("requirements.txt").read_text().lower(), re.MULTILINE))
 
 

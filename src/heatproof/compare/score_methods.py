@@ -39,7 +39,9 @@ def read_values(folder: Path, methods: list[str], names: list[str]) -> pd.DataFr
         method, measure, outcome, left_out, seed_a, seed_b, value, chance; a value of a single model has its seed twice.
     """
     tables = [read_table(folder / method / f"{name}.tsv").assign(method=method) for method in methods for name in names]
-    tables = [table.assign(seed_a=table["seed"], seed_b=table["seed"]) if "seed" in table else table for table in tables]
+    tables = [
+        table.assign(seed_a=table["seed"], seed_b=table["seed"]) if "seed" in table else table for table in tables
+    ]
     return pd.concat([table for table in tables if len(table)] or tables, ignore_index=True)
 
 

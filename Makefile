@@ -14,6 +14,7 @@ demo: $(READY)
 bench: $(READY) # after make demo
 	PYTHONPATH=src python tests/benchmarks/write_benchmarks.py
 	PYTHONPATH=src python tests/benchmarks/measure_occlusion.py
+	PYTHONPATH=src python tests/benchmarks/measure_intervals.py
 	PYTHONPATH=src MPLBACKEND=Agg python tests/benchmarks/draw_cohort.py
 
 test: $(READY)

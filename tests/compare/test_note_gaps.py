@@ -119,7 +119,7 @@ def test_one_model_alone_has_nothing_to_be_compared_with(study):
     study.add_model(5, ALL_RIGHT)
     folder = study.finish()
     measures = "l2_rms (TP), l2_rms (TN), top_2_sum (TP), top_2_density (TP), top_2_gain (TP)"
-    reason = f"no value of {measures}: fewer than 2 models can be compared"
+    reason = f"no value of {measures}: fewer than 2 models can be compared, or none has a map"
     notes = notes_of(folder)
     assert [note for note in notes if note[2].startswith("no value")] == [
         ("smooth", None, reason),

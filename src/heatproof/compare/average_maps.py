@@ -73,6 +73,26 @@ def mean_maps(
     return maps, sizes
 
 
+def average_outcomes(
+    predictions: pd.DataFrame, heatmaps: Path, count: int, shape: Sequence[int]
+) -> tuple[dict[str, np.ndarray], dict[str, list[int]]]:
+    """Average the heatmaps of each outcome, with all test participants and without each of ``count`` groups.
+
+    Returns
+    -------
+    maps : dict of ndarray
+    sizes : dict of list of int
+        What `mean_maps` returns, by outcome.
+    """
+    groups = participant_groups(predictions, count)
+    maps, sizes = {}, {}
+    for outcome, names in scans_by_outcome(predictions).items():
+        logging.info("%s: averaging %d heatmaps", outcome, len(names))
+        paths = [heatmaps / f"{name}_heatmap.nii.gz" for name in names]
+        maps[outcome], sizes[outcome] = mean_maps(paths, groups[names], count, shape)
+    return maps, sizes
+
+
 def describe_maps(maps: dict[str, np.ndarray], counts: dict[str, int], brain: np.ndarray) -> pd.DataFrame:
     """Tabulate how many scans are behind each mean map, and its largest absolute value in the brain and anywhere."""
     rows = [
@@ -98,23 +118,17 @@ def main() -> None:
     brain_image = load_image(args.template / "brain_mask.nii.gz")
     brain = np.asarray(brain_image.dataobj) > 0
     predictions = read_table(args.predictions)
-    group_of = participant_groups(predictions, args.participant_groups)
-    maps, counts = {}, {}
-    for outcome, names in scans_by_outcome(predictions).items():
-        logging.info("%s: averaging %d heatmaps", outcome, len(names))
-        paths = [args.heatmaps / f"{name}_heatmap.nii.gz" for name in names]
-        maps[outcome], counts[outcome] = mean_maps(paths, group_of[names], args.participant_groups, brain.shape)
-
+    maps, sizes = average_outcomes(predictions, args.heatmaps, args.participant_groups, brain.shape)
     merged = merge_regions(read_table(args.template / "regions.tsv"), args.regions)
     numbers, names = relabel(load_array(args.template / "regions.nii.gz", np.int32), merged)
     described, measured = [], []
     for left_out in range(1 + args.participant_groups):
         chosen = {outcome: volumes[left_out] for outcome, volumes in maps.items()}
-        sizes = {outcome: behind[left_out] for outcome, behind in counts.items()}
-        described.append(describe_maps(chosen, sizes, brain).assign(left_out=left_out))
+        counts = {outcome: behind[left_out] for outcome, behind in sizes.items()}
+        described.append(describe_maps(chosen, counts, brain).assign(left_out=left_out))
         table = measure_regions(
-            chosen["TP"] if sizes["TP"] else None,
-            control_map(chosen, sizes, args.gain_controls),
+            chosen["TP"] if counts["TP"] else None,
+            control_map(chosen, counts, args.gain_controls),
             numbers,
             names,
             voxel_volume=abs(np.linalg.det(brain_image.affine)),

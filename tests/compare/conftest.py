@@ -44,6 +44,9 @@ class Study:
         save_image(self.brain, AFFINE, self.template / "brain_mask.nii.gz")
         save_image(self.labels.astype(np.int16), AFFINE, self.template / "regions.nii.gz")
         write_table(LABELS.assign(volume_mm3=8.0), self.template / "regions.tsv")
+        self.truth = root / "cohort/ground_truth/regions.tsv"
+        truth = pd.DataFrame({"region": LABELS["name"], "prescribed": [-0.4, -0.4, 0.0, 0.0]})
+        write_table(truth, self.truth)
 
     def add_model(self, seed: int, outcomes: dict[str, str], **heatmaps: dict[str, np.ndarray]) -> None:
         """Write a model's predictions and heatmaps: random ones, save those given as ``method={scan: array}``."""
@@ -67,6 +70,11 @@ class Study:
         call("average_maps", predictions=train, heatmaps=heatmaps, template=self.template, out=folder, **options)
         return folder
 
+    def score(self, *tables: str) -> None:
+        """Run `score_methods` on these tables of every method."""
+        out = {name: self.compare / f"{name}.tsv" for name in ("scores", "differences", "seeds")}
+        call("score_methods", folder=self.compare, methods=self.methods, tables=tables, **out)
+
     def finish(self, within: str = "brain", top_k: int = 2) -> Path:
         """Run every command of the stage; return the stage's folder."""
         models = {"folder": self.compare, "methods": self.methods, "seeds": self.seeds}
@@ -79,7 +87,13 @@ class Study:
         call("compare_maps", **models, template=self.template, within=within, **l2)
         top = {"pairs": self.compare / "top_regions_pairs.tsv", "summary": self.compare / "top_regions.tsv"}
         call("compare_regions", **models, top_k=top_k, **top)
-        call("score_methods", folder=self.compare, methods=self.methods, out=self.compare / "scores.tsv")
+        call("trace_overlap", **models, out=self.compare / "overlap_curve.tsv")
+        for method in self.methods:
+            one = {"folder": self.compare, "method": method, "seeds": self.seeds, "template": self.template}
+            out = self.compare / method
+            call("measure_agreement", **one, within=within, top_k=top_k, out=out / "agreement.tsv")
+            call("measure_rightness", **one, truth=self.truth, out=out / "rightness.tsv")
+        self.score("agreement", "rightness")
         call("note_gaps", **models, within=within, top_k=top_k, out=self.compare / "notes.tsv")
         return self.compare
 
@@ -97,3 +111,12 @@ def call(command: str, **options) -> None:
 @pytest.fixture
 def study(tmp_path):
     return Study(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The folder of the stage in which every command has run on four models and ten scans; not to be changed."""
+    study = Study(tmp_path_factory.mktemp("finished"))
+    for seed in (5, 2, 9, 4):
+        study.add_model(seed, {f"sub-{i}": "TP" if i % 2 else "TN" for i in range(10)})
+    return study.finish(top_k=2)

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from heatproof.compare.average_maps import mean_map
+from heatproof.compare.average_maps import mean_maps
 from heatproof.errors import StudyError
 from heatproof.images import load_array, save_image
 from heatproof.tables import read_table, write_table
@@ -45,11 +45,11 @@ def test_peaks_are_the_largest_absolute_values_in_the_brain_and_anywhere(study):
 def test_the_order_of_the_predictions_does_not_change_a_byte(study):
     study.add_model(0, OUTCOMES)
     folder, table = study.average("smooth", 0), study.root / "train/seed-0/predictions.tsv"
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
     write_table(read_table(table).iloc[::-1], table)
     study.average("smooth", 0)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert len(before) == 6
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
+    assert len(before) == 6 + 2 + 5 * 2
 
 
 def test_regions_are_those_of_the_mean_maps_on_disk_with_hemispheres_joined(study):
@@ -76,6 +76,23 @@ def test_signed_relevance_over_all_controls_divides_by_every_control_scan(study)
     assert regions.loc["Brain Stem", "gain"] == pytest.approx(patients / np.mean(controls), rel=1e-5)
 
 
+def test_maps_without_a_group_are_the_plain_mean_of_all_other_participants(study):
+    study.add_model(0, OUTCOMES | {"sub-7": "TP"})
+    folder = study.average("smooth", 0, participant_groups=2)
+    patients = ["sub-1", "sub-2", "sub-4", "sub-5", "sub-7"]
+    kept = {1: patients[1::2], 2: patients[0::2]}
+    counts = read_table(folder / "left_out/mean_maps.tsv").set_index(["left_out", "outcome"])["n_scans"]
+    regions = read_table(folder / "left_out/regions.tsv").set_index(["left_out", "region"])
+    for group, names in kept.items():
+        recognised = [name for name in names if name != "sub-4"]
+        volumes = [load_array(study.heatmap("smooth", 0, name), float) for name in recognised]
+        found = load_array(folder / f"left_out/group-{group}_mean_TP.nii.gz")
+        np.testing.assert_allclose(found, np.mean(volumes, axis=0), rtol=1e-6)
+        assert counts[group, "TP"] == len(recognised)
+        total = np.abs(found[study.labels == 9].astype(float)).sum()
+        assert regions.loc[(group, "Brain Stem"), "sum"] == pytest.approx(total)
+
+
 def test_a_voxel_that_is_not_finite_is_refused_by_the_name_of_its_file(study):
     broken = np.zeros(study.labels.shape, np.float32)
     broken[0, 0, 0] = np.nan
@@ -92,7 +109,7 @@ def test_memory_does_not_grow_with_the_number_of_scans(tmp_path):
 
     def peak(count):
         tracemalloc.start()
-        mean_map(paths[:count], shape)
+        mean_maps(paths[:count], [1 + i % 2 for i in range(count)], 2, shape)
         largest = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return largest

@@ -119,13 +119,21 @@ def test_one_model_alone_has_nothing_to_be_compared_with(study):
     study.add_model(5, ALL_RIGHT)
     folder = study.finish()
     measures = "l2_rms (TP), l2_rms (TN), top_2_sum (TP), top_2_density (TP), top_2_gain (TP)"
-    reason = f"no value of {measures}: fewer than 2 models can be compared"
-    assert notes_of(folder) == [("smooth", None, reason), ("rough", None, reason)]
+    reason = f"no value of {measures}: fewer than 2 models can be compared, or none has a map"
+    notes = notes_of(folder)
+    assert [note for note in notes if note[2].startswith("no value")] == [
+        ("smooth", None, reason),
+        ("rough", None, reason),
+    ]
+    assert len(notes) == 4 and all("no interval of pr_auc" in note[2] for note in notes[1::2])
     assert read_table(folder / "l2_pairs.tsv").empty
     assert read_table(folder / "top_regions_pairs.tsv").empty
     assert read_table(folder / "l2.tsv")["l2_sum"].isna().all()
     assert read_table(folder / "top_regions.tsv")[["overlap_mean", "overlap_with_diagonal"]].isna().all(axis=None)
-    assert len(read_table(folder / "scores.tsv")) == 10
+    assert len(read_table(folder / "scores.tsv")) == 2 * (5 + 5)
+    study.score("agreement")
+    assert len(read_table(folder / "scores.tsv")) == 2 * 5
+    assert read_table(folder / "seeds.tsv").empty
 
 
 def test_two_models_have_values_but_no_intervals(study):

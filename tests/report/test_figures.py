@@ -13,7 +13,7 @@ from matplotlib.text import Text
 
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image
-from heatproof.report import draw_methods, draw_overlaps, draw_patches, draw_seeds, draw_training
+from heatproof.report import draw_methods, draw_overlap_curve, draw_overlaps, draw_patches, draw_seeds, draw_training
 from heatproof.report.brains import average, colour_scale, draw_map, load_brain, panel_size, read_map
 from heatproof.report.figures import TITLES
 
@@ -38,6 +38,9 @@ def commands(folder, config):
         draw_seeds: [*one, "--accuracy", compare / "accuracy.tsv", *brain],
         draw_methods: ["--maps", compare, "--methods", *methods, "--seeds", *seeds, *brain],
         draw_overlaps: [*tables, "--methods", *methods, "--seeds", *seeds, "--options", options],
+        draw_overlap_curve: [
+            *["--curve", compare / "overlap_curve.tsv", "--methods", *methods, "--top-k", 10, "--options", options]
+        ],
         draw_training: ["--seeds", *seeds, "--histories", *histories, "--options", options],
         draw_patches: [
             "--scores",
@@ -57,7 +60,9 @@ def test_the_methods_of_a_preset_have_titles(preset):
     assert yaml.safe_load(Path(f"config/{preset}.yaml").read_text())["attribute"]["methods"].keys() <= TITLES.keys()
 
 
-@pytest.mark.parametrize("module", [draw_seeds, draw_methods, draw_overlaps, draw_patches, draw_training])
+@pytest.mark.parametrize(
+    "module", [draw_seeds, draw_methods, draw_overlaps, draw_overlap_curve, draw_patches, draw_training]
+)
 def test_a_command_writes_the_same_bytes_twice_in_a_sane_size(module, study, tmp_path, monkeypatch):
     arguments = commands(*study)[module]
     for name in ("once", "again"):
@@ -216,4 +221,16 @@ def test_distance_and_overlap_are_drawn_against_the_patch_s_edge_and_other_metho
     assert level.get_linestyle() == "--"
     assert {line.get_label() for line in right.lines} > {"sum", "density", "gain"}
     assert {"Gradient × input", "chance", "8\n32 mm", "shared among the top 10 regions"} <= set(texts(figure))
+    plt.close(figure)
+
+
+def test_the_overlap_curve_has_a_line_for_each_method_and_for_chance():
+    rows = [("lrp", metric, k, k / 4, k / 8) for metric in ("sum", "density", "gain") for k in (1, 2, 3)]
+    curve = pd.DataFrame(rows, columns=["method", "metric", "k", "overlap_mean", "chance"])
+    figure = draw_overlap_curve.draw_overlap_curve(curve, ["lrp", "occlusion"], 2)
+    method, none, chance, mark = figure.axes[1].lines
+    assert method.get_xydata().tolist() == [[1, 0.25], [2, 0.5], [3, 0.75]]
+    assert len(none.get_xydata()) == 0
+    assert chance.get_xydata().tolist() == [[1, 0.125], [2, 0.25], [3, 0.375]]
+    assert set(mark.get_xdata()) == {2}
     plt.close(figure)

@@ -59,7 +59,8 @@ class Page(HTMLParser):
 def page(study):
     folder, config = study
     figures = [*(f"figure-1-{method}" for method in config["attribute"]["methods"]), "figure-2-methods"]
-    figures = [folder / f"report/{name}.png" for name in [*figures, "figure-3-overlap", "training"]]
+    figures += ["figure-3-overlap", "overlap-curve", "training"]
+    figures = [folder / f"report/{name}.png" for name in figures]
     for figure in figures:
         figure.parent.mkdir(exist_ok=True)
         imsave(figure, [[0.0, 1.0]])
@@ -148,6 +149,31 @@ def test_table_2_has_this_studys_numbers(parsed, study):
     found = [row for row in rows if row[0] == "LRP"]
     assert found[0][3] == f"{100 * mean:.1f} % {100 * mean - 10:.1f}–{100 * mean + 5:.1f} %"
     assert found[1][3] == f"{100 * whole:.1f} %"
+
+
+def test_measures_of_agreement_have_their_intervals_and_chance(parsed):
+    rows = {row[0]: row[1:] for row in parsed.tables["agreement-voxels"]}
+    assert rows["Method"] == ["Pearson", "Spearman", "SSIM", "Dice, top 5 %"]
+    positives = parsed.tables["agreement-voxels"][2:7]
+    assert positives[2] == ["LRP", "0.70 0.60 to 0.80", "–", "0.70 0.60 to 0.80", "0.70 0.60 to 0.80"]
+    assert positives[4] == ["Chance", "0.00", "–", "0.00", "0.05"]
+    assert rows["Chance"] == ["0.00", "–", "0.00", "–"]
+    regions = {row[0]: row[1:] for row in parsed.tables["agreement-regions"]}
+    assert regions["LRP"][0] == "0.70 0.60 to 0.80" and regions["LRP"][1] == "–"
+    assert regions["Chance"][8] == "0.50"
+
+
+def test_rightness_is_shown_where_it_was_measured(parsed, page, study):
+    rows = {row[0]: row[1:] for row in parsed.tables["rightness-table"]}
+    assert rows["LRP"][0] == "0.70 0.60 to 0.80" and rows["Chance"][0] == "0.12"
+    content = write_page.gather(study[0], study[0], sorted(study[0].glob("report/*.png")), study[1])
+    without = write_page.render(content | {"rightness_rows": None})
+    assert "Table 5" in page and "Table 5" not in without and 'href="#rightness"' not in without
+
+
+def test_more_seeds_are_said_to_narrow_the_intervals(page):
+    words = "Pearson’s correlation: 0.25 with 4, 0.10 with 10, 0.03 with 30 and 0.01 with endlessly many models."
+    assert words in page
 
 
 def test_an_empty_cell_is_a_dash_and_has_its_reason(parsed):

@@ -12,7 +12,9 @@ from make_venv import requirements
 
 from heatproof.sources import module_files
 
-IMPORT_NAMES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "ants": "antspyx", "PIL": "matplotlib"}
+IMPORT_NAMES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "skimage": "scikit-image", "ants": "antspyx"} | {
+    "PIL": "matplotlib"
+}
 PINNED = dict(re.findall(r"^([\w.-]+)==(\S+)$", Path("requirements.txt").read_text().lower(), re.MULTILINE))
 ENVIRONMENTS = sorted(Path("envs").glob("*.yaml"))
 HEAD_ONLY = {"snakemake-executor-plugin-slurm"}

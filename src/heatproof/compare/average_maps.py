@@ -5,7 +5,9 @@ Reads predictions, one heatmap per test scan and the template's regions. Writes 
 - ``mean_{TP,TN,FP,FN}.nii.gz``: the signed mean over the scans of an outcome; where there is no such scan, zero in
   every voxel, since viewers and sums take that without harm, and ``mean_maps.tsv`` says that no scan is behind it;
 - ``mean_maps.tsv``: outcome, n_scans, peak_brain and peak_grid (largest absolute value of the mean map there);
-- ``regions.tsv``: what `heatproof.compare.regions.measure_regions` returns.
+- ``regions.tsv``: what `heatproof.compare.regions.measure_regions` returns;
+- ``left_out/``: the same once more for each group of test participants, without the scans of that group:
+  ``group-{group}_mean_{TP,TN}.nii.gz``, and both tables with the column left_out, the group. Intervals come from them.
 """
 
 import argparse
@@ -17,7 +19,8 @@ import numpy as np
 import pandas as pd
 
 from heatproof.command import run
-from heatproof.compare.outcomes import scans_by_outcome
+from heatproof.compare.layout import mean_map_path
+from heatproof.compare.outcomes import participant_groups, scans_by_outcome
 from heatproof.compare.regions import control_map, measure_regions
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
@@ -25,34 +28,69 @@ from heatproof.regions import SCHEMES, merge_regions, relabel
 from heatproof.tables import read_table, write_table
 
 
-def mean_map(paths: Sequence[str | Path], shape: Sequence[int]) -> np.ndarray:
-    """Average images one after another, so that memory does not grow with their number.
+def mean_maps(
+    paths: Sequence[str | Path], groups: Sequence[int], count: int, shape: Sequence[int]
+) -> tuple[np.ndarray, list[int]]:
+    """Average images, and average them again without those of each group.
+
+    Images are read one after another, so that memory does not grow with their number.
 
     Parameters
     ----------
-    paths : sequence of path
+    paths : sequence of n path
         Images of that shape; none gives zero in every voxel.
+    groups : sequence of n int
+        Group of each image, 1 to ``count``.
+    count : int
+        Number of groups.
     shape : sequence of 3 int
         Voxels along x, y, z.
 
     Returns
     -------
-    ndarray of float32, shape (x, y, z)
-        The mean, accumulated in float64.
+    maps : ndarray of float32, shape (1 + count, x, y, z)
+        The mean of all images, then the mean without group 1, 2, ...; accumulated in float64.
+    sizes : list of int
+        Number of images behind each.
 
     Raises
     ------
     StudyError
         If an image has a voxel that is not finite.
     """
-    total = np.zeros(shape)
-    for path in paths:
+    sums = np.zeros((count, *shape))
+    for path, group in zip(paths, groups, strict=True):
         heatmap = load_array(path)
         if not np.isfinite(heatmap).all():
             raise StudyError(f"{path} has voxels that are not finite; delete it so that it is made again")
-        total += heatmap
-    total /= max(len(paths), 1)
-    return total.astype(np.float32)
+        sums[group - 1] += heatmap
+    kept = [[other for other in range(count) if other != left_out - 1] for left_out in range(1 + count)]
+    members = np.bincount(np.asarray(groups, int), minlength=1 + count)[1:]
+    sizes = [int(members[others].sum()) for others in kept]
+    maps = np.zeros((1 + count, *shape), np.float32)
+    for volume, others, size in zip(maps, kept, sizes, strict=True):
+        volume[:] = sum(sums[other] for other in others) / max(size, 1)
+    return maps, sizes
+
+
+def average_outcomes(
+    predictions: pd.DataFrame, heatmaps: Path, count: int, shape: Sequence[int]
+) -> tuple[dict[str, np.ndarray], dict[str, list[int]]]:
+    """Average the heatmaps of each outcome, with all test participants and without each of ``count`` groups.
+
+    Returns
+    -------
+    maps : dict of ndarray
+    sizes : dict of list of int
+        What `mean_maps` returns, by outcome.
+    """
+    groups = participant_groups(predictions, count)
+    maps, sizes = {}, {}
+    for outcome, names in scans_by_outcome(predictions).items():
+        logging.info("%s: averaging %d heatmaps", outcome, len(names))
+        paths = [heatmaps / f"{name}_heatmap.nii.gz" for name in names]
+        maps[outcome], sizes[outcome] = mean_maps(paths, groups[names], count, shape)
+    return maps, sizes
 
 
 def describe_maps(maps: dict[str, np.ndarray], counts: dict[str, int], brain: np.ndarray) -> pd.DataFrame:
@@ -66,7 +104,7 @@ def describe_maps(maps: dict[str, np.ndarray], counts: dict[str, int], brain: np
 
 def write_maps(
     maps: dict[str, np.ndarray],
-    counts: dict[str, int],
+    sizes: dict[str, list[int]],
     template: Path,
     out: Path,
     *,
@@ -78,10 +116,8 @@ def write_maps(
 
     Parameters
     ----------
-    maps : dict of ndarray, each of shape (x, y, z)
-        Mean map per outcome.
-    counts : dict of int
-        Scans behind each.
+    maps, sizes : dict
+        As `average_outcomes` returns them: with all test participants, then without each group of them.
     template : Path
         Folder of brain_mask.nii.gz, regions.nii.gz and regions.tsv.
     out : Path
@@ -90,28 +126,32 @@ def write_maps(
         As in the config's ``compare`` section.
     """
     brain_image = load_image(template / "brain_mask.nii.gz")
-    for outcome, volume in maps.items():
-        save_image(volume, brain_image.affine, out / f"mean_{outcome}.nii.gz")
-    write_table(describe_maps(maps, counts, np.asarray(brain_image.dataobj) > 0), out / "mean_maps.tsv")
+    brain, voxel_volume = np.asarray(brain_image.dataobj) > 0, abs(np.linalg.det(brain_image.affine))
     merged = merge_regions(read_table(template / "regions.tsv"), regions)
     numbers, names = relabel(load_array(template / "regions.nii.gz", np.int32), merged)
-    measured = measure_regions(
-        maps["TP"] if counts["TP"] else None,
-        control_map(maps, counts, gain_controls),
-        numbers,
-        names,
-        voxel_volume=abs(np.linalg.det(brain_image.affine)),
-        relevance=relevance,
-    )
-    write_table(measured, out / "regions.tsv")
+    described, measured = [], []
+    for left_out in range(len(maps["TP"])):
+        chosen = {outcome: volumes[left_out] for outcome, volumes in maps.items()}
+        counts = {outcome: behind[left_out] for outcome, behind in sizes.items()}
+        described.append(describe_maps(chosen, counts, brain).assign(left_out=left_out))
+        patients, controls = chosen["TP"] if counts["TP"] else None, control_map(chosen, counts, gain_controls)
+        table = measure_regions(patients, controls, numbers, names, voxel_volume=voxel_volume, relevance=relevance)
+        measured.append(table.assign(left_out=left_out))
+        for outcome, volume in chosen.items():
+            if left_out == 0 or outcome in ("TP", "TN"):
+                save_image(volume, brain_image.affine, mean_map_path(out, outcome, left_out))
+    for tables, name in ((described, "mean_maps.tsv"), (measured, "regions.tsv")):
+        write_table(tables[0].drop(columns="left_out"), out / name)
+        write_table(pd.concat(tables[1:]), out / "left_out" / name)
 
 
 def output_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `write_maps` to a command."""
+    """Add the arguments of a command that ends with `write_maps`."""
     parser.add_argument("--template", required=True, type=Path, help="folder of regions.nii.gz and brain_mask.nii.gz")
     parser.add_argument("--regions", choices=SCHEMES, default="hemispheres", help="how the atlas's labels are joined")
     parser.add_argument("--relevance", choices=["absolute", "signed"], default="absolute")
     parser.add_argument("--gain-controls", choices=["true_negatives", "all"], default="true_negatives")
+    parser.add_argument("--participant-groups", type=int, default=5, help="groups that are left out in turn")
     parser.add_argument("--out", required=True, type=Path, help="folder that is written")
 
 
@@ -123,12 +163,10 @@ def main() -> None:
     output_arguments(parser)
     arguments = vars(parser.parse_args())
 
-    heatmaps, shape = arguments.pop("heatmaps"), load_image(arguments["template"] / "brain_mask.nii.gz").shape
-    scans, maps = scans_by_outcome(read_table(arguments.pop("predictions"))), {}
-    for outcome, names in scans.items():
-        logging.info("%s: averaging %d heatmaps", outcome, len(names))
-        maps[outcome] = mean_map([heatmaps / f"{name}_heatmap.nii.gz" for name in names], shape)
-    write_maps(maps, {outcome: len(names) for outcome, names in scans.items()}, **arguments)
+    predictions, heatmaps = read_table(arguments.pop("predictions")), arguments.pop("heatmaps")
+    shape = load_image(arguments["template"] / "brain_mask.nii.gz").shape
+    maps, sizes = average_outcomes(predictions, heatmaps, arguments.pop("participant_groups"), shape)
+    write_maps(maps, sizes, **arguments)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,12 @@ def model_folder(folder: str | Path, method: str, seed: int) -> Path:
     return Path(folder) / method / f"seed-{seed}"
 
 
+def mean_map_path(folder: str | Path, outcome: str, left_out: int = 0) -> Path:
+    """Return the path of a mean map in a `model_folder`: of all participants, or without one group of them."""
+    name = f"left_out/group-{left_out}_mean_{outcome}" if left_out else f"mean_{outcome}"
+    return Path(folder) / f"{name}.nii.gz"
+
+
 def gather_tables(folder: str | Path, methods: Iterable[str], seeds: Iterable[int], name: str) -> pd.DataFrame:
     """Read one table of every method and model into one, in the order given.
 
@@ -36,3 +42,15 @@ def gather_tables(folder: str | Path, methods: Iterable[str], seeds: Iterable[in
         for method, seed in product(methods, seeds)
     ]
     return pd.concat(tables, ignore_index=True)
+
+
+def gather_replicates(folder: str | Path, method: str, seeds: Iterable[int], name: str) -> pd.DataFrame:
+    """Read one table of every model of a method, and the same without each group of participants.
+
+    Returns
+    -------
+    DataFrame
+        The columns of the tables, then left_out (0: nobody, or the group), method and seed.
+    """
+    whole = gather_tables(folder, [method], seeds, name).assign(left_out=0)
+    return pd.concat([whole, gather_tables(folder, [method], seeds, f"left_out/{name}")], ignore_index=True)

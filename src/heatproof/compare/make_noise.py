@@ -9,12 +9,14 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy.ndimage import gaussian_filter
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from heatproof.command import run
 from heatproof.compare.average_maps import output_arguments, write_maps
+from heatproof.compare.layout import mean_map_path
 from heatproof.compare.outcomes import OUTCOMES
 from heatproof.images import load_array
 from heatproof.tables import read_table
@@ -52,7 +54,12 @@ def smoothness(volume: np.ndarray, mask: np.ndarray) -> list[float]:
 
 
 def noise_like(volume: np.ndarray, mask: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Return a map whose values in a mask are those of another, at random places but as smooth; 0 elsewhere."""
+    """Return a map whose values in a mask are those of another, at random places but as smooth; 0 elsewhere.
+
+    The same random numbers give nearly the same places for maps that are nearly alike.
+    """
+    if not np.ptp(volume[mask]):
+        return np.where(mask, volume, 0)
     field = gaussian_filter(random.standard_normal(volume.shape), smoothness(volume, mask), mode="wrap")
     noise = np.zeros(volume.shape, np.float32)
     noise[mask] = np.sort(volume[mask])[np.argsort(np.argsort(field[mask], kind="stable"), kind="stable")]
@@ -73,14 +80,19 @@ def main() -> None:
     output_arguments(parser)
     arguments = vars(parser.parse_args())
 
-    real, name = arguments.pop("maps"), arguments.pop("name")
+    real, name, groups = arguments.pop("maps"), arguments.pop("name"), arguments.pop("participant_groups")
     brain = load_array(arguments["template"] / "brain_mask.nii.gz", np.uint8) > 0
-    counts = read_table(real / "mean_maps.tsv").set_index("outcome")["n_scans"].to_dict()
+    tables = pd.concat(
+        [read_table(real / "mean_maps.tsv").assign(left_out=0), read_table(real / "left_out/mean_maps.tsv")]
+    )
+    sizes = {outcome: rows.sort_values("left_out")["n_scans"].tolist() for outcome, rows in tables.groupby("outcome")}
     maps = {}
     for outcome in OUTCOMES:
-        volume = load_array(real / f"mean_{outcome}.nii.gz")
-        maps[outcome] = noise_like(volume, brain, seed_of(name, outcome)) if volume[brain].any() else 0 * volume
-    write_maps(maps, counts, **arguments)
+        whole = mean_map_path(real, outcome)
+        paths = [mean_map_path(real, outcome, left_out) for left_out in range(1 + groups)]
+        volumes = [load_array(path if path.exists() else whole) for path in paths]
+        maps[outcome] = np.stack([noise_like(volume, brain, seed_of(name, outcome)) for volume in volumes])
+    write_maps(maps, sizes, **arguments)
 
 
 if __name__ == "__main__":

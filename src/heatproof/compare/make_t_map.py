@@ -1,6 +1,7 @@
 """Make the voxel-wise t-map of patients against controls: what the training scans show with no network at all.
 
-It is written as the mean map of every outcome. It does not change from model to model, and so agrees with itself.
+It is written as the mean map of every outcome. It does not change from model to model, nor with the test participants
+that are left out, and so agrees with itself.
 """
 
 import argparse
@@ -47,8 +48,9 @@ def main() -> None:
     output_arguments(parser)
     arguments = vars(parser.parse_args())
 
-    store = open_store(arguments.pop("scans"))
-    write_maps(dict.fromkeys(OUTCOMES, t_map(store)), dict.fromkeys(OUTCOMES, len(store.scans)), **arguments)
+    store, times = open_store(arguments.pop("scans")), 1 + arguments.pop("participant_groups")
+    maps, sizes = np.stack([t_map(store)] * times), [len(store.scans)] * times
+    write_maps(dict.fromkeys(OUTCOMES, maps), dict.fromkeys(OUTCOMES, sizes), **arguments)
 
 
 if __name__ == "__main__":

@@ -64,9 +64,10 @@ def score_gaps(scores: pd.DataFrame) -> Iterator[str]:
     without_value = scores["value"].isna()
     without_interval = scores["low"].isna() & ~without_value
     if without_value.any():
-        yield f"no value of {', '.join(names[without_value])}: fewer than 2 models can be compared"
+        yield f"no value of {', '.join(names[without_value])}: fewer than 2 models can be compared, or none has a map"
     if without_interval.any():
-        yield f"no interval of {', '.join(names[without_interval])}: fewer than 3 models can be resampled"
+        measures = "any measure" if without_interval.all() else ", ".join(names[without_interval])
+        yield f"no interval of {measures}: fewer than 3 models, or 2 groups of participants, can be left out in turn"
 
 
 def main() -> None:

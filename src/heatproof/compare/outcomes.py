@@ -23,3 +23,24 @@ def scans_by_outcome(predictions: pd.DataFrame) -> dict[str, list[str]]:
     truth = pd.Series(np.where(test["predicted"] == test["label"], "T", "F"), test.index)
     outcome = truth + test["predicted"].map({"patient": "P", "control": "N"})
     return {name: sorted(test.loc[outcome == name, "scan"]) for name in OUTCOMES}
+
+
+def participant_groups(predictions: pd.DataFrame, count: int) -> pd.Series:
+    """Divide the test participants into groups of equal size that hold as many of each class as the others.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        scan, participant_id, split, label.
+    count : int
+        Number of groups; with fewer participants of a class, some groups have none of it.
+
+    Returns
+    -------
+    Series of int
+        Scan to group, 1 to ``count``; all scans of a participant are in one.
+    """
+    test = predictions[predictions["split"] == "test"]
+    people = test[["participant_id", "label"]].drop_duplicates("participant_id").sort_values("participant_id")
+    group = people.set_index("participant_id").groupby("label").cumcount() % count + 1
+    return test.set_index("scan")["participant_id"].map(group)

@@ -1,109 +1,155 @@
-"""Put every measure of robustness into one table with its interval: ``scores.tsv``.
+"""Put every measure into one table with its interval, test the methods against each other, and ask for enough seeds.
 
-Columns: method measure outcome value low high chance kind. Measures are ``l2_rms`` (outcomes TP and TN; 0 is perfect)
-and ``top_{k}_{sum,density,gain}`` (overlap of the first k regions, outcome TP; 1 is perfect); value is the mean over
-the pairs of different models, low and high bound its 95 % interval (see `interval`), chance is the value of random
-choices where that is defined, kind is ``method``, or ``control`` for bounds (``{method}.{control}``, ``t_map``).
+Reads ``agreement.tsv``, and ``rightness.tsv`` where there is one, of every method. Writes
+
+- ``scores.tsv``: method measure outcome value low high chance kind. value is the mean over the pairs of different
+  models, or over models; low and high bound its 95 % interval (see `heatproof.compare.resampling`); chance is the value
+  of maps without information, empty where there is none; kind is ``method``, or ``control`` for what bounds them.
+  ``kendall_w_{metric}`` follows from ``region_spearman_{metric}`` (see `heatproof.compare.ranks.concordance`);
+- ``differences.tsv``: measure outcome method_a method_b difference low high p p_corrected, for every two methods; a
+  minus b, over the same models and participants, corrected by Holm's method over the pairs of methods of one measure
+  and outcome;
+- ``seeds.tsv``: method measure outcome n_models width floor: how wide the interval is with that many models, as
+  predicted from this study's, and with endlessly many.
 """
 
 import argparse
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from heatproof.command import run
+from heatproof.compare.ranks import concordance
+from heatproof.compare.resampling import Measured, difference, holm, interval, interval_width, p_value
 from heatproof.tables import read_table, write_table
 
+NAMES = ["method", "measure", "outcome"]
+LOWEST = {"pearson": -1.0, "spearman": -1.0, "ssim": -1.0, "region": -1.0, "effect": -1.0}  # of measures that begin so
+MODELS = (3, 4, 5, 7, 10, 15, 20, 30, 50, 100)  # whose interval widths are predicted
 
-def interval(pairs: pd.DataFrame, *, level: float = 0.95, resamples: int = 2000) -> tuple[float, float]:
-    """Bound the mean over pairs by resampling models.
 
-    Models are drawn with replacement, as many as there are, and the mean is taken over all pairs of draws, except
-    those of a model with itself, which say nothing about agreement between models; draws of one model only are left
-    out. The bounds are percentiles of these means. Resampling the pairs instead would take N (N - 1) / 2 values that
-    share N models for independent ones.
-
-    The interval covers what another set of trainings of this study could have given. It does not cover other
-    participants, another split, registration or network. With few models it is too narrow: in a simulation of
-    independent maps that differ in strength, a nominal 95 % held the truth in 74 % of studies of 4 models, 85 % of 10
-    and 89 % of 20.
-
-    Parameters
-    ----------
-    pairs : DataFrame
-        seed_a, seed_b, value; every pair of different models once, NaN where it has no value.
-    level : float
-        Nominal coverage.
-    resamples : int
-        Number of sets of models that are drawn, always the same ones for the same number of models.
+def read_values(folder: Path, methods: list[str], names: list[str]) -> pd.DataFrame:
+    """Gather the tables of all methods.
 
     Returns
     -------
-    low, high : float
-        NaN with fewer than 3 models that have a value.
-
-    References
-    ----------
-    Snijders and Borgatti 1999, Non-parametric standard errors and tests for network statistics, Connections 22(2).
+    DataFrame
+        method, measure, outcome, left_out, seed_a, seed_b, value, chance; a value of a single model has its seed twice.
     """
-    pairs = pairs.dropna()
-    models = sorted(set(pairs["seed_a"]) | set(pairs["seed_b"]))
-    n = len(models)
-    if n < 3:
-        return np.nan, np.nan
-    a, b = np.searchsorted(models, pairs["seed_a"]), np.searchsorted(models, pairs["seed_b"])
-    drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=resamples)
-    weights = drawn[:, a] * drawn[:, b]
-    weights = weights[weights.any(axis=1)]
-    means = (weights * pairs["value"].to_numpy()).sum(axis=1) / weights.sum(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return low, high
+    tables = [read_table(folder / method / f"{name}.tsv").assign(method=method) for method in methods for name in names]
+    tables = [
+        table.assign(seed_a=table["seed"], seed_b=table["seed"]) if "seed" in table else table for table in tables
+    ]
+    return pd.concat([table for table in tables if len(table)] or tables, ignore_index=True)
 
 
-def read_values(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Bring the tables of maps and of regions into one form.
+def arrange(rows: pd.DataFrame) -> Measured:
+    """Arrange the values of one measure and method; models without a value are as if they were not there.
 
     Parameters
     ----------
-    folder : path
-        Where ``l2.tsv``, ``top_regions.tsv`` and the tables of their pairs are.
-
-    Returns
-    -------
-    values : DataFrame
-        method, measure, outcome, value (the mean over pairs), chance.
-    pairs : DataFrame
-        method, measure, outcome, seed_a, seed_b, value.
+    rows : DataFrame
+        left_out, seed_a, seed_b, value.
     """
-    l2 = read_table(folder / "l2.tsv").assign(measure="l2_rms", chance=np.nan)
-    l2_pairs = read_table(folder / "l2_pairs.tsv").assign(measure="l2_rms")
+    table = rows.pivot(index=["seed_a", "seed_b"], columns="left_out", values="value")
+    table = table[table[0].notna()]
+    pairs = table.index.to_frame().to_numpy()
+    return Measured(table.to_numpy(float).T, (pairs[:, :, None] == np.unique(pairs)).any(axis=1))
+
+
+def bound(measure: str, measured: Measured) -> tuple[float, float]:
+    """Return the interval of a measure, cut off where the measure ends."""
+    low, high = interval(measured)
+    lowest = LOWEST.get(measure.split("_")[0], 0.0)
+    return tuple(np.clip([low, high], lowest, np.inf if measure == "l2_rms" else 1.0))
+
+
+def add_concordance(scores: pd.DataFrame, models: pd.Series) -> pd.DataFrame:
+    """Add Kendall's W, which follows from Spearman's correlation of region ranks, to a table of scores.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        method, measure, outcome, value, low, high, chance.
+    models : Series of int
+        Models behind each row of ``scores``.
+    """
+    rows = scores[scores["measure"].str.startswith("region_spearman_") & (models > 1)].copy()
+    for column in ("value", "low", "high", "chance"):
+        rows[column] = concordance(rows[column], models[rows.index])
+    rows["low"] = rows["low"].clip(lower=0)
+    rows["measure"] = rows["measure"].str.replace("region_spearman", "kendall_w")
+    return pd.concat([scores, rows], ignore_index=True)
+
+
+def score(values: pd.DataFrame, measures: dict[tuple, Measured]) -> pd.DataFrame:
+    """Tabulate value, interval and chance of every measure; all are as the module describes them."""
+    chances = values[values["left_out"] == 0].groupby(NAMES)["chance"].mean()
+    rows = [(*key, found.value, *bound(key[1], found), chances[key]) for key, found in measures.items()]
+    scores = pd.DataFrame(rows, columns=[*NAMES, "value", "low", "high", "chance"])
+    models = pd.Series([found.n_models for found in measures.values()])
+    return add_concordance(scores, models)
+
+
+def compare_methods(measures: dict[tuple, Measured]) -> pd.DataFrame:
+    """Test every two methods against each other by every measure that both have for the same models.
+
+    Parameters
+    ----------
+    measures : dict of Measured
+        By method, measure and outcome.
+    """
+    rows = []
+    for (key_a, a), (key_b, b) in combinations(measures.items(), 2):
+        if key_a[1:] == key_b[1:] and (found := difference(a, b)):
+            rows.append((*key_a[1:], key_a[0], key_b[0], found.value, *interval(found), p_value(found)))
+    columns = ["measure", "outcome", "method_a", "method_b", "difference", "low", "high", "p"]
+    table = pd.DataFrame(rows, columns=columns)
+    table["p_corrected"] = table.groupby(["measure", "outcome"])["p"].transform(lambda p: holm(p.to_numpy()))
+    return table.sort_values(["measure", "outcome", "method_a", "method_b"], ignore_index=True)
+
+
+def predict_widths(measures: dict[tuple, Measured]) -> pd.DataFrame:
+    """Tabulate how wide the interval of each measure is with several numbers of models."""
+    rows = [
+        (*key, models, *interval_width(found, models))
+        for key, found in measures.items()
+        if found.n_models > 2 and found.n_groups > 1
+        for models in sorted({*MODELS, found.n_models})
+    ]
+    return pd.DataFrame(rows, columns=[*NAMES, "n_models", "width", "floor"])
+
+
+def expected_rows(folder: Path) -> pd.DataFrame:
+    """List what Tables 1 and 2 are about, be there a value or not: method, measure, outcome."""
+    l2 = read_table(folder / "l2.tsv").assign(measure="l2_rms")
     top = read_table(folder / "top_regions.tsv").assign(outcome="TP")
     top["measure"] = "top_" + top["k"].astype(str) + "_" + top["metric"]
-    top_pairs = read_table(folder / "top_regions_pairs.tsv").merge(top[["method", "metric", "measure", "outcome"]])
-    names = ["method", "measure", "outcome"]
-    values = [l2.rename(columns={"rms": "value"}), top.rename(columns={"overlap_mean": "value"})]
-    pairs = [l2_pairs.rename(columns={"rms": "value"}), top_pairs.rename(columns={"overlap": "value"})]
-    return (
-        pd.concat([table[[*names, "value", "chance"]] for table in values], ignore_index=True),
-        pd.concat([table[[*names, "seed_a", "seed_b", "value"]] for table in pairs], ignore_index=True),
-    )
+    return pd.concat([l2, top])[NAMES]
 
 
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", required=True, type=Path, help="results/{study}/compare")
-    parser.add_argument("--methods", required=True, nargs="+", help="the others are controls")
-    parser.add_argument("--out", required=True, help="scores.tsv")
+    parser.add_argument("--methods", required=True, nargs="+")
+    parser.add_argument("--controls", nargs="*", default=[], help="further names in the folder, that bound the methods")
+    parser.add_argument("--tables", required=True, nargs="+", help="agreement, and rightness where there is one")
+    parser.add_argument("--scores", required=True, help="scores.tsv")
+    parser.add_argument("--differences", required=True, help="differences.tsv")
+    parser.add_argument("--seeds", required=True, help="seeds.tsv")
     args = parser.parse_args()
 
-    scores, pairs = read_values(args.folder)
-    names = ["method", "measure", "outcome"]
-    bounds = [interval(scores.loc[[row], names].merge(pairs)) for row in scores.index]
-    scores[["low", "high"]] = np.array(bounds)
+    values = read_values(args.folder, args.methods + args.controls, args.tables)
+    measures = {key: arrange(rows) for key, rows in values.groupby(NAMES, sort=False)}
+    scores = pd.concat([score(values, measures), expected_rows(args.folder)]).drop_duplicates(NAMES)
     scores["kind"] = np.where(scores["method"].isin(args.methods), "method", "control")
-    write_table(scores[[*names, "value", "low", "high", "chance", "kind"]], args.out)
+    measures = {key: found for key, found in measures.items() if key[0] in args.methods}
+    write_table(scores[[*NAMES, "value", "low", "high", "chance", "kind"]], args.scores)
+    write_table(compare_methods(measures), args.differences)
+    write_table(predict_widths(measures), args.seeds)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,31 @@ from heatproof.report.figures import percent, percents, title_of
 
 OUTCOMES = ("TP", "TN")
 LABELS = ("patient", "control")
+SEEDS = {"pearson": "Pearson’s correlation", "pr_auc": "Area under the precision-recall curve"}
+RIGHTNESS = {
+    "pr_auc": "PR area",
+    "true_mass": "Mass inside",
+    "true_top": "Top voxels inside",
+    "effect_rank_sum": "Effects, sum",
+    "effect_rank_density": "Effects, density",
+}
 METRICS = ("sum", "density", "gain")
+
+
+def voxel_measures(percent: float) -> dict[str, str]:
+    """Name the measures of voxels, and the heads of their columns."""
+    return {
+        "pearson": "Pearson",
+        "spearman": "Spearman",
+        "ssim": "SSIM",
+        f"dice_{percent:g}": f"Dice, top {percent:g}\N{NO-BREAK SPACE}%",
+    }
+
+
+def region_measures() -> dict[str, str]:
+    """Name the measures of regions, and the heads of their columns."""
+    kinds = {"rbo": "RBO", "region_spearman": "Spearman", "kendall_w": "Kendall’s W"}
+    return {f"{kind}_{metric}": f"{head}, {metric}" for kind, head in kinds.items() for metric in METRICS}
 
 
 def number(value: float) -> str:
@@ -23,6 +47,16 @@ def number(value: float) -> str:
 def numbers(low: float, high: float) -> str:
     """Write a range of numbers."""
     return f"{number(low)}–{number(high)}"
+
+
+def decimal(value: float) -> str:
+    """Write a number between -1 and 1 with two decimals; a dash where there is none."""
+    return "–" if np.isnan(value) else f"{value:.2f}".replace("-", "−")
+
+
+def decimals(low: float, high: float) -> str:
+    """Write a range of such numbers; a single one where both ends read alike."""
+    return decimal(low) if decimal(low) == decimal(high) else f"{decimal(low)} to {decimal(high)}"
 
 
 def intervals(scores: pd.DataFrame, write: Callable[[float, float], str]) -> dict[tuple[str, str, str], str]:
@@ -136,6 +170,67 @@ def overlap_rows(top: pd.DataFrame, scores: pd.DataFrame, methods: Mapping[str, 
             )
         rows.append({"method": title_of(name), "metrics": cells})
     return rows
+
+
+def measure_rows(
+    scores: pd.DataFrame, columns: Mapping[str, str], outcome: str, methods: Sequence[str]
+) -> list[dict] | None:
+    """Write some measures of ``scores.tsv``: a row for each method, then one for chance.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        method, measure, outcome, value, low, high, chance.
+    columns : mapping
+        Measure to the head of its column.
+    outcome : {"TP", "TN"}
+    methods : sequence of str
+
+    Returns
+    -------
+    list of dict, or None
+        name and cells: (value, interval), texts in the order of ``columns``; None if no method has any such measure.
+    """
+    chosen = scores[(scores["outcome"] == outcome) & scores["measure"].isin(columns)]
+    if chosen.empty:
+        return None
+    table, spans = chosen.set_index(["method", "measure"]), intervals(scores, decimals)
+    value = table["value"].reindex(pd.MultiIndex.from_product([methods, columns]))
+    rows = [
+        {
+            "name": title_of(method),
+            "cells": [(decimal(value[method, name]), spans.get((method, name, outcome), "")) for name in columns],
+        }
+        for method in methods
+    ]
+    chance = chosen.groupby("measure")["chance"].agg(["min", "max"]).reindex(list(columns))
+    return [
+        *rows,
+        {"name": "Chance", "cells": [(decimals(low, high), "") for low, high in chance.itertuples(index=False)]},
+    ]
+
+
+def enough_seeds(seeds: pd.DataFrame) -> list[str]:
+    """Say how the 95 % intervals of `SEEDS` narrow with the number of models, as a mean over methods.
+
+    Parameters
+    ----------
+    seeds : DataFrame
+        method, measure, outcome, n_models, width, floor.
+
+    Returns
+    -------
+    list of str
+        A sentence for each measure that has intervals.
+    """
+    sentences = []
+    for measure, words in SEEDS.items():
+        rows = seeds[(seeds["measure"] == measure) & (seeds["outcome"] == "TP")]
+        if len(rows):
+            widths = rows.groupby("n_models")["width"].mean().reindex([4, 10, 30])
+            written = ", ".join(f"{decimal(width)} with {models}" for models, width in widths.items())
+            sentences.append(f"{words}: {written} and {decimal(rows['floor'].mean())} with endlessly many models.")
+    return sentences
 
 
 def chances(top: pd.DataFrame) -> list[str]:

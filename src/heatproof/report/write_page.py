@@ -19,13 +19,19 @@ from heatproof.report import paper
 from heatproof.report.brains import average, colour_scale, read_map
 from heatproof.report.comparison import (
     METRICS,
+    OUTCOMES,
+    RIGHTNESS,
     accuracy_rows,
     chances,
+    enough_seeds,
     group_rows,
     l2_rows,
+    measure_rows,
     note_rows,
     overlap_rows,
     quality_rows,
+    region_measures,
+    voxel_measures,
 )
 from heatproof.report.figures import percent, title_of
 from heatproof.report.runtimes import duration, measure_runtimes
@@ -101,6 +107,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict) -
     scans, accuracy = read_table(models / "cohort/scans.tsv"), read_table(compare / "accuracy.tsv")
     l2, top = read_table(compare / "l2.tsv"), read_table(compare / "top_regions.tsv")
     scores, notes = read_table(compare / "scores.tsv"), read_table(compare / "notes.tsv")
+    of_voxels, of_regions = voxel_measures(config["compare"]["top_percent"]), region_measures()
     quality = read_table(models / "register/qc.tsv")
     runtimes = measure_runtimes(*dict.fromkeys([models / "benchmarks", results / "benchmarks"]))
     return {
@@ -115,6 +122,13 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict) -
         "overlap": overlap_rows(top, scores, methods),
         "metrics": METRICS,
         "chances": chances(top),
+        "voxel_heads": list(of_voxels.values()),
+        "voxel_rows": {outcome: measure_rows(scores, of_voxels, outcome, list(methods)) for outcome in OUTCOMES},
+        "region_heads": list(of_regions.values()),
+        "region_rows": measure_rows(scores, of_regions, "TP", list(methods)),
+        "rightness_heads": list(RIGHTNESS.values()),
+        "rightness_rows": measure_rows(scores, RIGHTNESS, "TP", list(methods)),
+        "enough_seeds": enough_seeds(read_table(compare / "seeds.tsv")),
         "notes": note_rows(notes, config["train"]["seeds"]),
         "methods": {name: title_of(name) for name in sorted(methods, key=lambda name: name != FAVOURITE)},
         "figures": {figure.stem: embed(figure.read_bytes()) for figure in figures},

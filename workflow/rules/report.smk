@@ -6,6 +6,7 @@ PATCHES = cubic_patches(config["attribute"]["methods"])
 FIGURES = [
     *(f"figure-1-{method}" for method in METHODS),
     *["figure-2-methods", "figure-3-overlap", "overlap-curve", "training"],
+    *(["bounds"] if TRUTH or "random_head" in CONTROLS else []),
     *(["patch-size"] if len(set(PATCHES.values())) > 2 else []),
 ]
 
@@ -141,6 +142,38 @@ rule draw_overlap_curve:
     shell:
         "python -m heatproof.report.draw_overlap_curve --curve {input.curve} --methods {params.methods} "
         "--top-k {params.top_k} --options {params.options:q} --output {output} > {log} 2>&1"
+
+
+rule draw_bounds:
+    """Draw robustness and rightness of every method side by side, with the controls that bound them."""
+    input:
+        scores=f"{STUDY}/compare/scores.tsv",
+        controls=[f"{STUDY}/compare/controls.tsv"] if CONTROLS else [],
+    output:
+        report(
+            f"{REPORT}/bounds.png",
+            category="report",
+            caption="../report/bounds.rst",
+            labels={"figure": "bounds", "method": "all"},
+        ),
+        f"{REPORT}/bounds.svg",
+    log:
+        f"{STUDY}/logs/draw_bounds.log",
+    benchmark:
+        f"{STUDY}/benchmarks/report/draw_bounds.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000),
+        runtime=10,
+    params:
+        source=code_of("heatproof.report.draw_bounds"),
+        controls=lambda wildcards, input: ["--controls", input.controls] if CONTROLS else [],
+        methods=JUDGED,
+        options=options("report", "dpi"),
+    shell:
+        "python -m heatproof.report.draw_bounds --scores {input.scores} {params.controls} --methods {params.methods} "
+        "--options {params.options:q} --output {output} > {log} 2>&1"
 
 
 rule draw_patches:

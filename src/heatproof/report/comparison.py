@@ -172,6 +172,23 @@ def overlap_rows(top: pd.DataFrame, scores: pd.DataFrame, methods: Mapping[str, 
     return rows
 
 
+def bound_rows(scores: pd.DataFrame, top_k: int) -> tuple[list[str], list[dict] | None]:
+    """Write rightness and robustness of every method and control, the most right first.
+
+    Returns
+    -------
+    heads : list of str
+    rows : list of dict, or None
+        As `measure_rows` writes them; sorted by robustness where the truth is not known.
+    """
+    columns = {"pr_auc": "Rightness: PR area", "true_top": "top voxels inside", "pearson": "Robustness: Pearson"}
+    columns |= {f"top_{top_k}_sum": f"top {top_k} regions"}
+    columns = {name: head for name, head in columns.items() if (scores["measure"] == name).any()}
+    by = scores[(scores["measure"] == next(iter(columns))) & (scores["outcome"] == "TP")]
+    names = by.sort_values("value", ascending=False, kind="stable")["method"].tolist()
+    return list(columns.values()), measure_rows(scores, columns, "TP", names)
+
+
 def measure_rows(
     scores: pd.DataFrame, columns: Mapping[str, str], outcome: str, methods: Sequence[str]
 ) -> list[dict] | None:

@@ -47,12 +47,21 @@ TITLES = {
     "region_occlusion": "Region occlusion",
     "edges": "Edges (no model)",
     "input": "Scan (no model)",
+    "t_map": "t-map (no model)",
+}
+CONTROLS = {
+    "random_head": "head drawn anew",
+    "untrained": "untrained",
+    "shuffled_labels": "labels shuffled",
+    "noise": "noise like its maps",
 }
 
 
 def title_of(method: str) -> str:
-    """Name a method of the config for a reader."""
-    return TITLES.get(method, method.replace("_", " "))
+    """Name a method of the config for a reader, or a control of it, ``{method}.{control}``."""
+    base, _, control = method.partition(".")
+    title = TITLES.get(base, base.replace("_", " "))
+    return f"{title}, {CONTROLS.get(control, control.replace('_', ' '))}" if control else title
 
 
 def percent(share: float, digits: int = 1) -> str:

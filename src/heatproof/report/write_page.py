@@ -22,6 +22,7 @@ from heatproof.report.comparison import (
     OUTCOMES,
     RIGHTNESS,
     accuracy_rows,
+    bound_rows,
     chances,
     enough_seeds,
     group_rows,
@@ -108,6 +109,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict) -
     l2, top = read_table(compare / "l2.tsv"), read_table(compare / "top_regions.tsv")
     scores, notes = read_table(compare / "scores.tsv"), read_table(compare / "notes.tsv")
     of_voxels, of_regions = voxel_measures(config["compare"]["top_percent"]), region_measures()
+    bound_heads, bounds = bound_rows(scores, config["compare"]["top_k"])
     quality = read_table(models / "register/qc.tsv")
     runtimes = measure_runtimes(*dict.fromkeys([models / "benchmarks", results / "benchmarks"]))
     return {
@@ -122,6 +124,8 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict) -
         "overlap": overlap_rows(top, scores, methods),
         "metrics": METRICS,
         "chances": chances(top),
+        "bound_heads": bound_heads,
+        "bound_rows": bounds,
         "voxel_heads": list(of_voxels.values()),
         "voxel_rows": {outcome: measure_rows(scores, of_voxels, outcome, list(methods)) for outcome in OUTCOMES},
         "region_heads": list(of_regions.values()),

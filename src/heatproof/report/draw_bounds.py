@@ -1,0 +1,129 @@
+"""Draw robustness and rightness of every method side by side, with the controls that bound them.
+
+Left, where the truth is known: how right a method's maps are against how far two models agree on them. Right, where
+heads were randomised: how much of a map stays when the model's last layers are drawn anew, against the same. A method
+that ignores the model is perfectly robust: it lies at the top right of the second panel.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from heatproof.command import json_option, run
+from heatproof.report.figures import CONTROLS, STYLE, WIDTH, save_figure, title_of
+from heatproof.tables import read_table
+
+ROBUSTNESS, RIGHTNESS, HEAD = "pearson", "pr_auc", "random_head"
+MARKERS = {"": "o", HEAD: "X", "untrained": "P", "shuffled_labels": "D", "noise": "+"}
+
+
+def mean_with_interval(values: pd.Series, level: float = 0.95) -> tuple[float, float, float]:
+    """Return the mean over models and its interval by Student's t; the mean alone, twice, where there is one model."""
+    values = values.dropna()
+    half = student.ppf((1 + level) / 2, len(values) - 1) * values.sem() if len(values) > 1 else 0.0
+    return values.mean(), values.mean() - half, values.mean() + half
+
+
+def points_of(scores: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Return value, low and high of a measure of maps over true positives, by method and control."""
+    rows = scores[(scores["measure"] == measure) & (scores["outcome"] == "TP")]
+    return rows.set_index("method")[["value", "low", "high"]]
+
+
+def head_points(controls: pd.DataFrame) -> pd.DataFrame:
+    """Return value, low and high of the likeness of a method's maps before and after its heads are drawn anew."""
+    chosen = controls[controls["control"] == HEAD].groupby("method")["spearman"]
+    rows = {method: mean_with_interval(values) for method, values in chosen}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
+
+
+def draw_points(axes: plt.Axes, across: pd.DataFrame, up: pd.DataFrame, colours: Mapping[str, tuple]) -> None:
+    """Draw one point with its two intervals for each name that has both values."""
+    for name in across.index.intersection(up.index):
+        x, y = across.loc[name], up.loc[name]
+        base, _, control = name.partition(".")
+        colour = colours.get(base, (0.3, 0.3, 0.3, 1.0))
+        errors = [np.nan_to_num([[p["value"] - p["low"]], [p["high"] - p["value"]]]) for p in (x, y)]
+        axes.errorbar(
+            *(x["value"], y["value"], np.maximum(errors[1], 0), np.maximum(errors[0], 0)),
+            fmt=MARKERS.get(control, "s") if base in colours else "*",
+            color=colour,
+            markersize=6 if control == "" else 5,
+            markerfacecolor=colour if control == "" else "white",
+            linewidth=0.7,
+            alpha=1 if control == "" else 0.75,
+        )
+        if base not in colours:
+            place = dict(xytext=(-5, 4), textcoords="offset points", ha="right", size=6, color="0.3")
+            axes.annotate(title_of(name), (x["value"], y["value"]), **place)
+
+
+def draw_bounds(scores: pd.DataFrame, controls: pd.DataFrame | None, methods: Sequence[str]) -> plt.Figure:
+    """Draw the panels that a study has the numbers for.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        ``scores.tsv``: method, measure, outcome, value, low, high, chance, kind.
+    controls : DataFrame or None
+        ``controls.tsv``: method, control, seed, spearman.
+    methods : sequence of str
+        Order of the colours.
+    """
+    colours = dict(zip(methods, plt.get_cmap("turbo")((np.arange(len(methods)) + 0.5) / len(methods)), strict=True))
+    across, panels = points_of(scores, ROBUSTNESS), []
+    if (scores["measure"] == RIGHTNESS).any():
+        panels.append((points_of(scores, RIGHTNESS), "area under the precision-recall curve", "rightness"))
+    if controls is not None and (controls["control"] == HEAD).any():
+        panels.append((head_points(controls), "Spearman's correlation", "what stays when the head is drawn anew"))
+    figure, all_axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.4), layout="constrained", squeeze=False)
+    for axes, (up, label, title) in zip(all_axes[0], panels, strict=True):
+        draw_points(axes, across, up, colours)
+        axes.set_title(title, loc="left")
+        axes.set_xlabel("robustness: correlation of two models' mean maps")
+        axes.set_ylabel(label)
+        axes.set_xlim(min(-0.05, across["value"].min() - 0.05), 1.05)
+        axes.set_ylim(min(0, up["value"].min()), 1.05)
+        axes.spines[["top", "right"]].set_visible(False)
+    chance = scores.loc[scores["measure"] == RIGHTNESS, "chance"].mean()
+    if np.isfinite(chance):
+        all_axes[0, 0].axhline(chance, color="black", linewidth=0.8, linestyle="--")
+        all_axes[0, 0].annotate("chance", (1.05, chance), (0, 2), textcoords="offset points", ha="right", size=6)
+    drawn = {name.partition(".")[2] for name in across.index if name.partition(".")[0] in colours}
+    handles = [
+        plt.Line2D([], [], marker="o", linestyle="", color=colours[name], label=title_of(name)) for name in methods
+    ]
+    handles += [
+        plt.Line2D(
+            [], [], marker=MARKERS[kind], linestyle="", color="0.3", markerfacecolor="white", label=CONTROLS[kind]
+        )
+        for kind in MARKERS
+        if kind in drawn and kind
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=7)
+    return figure
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scores", required=True, help="compare/scores.tsv")
+    parser.add_argument("--controls", type=Path, help="compare/controls.tsv, where there is one")
+    parser.add_argument("--methods", required=True, nargs="+")
+    parser.add_argument("--options", required=True, type=json_option, help="the config's report as JSON")
+    parser.add_argument("--output", required=True, nargs="+", help="png and svg")
+    args = parser.parse_args()
+
+    controls = read_table(args.controls) if args.controls else None
+    with plt.rc_context(STYLE):
+        figure = draw_bounds(read_table(args.scores), controls, args.methods)
+        save_figure(figure, args.output, args.options["dpi"])
+
+
+if __name__ == "__main__":
+    run(main)

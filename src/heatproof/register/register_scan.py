@@ -15,7 +15,7 @@ import pandas as pd
 from heatproof.command import json_option, run
 from heatproof.images import load_array, load_image, save_image
 from heatproof.register.extract_brain import find_brain, read_mask
-from heatproof.register.measure_volumes import region_volumes, volume_change
+from heatproof.register.measure_volumes import check_written, region_volumes, volume_change
 from heatproof.register.read_scan import read_scan
 from heatproof.space import FWHM_TO_SIGMA
 from heatproof.tables import read_table, write_table
@@ -125,6 +125,8 @@ def register_scan(
         moving, brain = hand_over(raw, extracted, options["n4"], folder)
         ants.config.set_ants_deterministic(seed_value=options["seed"] + 1)
         forward = ants.registration(template, moving, options["transform"], outprefix=f"{folder}/")["fwdtransforms"]
+        for path in forward:
+            check_written(path)
         registered = ants.apply_transforms(template, for_voxels_of(template, moving), forward).numpy()
         overlap = ants.apply_transforms(template, brain, forward, interpolator="nearestNeighbor").numpy() > 0
         change = volume_change(template, moving, forward, folder)

@@ -69,7 +69,11 @@ def measure_brain(scan: nib.Nifti1Image, brain: ants.ANTsImage, reference: np.nd
     """
     inside = brain.numpy() > 0
     low, high = np.percentile(np.asarray(scan.dataobj)[inside], [5, 95])
-    measures = {"brain_mm3": float(inside.sum() * np.prod(brain.spacing)), "intensity_low": low, "intensity_high": high}
+    measures = {
+        "brain_mm3": float(inside.sum() * np.prod(brain.spacing)),
+        "intensity_low": float(low),
+        "intensity_high": float(high),
+    }
     return measures if reference is None else measures | {"mask_overlap": dice(inside, reference)}
 
 

@@ -38,7 +38,7 @@ def test_masks_that_are_only_compared_may_be_missing(derivatives):
 
 
 def test_a_missing_mask_is_refused_by_scan_and_folder(tmp_path, derivatives):
-    with pytest.raises(StudyError, match=r"derivatives has no brain mask .* of sub-3 and 1 more scans"):
+    with pytest.raises(StudyError, match=r"derivatives lacks brain masks .* of 2 scans, the first sub-3"):
         find_masks({"brain_extraction": "mask", "masks": None}, str(tmp_path), [*SCANS, "sub-3", "sub-4"])
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heatproof.register.measure_volumes import region_volumes, volume_change
+from heatproof.errors import StudyError
+from heatproof.register.measure_volumes import check_written, region_volumes, volume_change
 
 SHAPE = (20, 24, 22)
 INSIDE = (slice(2, -2),) * 3
@@ -47,6 +48,14 @@ def test_affine_and_warp_multiply(template, tmp_path):
     change = volume_change(template, template, [warp, write_affine(tmp_path)], str(tmp_path))
     assert determinant[INSIDE].min() < 0.6 and determinant[INSIDE].max() > 1.4
     assert np.allclose(change[INSIDE], determinant[INSIDE] * 1.1 * 0.9 * 1.2, atol=0.02)
+
+
+def test_a_field_that_a_full_disk_cut_off_is_refused(template, tmp_path):
+    warp, _ = write_warp(tmp_path, template)
+    check_written(warp)
+    (tmp_path / "cut.nii.gz").write_bytes((tmp_path / "warp.nii.gz").read_bytes()[:-2000])
+    with pytest.raises(StudyError, match="no room for a transform"):
+        check_written(str(tmp_path / "cut.nii.gz"))
 
 
 def test_a_region_s_volume_is_the_sum_of_its_voxels_changes():

@@ -146,4 +146,5 @@ def megabytes(base, per_megavoxel=0):
 onerror:
     with open(log[0]) as lines:
         sentences = sorted({line.rstrip() for line in lines if line.startswith("error: ")})
-    print("\nWhat went wrong:", *sentences, sep="\n", file=sys.stderr)
+    if sentences:
+        print("\nWhat went wrong:", *sentences, sep="\n", file=sys.stderr)

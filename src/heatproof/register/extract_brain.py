@@ -43,8 +43,12 @@ def find_brain(scan: nib.Nifti1Image, path: Path, extraction: str, mask: Path | 
     solid = solidity(scan)
     if extraction == "auto":
         extraction = "none" if solid >= LEAST_SOLID_BRAIN else "deepbet"
-    brain = {"none": lambda: None, "mask": lambda: read_mask(mask, scan), "deepbet": lambda: run_deepbet(scan, path)}
-    return brain[extraction](), {"extraction": extraction, "solidity": solid}
+    brain = None
+    if extraction == "mask":
+        brain = read_mask(mask, scan)
+    elif extraction == "deepbet":
+        brain = run_deepbet(scan, path)
+    return brain, {"extraction": extraction, "solidity": solid}
 
 
 def solidity(scan: nib.Nifti1Image) -> float:

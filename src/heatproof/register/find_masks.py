@@ -37,8 +37,8 @@ def find_masks(options: dict, bids: str | None, scans: Iterable[str]) -> dict[st
     missing = [scan for scan, mask in found.items() if mask is None]
     if needed and missing:
         raise StudyError(
-            f"{folder} has no brain mask (*_desc-brain_mask.nii.gz) of {missing[0]} and {len(missing) - 1} more scans; "
-            "name the folder in register.masks, or set register.brain_extraction to auto"
+            f"{folder} lacks brain masks (*_desc-brain_mask.nii.gz) of {len(missing)} scans, the first {missing[0]}; "
+            "name their folder in register.masks, or set register.brain_extraction to auto"
         )
     return {scan: mask for scan, mask in found.items() if mask is not None}
 

@@ -1,8 +1,22 @@
 """Measure what a registration says of volumes: how it swells space, and how large each region is in the individual."""
 
+import tempfile
+
 import ants
 import numpy as np
 import pandas as pd
+
+from heatproof.errors import StudyError
+from heatproof.images import load_array
+
+
+def check_written(path: str) -> None:
+    """Refuse a displacement field that was not written whole: ANTs goes on where a disk is full."""
+    try:
+        if path.endswith(".nii.gz"):
+            load_array(path)
+    except StudyError as error:
+        raise StudyError(f"{tempfile.gettempdir()} has no room for a transform; make some, or set TMPDIR") from error
 
 
 def volume_change(template: ants.ANTsImage, scan: ants.ANTsImage, transforms: list[str], folder: str) -> np.ndarray:
@@ -26,6 +40,7 @@ def volume_change(template: ants.ANTsImage, scan: ants.ANTsImage, transforms: li
         Not to be relied on in the outermost layer of voxels, where a field has no neighbours.
     """
     composed = ants.apply_transforms(template, scan, transforms, compose=f"{folder}/")
+    check_written(composed)
     return ants.create_jacobian_determinant_image(template, composed).numpy()
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from heatproof.command import json_option, run
 from heatproof.images import load_array, load_image, save_image
 from heatproof.register.extract_brain import find_brain, read_mask
-from heatproof.register.measure_volumes import region_volumes, volume_change
+from heatproof.register.measure_volumes import check_written, region_volumes, volume_change
 from heatproof.register.read_scan import read_scan
 from heatproof.space import FWHM_TO_SIGMA
 from heatproof.tables import read_table, write_table
@@ -70,7 +70,11 @@ def measure_brain(scan: nib.Nifti1Image, brain: ants.ANTsImage, reference: np.nd
     """
     inside = brain.numpy() > 0
     low, high = np.percentile(np.asarray(scan.dataobj)[inside], [5, 95])
-    measures = {"brain_mm3": float(inside.sum() * np.prod(brain.spacing)), "intensity_low": low, "intensity_high": high}
+    measures = {
+        "brain_mm3": float(inside.sum() * np.prod(brain.spacing)),
+        "intensity_low": float(low),
+        "intensity_high": float(high),
+    }
     return measures if reference is None else measures | {"mask_overlap": dice(inside, reference)}
 
 
@@ -126,6 +130,8 @@ def register_scan(
         moving, brain = hand_over(raw, extracted, options["n4"], folder)
         ants.config.set_ants_deterministic(seed_value=options["seed"] + 1)
         forward = ants.registration(template, moving, options["transform"], outprefix=f"{folder}/")["fwdtransforms"]
+        for path in forward:
+            check_written(path)
         registered = ants.apply_transforms(template, for_voxels_of(template, moving), forward).numpy()
         overlap = ants.apply_transforms(template, brain, forward, interpolator="nearestNeighbor").numpy() > 0
         change = volume_change(template, moving, forward, folder)

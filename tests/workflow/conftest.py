@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 VOLUME_LABELS = (
     "study=volume",
-    "cohort={label: {volume: Lateral Ventricle}, split: {test: 2, validation: 1, seed: 0}, "
+    "cohort={label: {volume: Lateral Ventricle}, split: {test: 2, validation: 1, seed: 10}, "
     "simulate: {patients: 8, controls: 8}}",
     "register={transform: 'antsRegistrationSyNQuick[s]'}",
 )

@@ -15,7 +15,7 @@ from heatproof.tables import read_table
 
 STUDIES = ("ds002748", "atrophy-on-real")
 METRICS = ("sum", "density", "gain")
-FIGURE_WIDTH = 1000
+FIGURE_WIDTH = 900
 
 
 def true_regions(folder: Path) -> set[str]:
@@ -95,7 +95,7 @@ def shrink(figure: Path, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=Path("results"))
-    parser.add_argument("--studies", nargs="+", choices=STUDIES, default=STUDIES)
+    parser.add_argument("--studies", nargs="*", choices=STUDIES, default=STUDIES)
     parser.add_argument("--out", type=Path, default=Path("docs/real-data.md"))
     arguments = parser.parse_args()
     folder = Path(__file__).parent / "real-data"

@@ -57,14 +57,14 @@ def requests(dry_run: str) -> pd.DataFrame:
             (rule, asked["slurm_partition"], int(asked.get("gpu", 0)), int(asked["mem_mb"]), int(asked["runtime"]))
         )
     jobs = pd.DataFrame(rows, columns=["rule", "partition", "gpu", "mem_mb", "minutes"])
-    table = jobs.groupby("rule", sort=False).agg(
+    table = jobs.groupby("rule", as_index=False).agg(
         jobs=("rule", "size"),
         partition=("partition", "first"),
         gpu=("gpu", "max"),
         mem_mb=("mem_mb", "max"),
         runtime_minutes=("minutes", "max"),
     )
-    return table.sort_values(["partition", "mem_mb"], ascending=False, kind="stable").reset_index()
+    return table.sort_values(["partition", "mem_mb", "rule"], ascending=[False, False, True])
 
 
 @pytest.mark.cluster

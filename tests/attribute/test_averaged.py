@@ -35,13 +35,17 @@ def captum_smooth_grad(monkeypatch):
     return attribute
 
 
+def captum_rounding(expected):
+    """Return how far captum may be off: it weighs the steps in float32."""
+    return 1e-7 * float(expected.abs().max())
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_integrated_gradients_of_the_papers_network_are_captums(paper_network, scans, target):
     reference = captum.attr.IntegratedGradients(copy.deepcopy(paper_network))
     expected = reference.attribute(scans, baselines=0.2, target=target, n_steps=4, internal_batch_size=3)
-    torch.testing.assert_close(
-        integrated_gradients(paper_network, scans, target, steps=4, baseline=0.2), expected, rtol=1e-6, atol=1e-12
-    )
+    heatmaps = integrated_gradients(paper_network, scans, target, steps=4, baseline=0.2)
+    torch.testing.assert_close(heatmaps, expected, rtol=1e-6, atol=captum_rounding(expected))
 
 
 @settings(max_examples=10, deadline=None)
@@ -49,9 +53,8 @@ def test_integrated_gradients_of_the_papers_network_are_captums(paper_network, s
 def test_integrated_gradients_of_any_chain_are_captums(random_chain, seed, target, steps):
     model, images = random_chain(seed)
     expected = captum.attr.IntegratedGradients(copy.deepcopy(model)).attribute(images, target=target, n_steps=steps)
-    torch.testing.assert_close(
-        integrated_gradients(model, images, target, steps=steps), expected, rtol=1e-6, atol=1e-12
-    )
+    heatmaps = integrated_gradients(model, images, target, steps=steps)
+    torch.testing.assert_close(heatmaps, expected, rtol=1e-6, atol=captum_rounding(expected))
 
 
 def test_integrated_gradients_sum_to_what_sets_the_scan_apart_from_the_baseline(random_chain):

@@ -3,6 +3,8 @@
 One version of every scan is in memory at a time, so that these methods need no more memory than a single gradient.
 """
 
+import zlib
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -57,8 +59,8 @@ def smooth_grad(
 ) -> Tensor:
     """Average the gradient of the target's output over copies of a scan with noise.
 
-    The noise of a sample follows from ``seed`` alone, and is the same for every scan and model, on every device,
-    whatever else is explained with them.
+    The noise follows from ``seed`` and the scan: it is the same for every model, on every device and in any company, so
+    that models do not differ by it, and another one for another scan, so that it averages out in a mean map.
 
     Parameters
     ----------
@@ -80,9 +82,14 @@ def smooth_grad(
     ----------
     Smilkov et al. 2017, SmoothGrad: removing noise by adding noise (arXiv:1706.03825).
     """
-    random = torch.Generator().manual_seed(seed)
+    generators = [noise_generator(image, seed) for image in images.detach()]
     mean = torch.zeros_like(images)
     for _ in range(samples):
-        draw = torch.randn(images.shape[1:], generator=random).to(images)
-        mean += gradient(model, images + noise * draw, target) / samples
+        draws = torch.stack([torch.randn(images.shape[1:], generator=generator) for generator in generators])
+        mean += gradient(model, images + noise * draws.to(images), target) / samples
     return mean
+
+
+def noise_generator(image: Tensor, seed: int) -> torch.Generator:
+    """Return a source of noise that follows from a seed and the voxels of a scan in float32."""
+    return torch.Generator().manual_seed(zlib.crc32(image.float().cpu().numpy().tobytes(), seed))

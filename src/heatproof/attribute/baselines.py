@@ -39,10 +39,8 @@ def input_image(model: nn.Module, images: Tensor, target: int | Tensor) -> Tenso
 
     Parameters
     ----------
-    model, target
-        Ignored.
-    images : Tensor, shape (N, 1, x, y, z)
-        Scans on the working grid.
+    model, images, target
+        As for `edges`.
 
     Returns
     -------

@@ -39,7 +39,7 @@ rule average_maps:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(500, 200),
+        mem_mb=megabytes(500, 80 + 24 * len(GROUPS)),
         runtime=60,
     params:
         options="--regions {regions} --relevance {relevance} --gain-controls {gain_controls} "

@@ -110,4 +110,4 @@ def compare_voxels(values: Sequence[np.ndarray], brain: np.ndarray, percent: flo
                 )
             )
     columns = ["pearson", "spearman", "ssim", f"dice_{percent:g}"]
-    return pd.DataFrame(rows, list(combinations(range(len(values)), 2)), columns)
+    return pd.DataFrame(rows, list(combinations(range(len(values)), 2)), columns, dtype=float)

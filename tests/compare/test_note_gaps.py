@@ -153,7 +153,12 @@ def test_models_without_any_relevance_do_not_break_the_study(study):
     l2 = read_table(folder / "l2.tsv").query("method == 'smooth'")
     assert l2["n_models"].tolist() == [0, 0]
     assert l2[["l2_mean", "l2_sum", "rms"]].isna().all(axis=None)
-    assert read_table(folder / "scores.tsv").query("method == 'smooth'")["value"].isna().all()
+    scores = read_table(folder / "scores.tsv")
+    assert scores.query("method == 'smooth'")["value"].isna().all()
+    measures = {
+        method: set(zip(rows["measure"], rows["outcome"], strict=True)) for method, rows in scores.groupby("method")
+    }
+    assert measures["smooth"] == measures["rough"]
     assert "smooth" in {method for method, seed, _ in notes_of(folder) if seed is None}
 
 

@@ -33,7 +33,7 @@ rule average_maps:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(1000, 200),
+        mem_mb=megabytes(1000, 80 + 24 * len(GROUPS)),
         runtime=60,
     params:
         source=code_of("heatproof.compare.average_maps"),
@@ -51,6 +51,10 @@ rule make_noise:
         template=REGION_FILES,
     output:
         expand(f"{COMPARE}/{{method}}.noise/seed-{{seed}}/{{file}}", file=MAP_FILES, allow_missing=True),
+    log:
+        f"{STUDY}/logs/make_noise/{{method}}_seed-{{seed}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/make_noise.{{method}}_seed-{{seed}}.tsv"
     wildcard_constraints:
         method="|".join(METHODS),
     conda:

@@ -102,11 +102,12 @@ def compare_voxels(values: Sequence[np.ndarray], brain: np.ndarray, percent: flo
         volume = unit_volume(values[a], brain)
         for b in range(a + 1, len(values)):
             rows.append(
-                {
-                    "pearson": correlation(values[a], values[b]),
-                    "spearman": correlation(ranks[a], ranks[b]),
-                    "ssim": mean_ssim(volume, unit_volume(values[b], brain), inside),
-                    f"dice_{percent:g}": dice(tops[a], tops[b]),
-                }
+                (
+                    correlation(values[a], values[b]),
+                    correlation(ranks[a], ranks[b]),
+                    mean_ssim(volume, unit_volume(values[b], brain), inside),
+                    dice(tops[a], tops[b]),
+                )
             )
-    return pd.DataFrame(rows, index=list(combinations(range(len(values)), 2)))
+    columns = ["pearson", "spearman", "ssim", f"dice_{percent:g}"]
+    return pd.DataFrame(rows, list(combinations(range(len(values)), 2)), columns, dtype=float)

@@ -76,9 +76,10 @@ def add_concordance(scores: pd.DataFrame, models: pd.Series) -> pd.DataFrame:
     models : Series of int
         Models behind each row of ``scores``.
     """
-    rows = scores[scores["measure"].str.startswith("region_spearman_") & (models > 1)].copy()
+    rows = scores[scores["measure"].str.startswith("region_spearman_")].copy()
+    rankings = models.where(models > 1)[rows.index]
     for column in ("value", "low", "high", "chance"):
-        rows[column] = concordance(rows[column], models[rows.index])
+        rows[column] = concordance(rows[column], rankings)
     rows["low"] = rows["low"].clip(lower=0)
     rows["measure"] = rows["measure"].str.replace("region_spearman", "kendall_w")
     return pd.concat([scores, rows], ignore_index=True)

@@ -57,7 +57,7 @@ def describe_study(folder: Path) -> dict[str, str]:
     accuracy = read_table(folder / "compare/accuracy.tsv")
     scans, top = read_table(folder / "cohort/scans.tsv"), read_table(folder / "compare/top_regions.tsv")
     groups, quality = read_table(folder / "cohort/demographics.tsv"), read_table(folder / "register/qc.tsv")
-    leakage, balanced = read_table(folder / "train/store/leakage.tsv"), accuracy["balanced_accuracy"]
+    leakage, balanced = read_table(folder / "train/store/leakage_test.tsv"), accuracy["balanced_accuracy"]
     counts = scans.groupby(["split", "label"])["participant_id"].nunique()
     everyone = groups[groups["split"] == "all"].set_index("label")
     warnings = read_table(folder / "cohort/group_differences.tsv")

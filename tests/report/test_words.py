@@ -54,4 +54,4 @@ def test_numbers_are_written_for_readers():
 
 
 def test_methods_of_ones_own_keep_their_names():
-    assert [title_of(name) for name in ("lrp", "lrp_epsilon")] == ["LRP", "lrp epsilon"]
+    assert [title_of(name) for name in ("lrp", "my_own", "lrp.noise")] == ["LRP", "my own", "LRP, noise like its maps"]

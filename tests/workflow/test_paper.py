@@ -21,7 +21,7 @@ def test_the_paper_s_study_has_the_right_number_of_jobs_and_is_planned_in_second
         "summarise_quality": 1,
         "compare_groups": 1,
         "pack_scans": 3,
-        "check_leakage": 1,
+        "check_leakage": 2,
         "fit_model": 10,
         "predict_scans": 10,
         "explain_scans": 4 * 10,

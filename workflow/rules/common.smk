@@ -82,6 +82,12 @@ def rows_of(table):
     return SCANS if table == "scans" else SCANS[SCANS["split"] == table]
 
 
+def splits_up_to(split):
+    """List train and the splits that follow it, up to one of them."""
+    splits = ["train", "validation", "test"]
+    return splits[: 1 + splits.index(split)]
+
+
 def code_of(*modules, apart=()):
     """Return a fingerprint of the code that a command runs, less the package's version, which changes no result."""
     return code_digest(*modules, apart=["heatproof", *apart])

@@ -22,7 +22,7 @@ rule average_maps:
         heatmaps=HEATMAPS,
         template=REGION_FILES,
     output:
-        expand(f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}", file=MAP_FILES, allow_missing=True),
+        maps=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}", file=MAP_FILES, allow_missing=True),
     log:
         f"{STUDY}/logs/average_maps/{{method}}_seed-{{seed}}.log",
     benchmark:
@@ -41,7 +41,7 @@ rule average_maps:
     shell:
         "python -m heatproof.compare.average_maps --predictions {input.predictions} "
         "--heatmaps {input.heatmaps} --template $(dirname {input.template[0]}) {params.options} "
-        "--out $(dirname {output[0]}) > {log} 2>&1"
+        "--out $(dirname {output.maps[0]}) > {log} 2>&1"
 
 
 rule make_noise:
@@ -50,7 +50,7 @@ rule make_noise:
         maps=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}", file=MAP_FILES, allow_missing=True),
         template=REGION_FILES,
     output:
-        expand(f"{COMPARE}/{{method}}.noise/seed-{{seed}}/{{file}}", file=MAP_FILES, allow_missing=True),
+        maps=expand(f"{COMPARE}/{{method}}.noise/seed-{{seed}}/{{file}}", file=MAP_FILES, allow_missing=True),
     log:
         f"{STUDY}/logs/make_noise/{{method}}_seed-{{seed}}.log",
     benchmark:
@@ -67,7 +67,7 @@ rule make_noise:
         options=MAP_OPTIONS,
     shell:
         "python -m heatproof.compare.make_noise --maps $(dirname {input.maps[0]}) --name {wildcards.method}/{wildcards.seed} "
-        "--template $(dirname {input.template[0]}) {params.options} --out $(dirname {output[0]}) > {log} 2>&1"
+        "--template $(dirname {input.template[0]}) {params.options} --out $(dirname {output.maps[0]}) > {log} 2>&1"
 
 
 rule make_t_map:
@@ -77,7 +77,7 @@ rule make_t_map:
         scans=f"{RESULTS}/train/store/train.tsv",
         template=REGION_FILES,
     output:
-        expand(f"{COMPARE}/t_map/seed-{{seed}}/{{file}}", file=MAP_FILES, allow_missing=True),
+        maps=expand(f"{COMPARE}/t_map/seed-{{seed}}/{{file}}", file=MAP_FILES, allow_missing=True),
     log:
         f"{STUDY}/logs/make_t_map/seed-{{seed}}.log",
     benchmark:
@@ -92,7 +92,7 @@ rule make_t_map:
         options=MAP_OPTIONS,
     shell:
         "python -m heatproof.compare.make_t_map --scans {input.images} --template $(dirname {input.template[0]}) "
-        "{params.options} --out $(dirname {output[0]}) > {log} 2>&1"
+        "{params.options} --out $(dirname {output.maps[0]}) > {log} 2>&1"
 
 
 rule compare_controls:

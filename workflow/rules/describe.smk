@@ -14,7 +14,10 @@ rule write_provenance:
         histories=expand(f"{RESULTS}/train/seed-{{seed}}/history.tsv", seed=SEEDS),
         tables=expand(
             f"{STUDY}/compare/{{table}}.tsv",
-            table=["accuracy", "l2", "l2_pairs", "top_regions", "top_regions_pairs", "scores", "notes"],
+            table=[
+                *["accuracy", "l2", "l2_pairs", "top_regions", "top_regions_pairs", "overlap_curve"],
+                *["scores", "differences", "seeds", "notes"],
+            ],
         ),
     output:
         PROVENANCE,

@@ -39,17 +39,18 @@ rule pack_scans:
 
 
 rule check_leakage:
-    """Stop if a scan is also, or nearly, a scan of another split."""
+    """Stop if a validation or test scan is also, or nearly, a scan of a split before."""
     input:
-        stores=expand(f"{STORE}/{{split}}.npy", split=["train", "validation", "test"]),
-        tables=expand(f"{STORE}/{{split}}.tsv", split=["train", "validation", "test"]),
-        scans=f"{RESULTS}/cohort/scans.tsv",
+        stores=lambda wildcards: expand(f"{STORE}/{{split}}.npy", split=splits_up_to(wildcards.split)),
+        tables=lambda wildcards: expand(f"{STORE}/{{split}}.tsv", split=splits_up_to(wildcards.split)),
+        scans=lambda wildcards: expand(f"{RESULTS}/cohort/{{split}}.tsv", split=splits_up_to(wildcards.split)),
     output:
-        f"{STORE}/leakage.tsv",
+        f"{STORE}/leakage_{{split}}.tsv",
     log:
-        f"{RESULTS}/logs/check_leakage.log",
+        f"{RESULTS}/logs/check_leakage/{{split}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/train/check_leakage.tsv"
+        f"{RESULTS}/benchmarks/train/check_leakage.{{split}}.tsv"
+    priority: 1  # before hours of training
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -68,7 +69,7 @@ rule fit_model:
         train_scans=f"{STORE}/train.tsv",
         validation=f"{STORE}/validation.npy",
         validation_scans=f"{STORE}/validation.tsv",
-        checked=ancient(f"{STORE}/leakage.tsv"),
+        checked=f"{STORE}/leakage_validation.tsv",
     output:
         model=MODEL,
         history=f"{RESULTS}/train/seed-{{seed}}/history.tsv",
@@ -141,6 +142,7 @@ rule predict_scans:
         model=MODEL,
         stores=expand(f"{STORE}/{{split}}.npy", split=["validation", "test"]),
         scans=expand(f"{STORE}/{{split}}.tsv", split=["validation", "test"]),
+        checked=f"{STORE}/leakage_test.tsv",
     output:
         f"{RESULTS}/train/seed-{{seed}}/predictions.tsv",
     log:

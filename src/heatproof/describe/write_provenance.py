@@ -20,7 +20,10 @@ from heatproof.versions import read_versions
 
 STAGES = ("cohort", "register", "train", "attribute", "compare")
 MODEL_FILES = ("model.safetensors", "history.tsv", "predictions.tsv")
-COMPARE_TABLES = ("accuracy", "l2", "l2_pairs", "top_regions", "top_regions_pairs", "scores", "notes")
+COMPARE_TABLES = (
+    *("accuracy", "l2", "l2_pairs", "top_regions", "top_regions_pairs", "overlap_curve"),
+    *("scores", "differences", "seeds", "notes"),
+)
 
 
 def checksum(path: Path) -> str:

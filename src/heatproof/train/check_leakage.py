@@ -1,4 +1,4 @@
-"""Refuse a test or validation scan that is also, or nearly, a scan of another split: ``leakage.tsv`` names the nearest.
+"""Refuse a test or validation scan that is also, or nearly, a scan of another split; a table names the nearest.
 
 Registered scans of different people all resemble the template, so that they are compared by what is individual in
 them: the difference from the mean of all scans. Its correlation is 1 for copies, however they are packed, scaled or
@@ -18,7 +18,6 @@ from heatproof.errors import StudyError
 from heatproof.store import Store, open_store
 from heatproof.tables import read_table, write_table
 
-SPLITS = ("train", "validation", "test")
 NEAR_COPY = 0.7
 SAMPLED_VOXELS = 30_000
 
@@ -54,7 +53,7 @@ def nearest_scans(stores: dict[str, Store]) -> pd.DataFrame:
     Parameters
     ----------
     stores : dict of Store
-        One for each of `SPLITS`.
+        By the name of the split, train first.
 
     Returns
     -------
@@ -89,12 +88,12 @@ def check_leakage(nearest: pd.DataFrame, images: pd.Series) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stores", type=Path, nargs=3, required=True, help="train, validation and test")
-    parser.add_argument("--scans", type=Path, required=True, help="cohort/scans.tsv")
+    parser.add_argument("--stores", type=Path, nargs="+", required=True, help="train.npy, then those held against it")
+    parser.add_argument("--scans", type=Path, nargs="+", required=True, help="their tables in cohort/")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    nearest = nearest_scans({split: open_store(path) for split, path in zip(SPLITS, arguments.stores, strict=True)})
-    check_leakage(nearest, read_table(arguments.scans).set_index("scan")["image"])
+    nearest = nearest_scans({path.stem: open_store(path) for path in arguments.stores})
+    check_leakage(nearest, pd.concat(map(read_table, arguments.scans)).set_index("scan")["image"])
     write_table(nearest, arguments.out)
     for row in nearest.itertuples():
         logging.info(

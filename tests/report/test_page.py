@@ -3,13 +3,14 @@ import re
 import sys
 from html.parser import HTMLParser
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from matplotlib.image import imsave
 
 from heatproof.report import write_page
-from heatproof.report.comparison import note_rows
+from heatproof.report.comparison import note_rows, quality_rows
 
 LOADS = {
     "script": "src",
@@ -210,6 +211,18 @@ def test_outliers_of_registration_come_first_and_are_marked(page, parsed):
     assert [row[0] for row in rows[1:4]] == ["sub-001_ses-M00", "sub-000_ses-M00", "sub-002_ses-M00"]
     assert rows[1][2] == "0.6100"
     assert re.findall(r'<td class="outlier">(.*?)</td>', page) == ["0.6100"]
+
+
+def test_figures_of_quality_are_written_by_their_kind():
+    quality = pd.DataFrame(
+        {"scan": ["a"], "brain_mm3": [1258389.2], "solidity": [0.98], "extraction": ["none"], "notes": [np.nan]}
+    )
+    assert [text for text, _ in quality_rows(quality.assign(outlier=""))[0]["cells"]] == [
+        "1,258,389",
+        "0.9800",
+        "none",
+        "",
+    ]
 
 
 def test_run_times_are_added_up_by_stage_and_rule(parsed):

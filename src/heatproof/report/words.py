@@ -66,5 +66,54 @@ def summarise(scans: pd.DataFrame, accuracy: pd.DataFrame, l2: pd.DataFrame, top
         f"Root mean square difference per voxel between two models’ mean maps over true positives, each scaled to a "
         f"maximum of 1: {extremes(rms, number)}. Share of their top {top['k'].iloc[0]} regions that two models have in "
         f"common: {'; '.join(shared)}; with random choices, {percent(top['chance'].mean())} on average.",
-        "These numbers say how far models agree, not whether their maps are right.",
+    ]
+
+
+def of_maps(scores: pd.DataFrame, measure: str, kind: str) -> pd.DataFrame:
+    """Return value, low, high and chance of a measure over true positives, by method or by control."""
+    rows = scores[(scores["measure"] == measure) & (scores["outcome"] == "TP") & (scores["kind"] == kind)]
+    return rows.set_index("method")[["value", "low", "high", "chance"]].dropna(subset="value")
+
+
+def judge(scores: pd.DataFrame, controls: pd.DataFrame | None) -> list[str]:
+    """Say in sentences whether robust maps are also right, as far as the study can tell.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        ``scores.tsv``.
+    controls : DataFrame or None
+        ``controls.tsv``.
+
+    Returns
+    -------
+    list of str
+        Paragraphs.
+    """
+    said, agreement, right = [], of_maps(scores, "pearson", "method"), of_maps(scores, "pr_auc", "method")
+    if len(right) and len(agreement):
+        robust, chance = agreement["value"].idxmax(), right["chance"].mean()
+        above = [title_of(name) for name in right.index[right["low"] > right["chance"]]]
+        bounds = of_maps(scores, "pr_auc", "control")["value"]
+        without = (
+            f"; the t-map of the training scans, with no network, {bounds['t_map']:.2f}" if "t_map" in bounds else ""
+        )
+        said.append(
+            "Here it is known which regions truly changed. Area under the precision-recall curve of the mean maps over "
+            f"true positives, which at chance is {chance:.2f}: {extremes(right['value'], '{:.2f}'.format)}{without}. "
+            f"The 95 % interval lies above chance for {', '.join(above) or 'no method'}. The method whose models agree "
+            f"most, voxel by voxel, is {title_of(robust)} (correlation {agreement.loc[robust, 'value']:.2f}); its area is "
+            f"{right['value'].get(robust, float('nan')):.2f}."
+        )
+    else:
+        said.append("These numbers say how far models agree, not whether their maps are right.")
+    if controls is not None and (controls["control"] == "random_head").any():
+        heads = controls[controls["control"] == "random_head"].groupby("method")["spearman"].mean()
+        said.append(
+            "Rank correlation of a model’s mean map with its map after the last layers are drawn anew, so that nothing "
+            f"they learned is left: {extremes(heads, '{:.2f}'.format)}. A method near 1 is robust whatever they learned."
+        )
+    return [
+        *said,
+        "Intervals are about other trainings and other participants, not other cohorts, networks or settings.",
     ]

@@ -37,7 +37,7 @@ from heatproof.report.comparison import (
 from heatproof.report.figures import percent, title_of
 from heatproof.report.runtimes import duration, measure_runtimes
 from heatproof.report.viewers import coarsen, pack_pages, view_map
-from heatproof.report.words import summarise
+from heatproof.report.words import judge, summarise
 from heatproof.space import load_template
 from heatproof.tables import read_table
 
@@ -114,7 +114,10 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict) -
     runtimes = measure_runtimes(*dict.fromkeys([models / "benchmarks", results / "benchmarks"]))
     return {
         "config": config,
-        "answer": summarise(scans, accuracy, l2[l2["method"].isin(methods)], top[top["method"].isin(methods)]),
+        "answer": [
+            *summarise(scans, accuracy, l2[l2["method"].isin(methods)], top[top["method"].isin(methods)]),
+            *judge(scores, read_table(controls) if (controls := compare / "controls.tsv").exists() else None),
+        ],
         "scans": count_scans(scans),
         "groups": group_rows(read_table(models / "cohort/demographics.tsv")),
         "warnings": read_table(models / "cohort/group_differences.tsv")["warning"].dropna().tolist(),

@@ -64,7 +64,8 @@ def test_what_is_robust_is_set_against_what_is_right():
         ("occlusion", "pr_auc", 0.4, 0.3, 0.5, "method"),
         ("t_map", "pr_auc", 0.6, 0.6, 0.6, "control"),
     ]
-    scores = pd.DataFrame(rows, columns="method measure value low high kind".split()).assign(outcome="TP", chance=0.1)
+    scores = pd.DataFrame(rows, columns=["method", "measure", "value", "low", "high", "kind"])
+    scores = scores.assign(outcome="TP", chance=0.1)
     controls = pd.DataFrame(
         {"method": ["lrp", "lrp", "occlusion"], "control": "random_head", "spearman": [0.9, 0.7, 0.1]}
     )

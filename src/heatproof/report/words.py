@@ -102,16 +102,16 @@ def judge(scores: pd.DataFrame, controls: pd.DataFrame | None) -> list[str]:
             "Here it is known which regions truly changed. Area under the precision-recall curve of the mean maps over "
             f"true positives, which at chance is {chance:.2f}: {extremes(right['value'], '{:.2f}'.format)}{without}. "
             f"The 95 % interval lies above chance for {', '.join(above) or 'no method'}. The method whose models agree "
-            f"most, voxel by voxel, is {title_of(robust)} (correlation {agreement.loc[robust, 'value']:.2f}); its area is "
-            f"{right['value'].get(robust, float('nan')):.2f}."
+            f"most, voxel by voxel, is {title_of(robust)} (correlation {agreement.loc[robust, 'value']:.2f}); its area "
+            f"is {right['value'].get(robust, float('nan')):.2f}."
         )
     else:
         said.append("These numbers say how far models agree, not whether their maps are right.")
     if controls is not None and (controls["control"] == "random_head").any():
         heads = controls[controls["control"] == "random_head"].groupby("method")["spearman"].mean()
         said.append(
-            "Rank correlation of a model’s mean map with its map after the last layers are drawn anew, so that nothing "
-            f"they learned is left: {extremes(heads, '{:.2f}'.format)}. A method near 1 is robust whatever they learned."
+            "Rank correlation of a model’s mean map with its map after the last layers are drawn anew, so that nothing they "
+            f"learned is left: {extremes(heads, '{:.2f}'.format)}. A method near 1 is robust whatever they learned."
         )
     return [
         *said,

@@ -73,7 +73,7 @@ def test_what_is_robust_is_set_against_what_is_right():
     assert "at chance is 0.10: 0.12 (LRP) to 0.40 (Occlusion); the t-map of the training scans" in known
     assert "with no network, 0.60. The 95 % interval lies above chance for Occlusion. " in known
     assert known.endswith("agree most, voxel by voxel, is LRP (correlation 0.90); its area is 0.12.")
-    assert "is left: 0.10 (Occlusion) to 0.80 (LRP). A method near 1" in head
+    assert "they learned: 0.10 (Occlusion) to 0.80 (LRP). A method near 1" in head
     assert limits.startswith("Intervals are about other trainings")
     unknown, _ = judge(scores[scores["measure"] == "pearson"], None)
     assert unknown == "These numbers say how far models agree, not whether their maps are right."

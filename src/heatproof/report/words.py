@@ -110,8 +110,8 @@ def judge(scores: pd.DataFrame, controls: pd.DataFrame | None) -> list[str]:
     if controls is not None and (controls["control"] == "random_head").any():
         heads = controls[controls["control"] == "random_head"].groupby("method")["spearman"].mean()
         said.append(
-            "Rank correlation of a model’s mean map with its map after the last layers are drawn anew, with nothing that "
-            f"they learned: {extremes(heads, '{:.2f}'.format)}. A method near 1 is robust whatever they learned."
+            "Rank correlation of a model’s mean map and its map after the last layers are drawn anew, with nothing "
+            f"that they learned: {extremes(heads, '{:.2f}'.format)}. A method near 1 is robust whatever they learned."
         )
     return [
         *said,

@@ -124,6 +124,7 @@ def rules_of(environment: str) -> set[str]:
     return {rule.partition(":")[0] for rule in rules if f"envs/{environment}.yaml" in rule}
 
 
+@pytest.fixture(scope="session")
 def volume_study(tmp_path_factory) -> Checkout:
     """A checkout in which the tiny study has run whole with labels from a region's volume; not to be changed."""
     study = Checkout(tmp_path_factory.mktemp("volume") / "checkout")

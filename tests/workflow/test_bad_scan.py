@@ -20,7 +20,7 @@ def test_a_truncated_scan_is_named_and_the_other_results_stay(copied_study):
     assert len(before) == 2
     done = copied_study.tiny("--cores", "1")
     assert done.returncode == 1
-    assert f"error: {scan.relative_to(copied_study.folder)} can not be read as an image" in done.stdout
+    assert f"error: {scan.relative_to(copied_study.folder)} ends too early or is damaged" in done.stdout
     assert "Traceback" not in done.stdout
     assert before == {path: path.read_bytes() for path in before}
     assert (copied_study.results / "report/report.html").is_file()

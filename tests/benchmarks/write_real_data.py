@@ -37,11 +37,33 @@ def hits(folder: Path, method: str, metric: str, k: int) -> float:
     return sum(counts) / len(counts) if counts else float("nan")
 
 
+def bounds_table(folder: Path) -> pd.DataFrame:
+    """Tabulate per method and for the t-map rightness, robustness, and what stays when the head is drawn anew."""
+    scores, controls = read_table(folder / "compare/scores.tsv"), read_table(folder / "compare/controls.tsv")
+    head = controls[controls["control"] == "random_head"].groupby("method")["spearman"].mean()
+    chosen = scores[(scores["outcome"] == "TP") & ((scores["kind"] == "method") | (scores["method"] == "t_map"))]
+    table = chosen.pivot(index="method", columns="measure", values="value")
+    spans = chosen.assign(
+        span=[f"{low:.2f} to {high:.2f}" for low, high in zip(chosen["low"], chosen["high"], strict=True)]
+    )
+    spans = spans.pivot(index="method", columns="measure", values="span")
+    rows = []
+    for method in table.index:
+        row = {"method": title_of(method), "robustness: Pearson": f"{table.at[method, 'pearson']:.2f}"}
+        if "pr_auc" in table:
+            row |= {
+                "rightness: PR area": f"{table.at[method, 'pr_auc']:.2f}",
+                "its interval": spans.at[method, "pr_auc"],
+            }
+        rows.append(row | {"stays without the head": f"{head[method]:.2f}" if method in head else ""})
+    return pd.DataFrame(rows).replace("nan to nan", "")
+
+
 def method_table(folder: Path) -> pd.DataFrame:
     """Tabulate per method how far models agree, and how many true regions are first, where the truth is known."""
     l2, top = read_table(folder / "compare/l2.tsv"), read_table(folder / "compare/top_regions.tsv")
-    rows = []
-    for method in top["method"].unique():
+    scores, rows = read_table(folder / "compare/scores.tsv"), []
+    for method in scores.loc[scores["kind"] == "method", "method"].unique():
         overlap = top[top["method"] == method].set_index("metric")["overlap_mean"]
         rms = l2.loc[(l2["method"] == method) & (l2["outcome"] == "TP"), "rms"].iloc[0]
         row = {"method": title_of(method), "RMS difference": f"{rms:.3f}"}
@@ -50,6 +72,12 @@ def method_table(folder: Path) -> pd.DataFrame:
             row |= {f"true of top 10, {metric}": f"{hits(folder, method, metric, 10):.1f}" for metric in METRICS}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def chance_of_rightness(folder: Path) -> float:
+    """Return the area under the precision-recall curve of a random map; NaN where the truth is not known."""
+    scores = read_table(folder / "compare/scores.tsv")
+    return scores.loc[scores["measure"] == "pr_auc", "chance"].mean()
 
 
 def describe_study(folder: Path) -> dict[str, str]:
@@ -73,6 +101,8 @@ def describe_study(folder: Path) -> dict[str, str]:
         ),
         "chance": percent(top["chance"].iloc[0]),
         "methods": method_table(folder).to_markdown(index=False, disable_numparse=True),
+        "bounds": bounds_table(folder).to_markdown(index=False, disable_numparse=True),
+        "rightness_chance": f"{chance_of_rightness(folder):.2f}",
         "overlap_low": percent(top.loc[top["metric"] == "sum", "overlap_mean"].min(), 0),
         "overlap_high": percent(top.loc[top["metric"] == "sum", "overlap_mean"].max(), 0),
         "likeness": f"{leakage['likeness'].max():.2f}",
@@ -102,7 +132,8 @@ def main() -> None:
     sections = [(folder / "page.md").read_text()]
     for study in arguments.studies:
         sections.append((folder / f"{study}.md").read_text().format(**describe_study(arguments.results / study)))
-        shrink(arguments.results / study / "report/figure-2-methods.png", arguments.out.parent / f"images/{study}.png")
+        for figure, name in (("figure-2-methods", study), ("bounds", f"{study}-bounds")):
+            shrink(arguments.results / study / f"report/{figure}.png", arguments.out.parent / f"images/{name}.png")
     arguments.out.write_text("\n".join(sections))
 
 

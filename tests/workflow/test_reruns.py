@@ -35,7 +35,7 @@ def some(*rules: str, **counts: int) -> dict[str, int]:
 DESCRIBED = some("write_provenance", "describe_derivatives", "write_page", "write_crate")
 SCORED = some("score_methods", "note_gaps", "draw_bounds") | DESCRIBED
 REGIONS_COMPARED = some("compare_regions", "measure_agreement", "draw_overlaps", "draw_overlap_curve") | SCORED
-MAPS_COMPARED = some("compare_maps", "measure_agreement", "measure_rightness") | SCORED
+MAPS_COMPARED = some("compare_maps", "measure_agreement") | SCORED
 COMPARED = some("compare_maps", "compare_regions", "trace_overlap", "compare_controls") | SCORED
 COMPARED |= some("draw_methods", "draw_overlaps", "draw_overlap_curve")
 MEASURED = COMPARED | some("measure_agreement", "measure_rightness", "draw_seeds")

@@ -104,7 +104,7 @@ def apart_study(tmp_path_factory) -> Checkout:
     for environment, *limits in [
         ("analysis", "--until", "prepare_template", "simulate_scan"),
         ("ants", "--until", "register_scan"),
-        ("analysis", "--until", "pack_scans"),
+        ("analysis", "--until", "check_leakage"),
         ("torch", "--until", "fit_model"),
         ("torch", "--until", "predict_scans", "explain_scans"),
         ("analysis",),

@@ -116,10 +116,10 @@ def describe_study(folder: Path) -> dict[str, str]:
 
 
 def shrink(figure: Path, out: Path) -> None:
-    """Copy a picture at a width that a page shows, in few colours."""
+    """Copy a picture at a width that a page shows."""
     picture = Image.open(figure).convert("RGB")
     height = round(picture.height * FIGURE_WIDTH / picture.width)
-    picture.resize((FIGURE_WIDTH, height), Image.LANCZOS).quantize(128).save(out, optimize=True)
+    picture.resize((FIGURE_WIDTH, height), Image.LANCZOS).save(out, optimize=True)
 
 
 def main() -> None:

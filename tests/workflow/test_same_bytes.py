@@ -61,7 +61,7 @@ def test_a_second_run_without_heatmaps_has_nothing_to_do(without_heatmaps):
 def test_heatmaps_that_are_not_kept_are_made_again_when_their_method_changes(without_heatmaps):
     changed = [*SMALLER, "--config", "attribute={keep: none, methods: {lrp: {rule: epsilon}}}"]
     jobs = without_heatmaps.jobs(*changed)
-    assert jobs["explain_scans"] == jobs["average_maps"] == 2
+    assert jobs["explain_scans"] == jobs["average_maps"] == 4
 
 
 def test_the_provenance_names_what_the_study_was_made_from(clone):
@@ -69,7 +69,7 @@ def test_the_provenance_names_what_the_study_was_made_from(clone):
     scans = provenance["inputs"]["scans"]
     assert len(scans) == len(list((clone.results / "cohort/bids").rglob("*_T1w.nii.gz")))
     assert (
-        provenance["results"]["train/seed-0/model.safetensors"]
+        provenance["models"]["train/seed-0/model.safetensors"]
         == study_bytes(clone.results)["train/seed-0/model.safetensors"]
     )
     assert {command.split(".")[1] for command in provenance["software"]} == {

@@ -9,7 +9,7 @@ rule explain_scans:
         model=explained_model,
         images=f"{RESULTS}/train/store/test.npy",
         scans=f"{RESULTS}/train/store/test.tsv",
-        template=expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"]),
+        template=REGION_FILES,
     output:
         directory(HEATMAPS) if config["attribute"]["keep"] == "all" else temp(directory(HEATMAPS)),
     log:

@@ -35,6 +35,7 @@ except StudyError as error:
     sys.exit(f"error: {error}")
 
 TEMPLATE = f"{RESULTS}/register/template"
+REGION_FILES = expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"])
 REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['space']}_T1w.nii.gz"
 SEEDS = config["train"]["seeds"]
 METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)

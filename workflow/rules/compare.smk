@@ -1,7 +1,6 @@
 """compare: mean maps of every model and method, how far models agree on them, and what could not be compared."""
 
 COMPARE = f"{STUDY}/compare"
-REGION_FILES = expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"])
 MAP_OPTIONS = (
     "--regions {regions} --relevance {relevance} --gain-controls {gain_controls} "
     "--participant-groups {participant_groups}".format(**config["compare"])

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from heatproof.cohort.bids import find_scans
-from heatproof.cohort.generators import generator
 from heatproof.cohort.split import hash_order
 from heatproof.errors import StudyError
+from heatproof.generators import generator
 
 SESSIONS = ("ses-M00", "ses-M12", "ses-M24")
 SESSION_SHARES = (0.5, 0.25, 0.25)

@@ -10,8 +10,8 @@ from scipy.ndimage import binary_dilation, gaussian_filter, map_coordinates, zoo
 from scipy.spatial.transform import Rotation
 
 from heatproof.cohort.atrophy import flow, sample
-from heatproof.cohort.generators import generator
 from heatproof.command import json_option, run
+from heatproof.generators import generator
 from heatproof.images import write_image
 from heatproof.space import voxel_sizes
 

@@ -5,7 +5,6 @@ nothing but the places differ.
 """
 
 import argparse
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from heatproof.command import run
 from heatproof.compare.average_maps import output_arguments, write_maps
 from heatproof.compare.layout import mean_map_path
 from heatproof.compare.outcomes import OUTCOMES
+from heatproof.generators import generator
 from heatproof.images import load_array
 from heatproof.tables import read_table
 
@@ -66,12 +66,6 @@ def noise_like(volume: np.ndarray, mask: np.ndarray, random: np.random.Generator
     return noise
 
 
-def seed_of(*names: object) -> np.random.Generator:
-    """Return the random numbers that belong to some names."""
-    digest = hashlib.sha256("/".join(map(str, names)).encode()).digest()
-    return np.random.default_rng(np.frombuffer(digest, np.uint32))
-
-
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -91,7 +85,7 @@ def main() -> None:
         whole = mean_map_path(real, outcome)
         paths = [mean_map_path(real, outcome, left_out) for left_out in range(1 + groups)]
         volumes = [load_array(path if path.exists() else whole) for path in paths]
-        maps[outcome] = np.stack([noise_like(volume, brain, seed_of(name, outcome)) for volume in volumes])
+        maps[outcome] = np.stack([noise_like(volume, brain, generator(name, outcome)) for volume in volumes])
     write_maps(maps, sizes, **arguments)
 
 

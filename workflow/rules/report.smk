@@ -250,6 +250,7 @@ rule write_page:
         tables=expand(
             f"{STUDY}/compare/{{table}}.tsv", table=["accuracy", "l2", "top_regions", "scores", "seeds", "notes"]
         ),
+        controls=[f"{STUDY}/compare/controls.tsv"] if CONTROLS else [],
         figures=expand(f"{REPORT}/{{figure}}.png", figure=FIGURES),
     output:
         report(
@@ -269,9 +270,10 @@ rule write_page:
         runtime=30,
     params:
         source=code_of("heatproof.report.write_page"),
+        controls=lambda wildcards, input: ["--controls", input.controls] if CONTROLS else [],
         results=lambda wildcards: STUDY,
         models=lambda wildcards: RESULTS,
         config=json.dumps(config),
     shell:
-        "python -m heatproof.report.write_page --results {params.results} --models {params.models} "
+        "python -m heatproof.report.write_page --results {params.results} --models {params.models} {params.controls} "
         "--figures {input.figures} --config {params.config:q} --output {output} > {log} 2>&1"

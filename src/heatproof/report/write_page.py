@@ -102,7 +102,7 @@ def count_scans(scans: pd.DataFrame) -> list[dict]:
     ]
 
 
-def gather(results: Path, models: Path, figures: Sequence[Path], config: dict) -> dict:
+def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, controls: Path | None = None) -> dict:
     """Gather everything that the page shows from the files of a study, and of the one that its models come from."""
     compare, methods = results / "compare", used_methods(config)
     scans, accuracy = read_table(models / "cohort/scans.tsv"), read_table(compare / "accuracy.tsv")
@@ -116,7 +116,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict) -
         "config": config,
         "answer": [
             *summarise(scans, accuracy, l2[l2["method"].isin(methods)], top[top["method"].isin(methods)]),
-            *judge(scores, read_table(controls) if (controls := compare / "controls.tsv").exists() else None),
+            *judge(scores, read_table(controls) if controls else None),
         ],
         "scans": count_scans(scans),
         "groups": group_rows(read_table(models / "cohort/demographics.tsv")),
@@ -167,12 +167,15 @@ def main() -> None:
     parser.add_argument("--results", required=True, type=Path, help="results/{study}")
     parser.add_argument("--models", required=True, type=Path, help="results/{study} that scans and models come from")
     parser.add_argument("--figures", required=True, nargs="+", type=Path, help="png files; the page knows their names")
+    parser.add_argument("--controls", type=Path, help="compare/controls.tsv, where there is one")
     parser.add_argument("--config", required=True, type=json_option, help="the whole config as JSON")
     parser.add_argument("--output", required=True, type=Path, help="report.html")
     args = parser.parse_args()
 
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(render(gather(args.results, args.models, args.figures, args.config)), encoding="utf-8")
+    args.output.write_text(
+        render(gather(args.results, args.models, args.figures, args.config, args.controls)), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

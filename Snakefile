@@ -24,7 +24,7 @@ rule all:
     default_target: True
     input:
         f"{STUDY}/report/report.html",
-        expand(f"{STUDY}/compare/{{table}}.tsv", table=["scores", "differences", "seeds", "overlap_curve"]),
+        expand(f"{STUDY}/compare/{{table}}.tsv", table=["scores", "differences", "seeds", "variance", "overlap_curve"]),
         f"{STUDY}/ro-crate-metadata.json",
         [f"{STUDY}/compare/controls.tsv"] if CONTROLS else [],
         expand(f"{STUDY}/{{stage}}/dataset_description.json", stage=DERIVATIVES),

@@ -31,6 +31,19 @@ def predictions(outcomes: dict[str, str]) -> pd.DataFrame:
     return table
 
 
+def random_curves(scans: list[str], rng: np.random.Generator) -> pd.DataFrame:
+    """Make curves of deletion and insertion over three points, as ``attribute`` leaves them."""
+    points = {"n_regions": [0, 1, 4], "share": [0.0, 0.25, 1.0]}
+    tables = [
+        pd.DataFrame({"scan": scan, "curve": curve, "order": order, **points, "probability": rng.random(3)})
+        for scan in scans
+        for curve in ("deletion", "insertion")
+        for order in ("relevance", "random")
+    ]
+    columns = ["scan", "curve", "order", "n_regions", "share", "probability"]
+    return pd.concat(tables) if tables else pd.DataFrame(columns=columns)
+
+
 class Study:
     """Files of a study below one folder, and the stage's commands run on them."""
 
@@ -57,6 +70,8 @@ class Study:
             for scan in outcomes:
                 heatmap = heatmaps.get(method, {}).get(scan, rng.normal(size=SHAPE).astype(np.float32))
                 save_image(heatmap, AFFINE, self.heatmap(method, seed, scan))
+            patients = [scan for scan, outcome in outcomes.items() if outcome == "TP"]
+            write_table(random_curves(patients, rng), self.root / f"attribute/{method}/deletion_seed-{seed}.tsv")
 
     def heatmap(self, method: str, seed: int, scan: str) -> Path:
         """Return the path of a heatmap."""
@@ -72,8 +87,9 @@ class Study:
 
     def score(self, *tables: str) -> None:
         """Run `score_methods` on these tables of every method."""
-        out = {name: self.compare / f"{name}.tsv" for name in ("scores", "differences", "seeds")}
-        call("score_methods", folder=self.compare, methods=self.methods, tables=tables, **out)
+        out = {name: self.compare / f"{name}.tsv" for name in ("scores", "differences", "seeds", "variance")}
+        paths = [self.compare / method / f"{table}.tsv" for method in self.methods for table in tables]
+        call("score_methods", folder=self.compare, methods=self.methods, tables=paths, **out)
 
     def finish(self, within: str = "brain", top_k: int = 2) -> Path:
         """Run every command of the stage; return the stage's folder."""
@@ -93,7 +109,11 @@ class Study:
             out = self.compare / method
             call("measure_agreement", **one, within=within, top_k=top_k, out=out / "agreement.tsv")
             call("measure_rightness", **one, truth=self.truth, out=out / "rightness.tsv")
-        self.score("agreement", "rightness")
+            call("measure_ensembles", **one, truth=self.truth, top_k=top_k, out=out / "ensembles.tsv")
+            curves = [self.root / f"attribute/{method}/deletion_seed-{seed}.tsv" for seed in self.seeds]
+            followed = {"curves": curves, "predictions": predicted, "seeds": self.seeds}
+            call("measure_faithfulness", **followed, out=out / "faithfulness.tsv")
+        self.score("agreement", "rightness", "faithfulness")
         call("note_gaps", **models, within=within, top_k=top_k, out=self.compare / "notes.tsv")
         return self.compare
 

@@ -23,12 +23,13 @@ AGREEMENT = [
 RIGHTNESS = [
     (measure, "TP") for measure in ("pr_auc", "true_mass", "true_top", "effect_rank_sum", "effect_rank_density")
 ]
+FAITHFULNESS = [("deletion", "TP"), ("insertion", "TP")]
 
 
 def test_there_is_one_row_for_every_method_measure_and_outcome(finished):
     scores = read_table(finished / "scores.tsv")
     assert list(scores) == [*KEYS, "value", "low", "high", "chance", "kind"]
-    expected = {(method, *row) for method in ("smooth", "rough") for row in [*AGREEMENT, *RIGHTNESS]}
+    expected = {(method, *row) for method in ("smooth", "rough") for row in [*AGREEMENT, *RIGHTNESS, *FAITHFULNESS]}
     assert sorted(scores[KEYS].itertuples(index=False, name=None)) == sorted(expected)
     assert (scores["kind"] == "method").all()
     assert ((scores["low"] <= scores["value"]) & (scores["value"] <= scores["high"])).all()
@@ -81,7 +82,7 @@ def test_methods_are_compared_within_models_and_corrected_within_a_measure(finis
     columns = ["measure", "outcome", "method_a", "method_b", "difference", "low", "high", "p", "p_corrected"]
     assert list(table) == columns
     scores = read_table(finished / "scores.tsv").set_index(KEYS)["value"]
-    assert len(table) == len(AGREEMENT) - 3 + len(RIGHTNESS)
+    assert len(table) == len(AGREEMENT) - 3 + len(RIGHTNESS) + len(FAITHFULNESS)
     for row in table.itertuples():
         expected = scores[row.method_a, row.measure, row.outcome] - scores[row.method_b, row.measure, row.outcome]
         assert row.difference == pytest.approx(expected)

@@ -23,6 +23,7 @@ METHODS = {
 LABELS = ["patient", "control"]
 METRICS = ("sum", "density", "gain")
 EXTRA = {"pearson": 0, "ssim": 0, "dice_5": 0.05, "rbo_sum": 0.14, "kendall_w_gain": 0.5, "pr_auc": 0.12}
+FAITHFUL = {"deletion": 0.6, "insertion": 0.4}
 
 
 def make_config(seeds):
@@ -109,16 +110,23 @@ def make_compare(folder, methods, seeds, empty):
             for outcome in ("TP", "TN") if measure in ("pearson", "ssim") else ("TP",):
                 value = 0.5 + 0.1 * m
                 scores.append((method, measure, outcome, value, value - 0.1, value + 0.1, chance, "method"))
+        for name in (method, f"{method}.random_head"):
+            for measure, chance in FAITHFUL.items():
+                scores.append((name, measure, "TP", 0.3, 0.2, 0.4, chance, "control" if "." in name else "method"))
+        for shared in ("same_initialisation", "same_order"):
+            scores.append((f"{method}.{shared}", "pearson", "TP", 0.7, 0.6, 0.8, 0.0, "control"))
     curve = [
         (method, metric, k, min(1, 0.3 + k / 72), k / 72)
         for method in methods
         for metric in METRICS
         for k in range(1, 73)
     ]
+    variance = [(method, "pearson", "TP", 0.003, 0.001) for method in methods]
     widths = [("lrp", "pearson", "TP", models, 1 / models, 0.01) for models in (3, 4, 10, 30)]
     tables = {
         "overlap_curve": (curve, "method metric k overlap_mean chance"),
         "seeds": (widths, "method measure outcome n_models width floor"),
+        "variance": (variance, "method measure outcome models participants"),
         "l2": (l2, "method outcome n_models l2_mean l2_sum rms"),
         "l2_pairs": (l2_pairs, "method outcome seed_a seed_b l2 rms"),
         "top_regions": (top, "method metric k overlap_mean overlap_with_diagonal chance"),

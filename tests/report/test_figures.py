@@ -15,6 +15,8 @@ from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image
 from heatproof.report import (
     draw_bounds,
+    draw_convergence,
+    draw_ensembles,
     draw_methods,
     draw_overlap_curve,
     draw_overlaps,
@@ -242,6 +244,31 @@ def test_the_overlap_curve_has_a_line_for_each_method_and_for_chance():
     assert len(none.get_xydata()) == 0
     assert chance.get_xydata().tolist() == [[1, 0.125], [2, 0.25], [3, 0.375]]
     assert set(mark.get_xdata()) == {2}
+    plt.close(figure)
+
+
+def test_measured_robustness_goes_on_as_predicted_and_rightness_has_its_chance():
+    rows = [("pearson", 1, 0.5, None, 0.0), ("pearson", 2, 0.6, None, 0.0), ("pearson", 4, None, 0.8, 0.0)]
+    rows += [("pr_auc", 1, 0.2, None, 0.1), ("pr_auc", 2, 0.3, None, 0.1)]
+    table = pd.DataFrame(rows, columns=["measure", "n_models", "value", "predicted", "chance"]).assign(method="lrp")
+    figure = draw_ensembles.draw_ensembles(table, ["lrp", "occlusion"])
+    left, right = figure.axes
+    measured, predicted, chance = left.lines
+    assert measured.get_xydata().tolist() == [[1, 0.5], [2, 0.6]]
+    assert predicted.get_xydata().tolist() == [[2, 0.6], [4, 0.8]] and predicted.get_linestyle() == ":"
+    assert set(chance.get_ydata()) == {0.0}
+    assert right.lines[0].get_xydata().tolist() == [[1, 0.2], [2, 0.3]] and set(right.lines[1].get_ydata()) == {0.1}
+    plt.close(figure)
+
+
+def test_convergence_ends_at_the_scan_with_the_mean_over_models():
+    rows = [("linear 2", 0, 0.2), ("convolution 1", 1, 0.6)]
+    table = pd.DataFrame(rows, columns=["layer", "step", "value"]).assign(method="lrp", seed=0)
+    table = pd.concat([table, table.assign(seed=1, value=table["value"] + 0.2)])
+    figure = draw_convergence.draw_convergence(table, ["lrp", "occlusion"])
+    (axes,) = figure.axes
+    assert axes.lines[-1].get_xydata() == pytest.approx(np.array([[0, 0.3], [1, 0.7]]))
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["into linear 2", "scan"]
     plt.close(figure)
 
 

@@ -172,6 +172,20 @@ def test_rightness_is_shown_where_it_was_measured(parsed, page, study):
     assert "Table 5" in page and "Table 5" not in without and 'href="#rightness"' not in without
 
 
+def test_faithfulness_stands_beside_chance_and_the_controls(parsed):
+    rows = {row[0]: row[1:] for row in parsed.tables["faithfulness-table"]}
+    assert rows["LRP"] == rows["LRP, head drawn anew"] == ["0.30 0.20 to 0.40"] * 2
+    assert rows["Chance"] == ["0.60", "0.40"]
+
+
+def test_what_models_differ_in_is_told_apart(parsed):
+    rows = parsed.tables["causes"]
+    first = next(i for i, row in enumerate(rows) if row[0] == "LRP")
+    assert [row[1] for row in rows[first : first + 3]] == ["both", "order of batches", "initialisation"]
+    assert rows[first][2] == rows[first + 1][2] == "0.70 0.60 to 0.80"
+    assert {row[0]: row[1:] for row in parsed.tables["variance"]}["LRP"] == ["75 %"]
+
+
 def test_more_seeds_are_said_to_narrow_the_intervals(page):
     words = "Pearson’s correlation: 0.25 with 4, 0.10 with 10, 0.03 with 30 and 0.01 with endlessly many models."
     assert words in page

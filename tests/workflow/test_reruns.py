@@ -17,12 +17,19 @@ JOBS = {
     **{"list_scans": 4, "prepare_anatomy": 1, "simulate_scan": 12, "describe_dataset": 1, "compare_groups": 1},
     **{"prepare_template": 1, "register_scan": 12, "summarise_quality": 1},
     **{"pack_scans": 3, "check_leakage": 2, "fit_model": 2, "predict_scans": 2, "randomise_model": 2},
-    **{"explain_scans": 16, "average_maps": 16, "make_noise": 8, "make_t_map": 2},
+    **{
+        "explain_scans": 16,
+        "delete_regions": 16,
+        "trace_convergence": 3,
+        "average_maps": 16,
+        "make_noise": 8,
+        "make_t_map": 2,
+    },
     **{"measure_agreement": 13, "measure_rightness": 13, "measure_accuracy": 1},
     **{"compare_maps": 1, "compare_regions": 1, "trace_overlap": 1, "compare_controls": 1},
-    **{"score_methods": 1, "note_gaps": 1},
+    **{"measure_faithfulness": 8, "measure_ensembles": 4, "score_methods": 1, "note_gaps": 1},
     **{"draw_seeds": 4, "draw_methods": 1, "draw_overlaps": 1, "draw_overlap_curve": 1, "draw_bounds": 1},
-    **{"draw_training": 1, "write_page": 1},
+    **{"draw_ensembles": 1, "draw_convergence": 1, "draw_training": 1, "write_page": 1},
     **{"write_provenance": 1, "describe_derivatives": 4, "write_crate": 1},
 }
 
@@ -34,19 +41,26 @@ def some(*rules: str, **counts: int) -> dict[str, int]:
 
 DESCRIBED = some("write_provenance", "describe_derivatives", "write_page", "write_crate")
 SCORED = some("score_methods", "note_gaps", "draw_bounds") | DESCRIBED
+AVERAGED = some("measure_ensembles", "draw_ensembles")
 REGIONS_COMPARED = some("compare_regions", "measure_agreement", "draw_overlaps", "draw_overlap_curve") | SCORED
+REGIONS_COMPARED |= AVERAGED
 MAPS_COMPARED = some("compare_maps", "measure_agreement") | SCORED
 COMPARED = some("compare_maps", "compare_regions", "trace_overlap", "compare_controls") | SCORED
-COMPARED |= some("draw_methods", "draw_overlaps", "draw_overlap_curve")
-MEASURED = COMPARED | some("measure_agreement", "measure_rightness", "draw_seeds")
+COMPARED |= some("draw_methods", "draw_overlaps", "draw_overlap_curve", "draw_ensembles")
+MEASURED = COMPARED | AVERAGED | some("measure_agreement", "measure_rightness", "draw_seeds")
 DRAWN = MEASURED | some("average_maps", "make_noise", "make_t_map")
 BUT_T_MAP = some("average_maps", "make_noise", "draw_seeds", measure_agreement=12, measure_rightness=12)
-EXPLAINED = COMPARED | BUT_T_MAP | some("explain_scans")
+FOLLOWED = some("delete_regions", "measure_faithfulness")
+WALKED = some("trace_convergence", "draw_convergence")
+EXPLAINED = COMPARED | AVERAGED | BUT_T_MAP | FOLLOWED | some("explain_scans")
 ONE_METHOD = COMPARED | some(explain_scans=4, average_maps=4, make_noise=2, draw_seeds=1)
 ONE_METHOD |= some(measure_agreement=3, measure_rightness=3)
+ONE_METHOD |= some(delete_regions=4, measure_faithfulness=2, measure_ensembles=1)
+ONE_WALKED = ONE_METHOD | WALKED | {"trace_convergence": 1}
 ONE_SEED = MEASURED | some("measure_accuracy", "draw_training", fit_model=1, predict_scans=1, randomise_model=1)
 ONE_SEED |= some(explain_scans=8, average_maps=8, make_noise=4, make_t_map=1)
-MODELS_KNOWN = EXPLAINED | some("predict_scans", "measure_accuracy")
+ONE_SEED |= WALKED | FOLLOWED | {"delete_regions": 8}
+MODELS_KNOWN = EXPLAINED | WALKED | some("predict_scans", "measure_accuracy")
 ONE_TEST_SCAN = MODELS_KNOWN | some("describe_dataset", "compare_groups", "summarise_quality", list_scans=2)
 ONE_TEST_SCAN |= some(simulate_scan=1, register_scan=1, pack_scans=1, check_leakage=1)
 TRAINED = MODELS_KNOWN | some("fit_model", "randomise_model", "draw_training")
@@ -102,19 +116,20 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
     "a plot option (`report.dpi`)": (
         config("report={dpi: 70}"),
         DESCRIBED
-        | some("draw_seeds", "draw_methods", "draw_overlaps", "draw_overlap_curve", "draw_bounds", "draw_training"),
+        | some("draw_seeds", "draw_methods", "draw_overlaps", "draw_overlap_curve", "draw_bounds", "draw_training")
+        | some("draw_ensembles", "draw_convergence"),
     ),
     "k of top-k (`compare.top_k`)": (config("compare={top_k: 4}"), REGIONS_COMPARED),
-    "an LRP rule (`attribute.methods.lrp.rule`)": (config("attribute={methods: {lrp: {rule: epsilon}}}"), ONE_METHOD),
+    "an LRP rule (`attribute.methods.lrp.rule`)": (config("attribute={methods: {lrp: {rule: epsilon}}}"), ONE_WALKED),
     "occlusion's patch": (config("attribute={methods: {occlusion: {patch: 5}}}"), ONE_METHOD),
     "a further seed": (config("train={seeds: [0, 1, 2]}"), ONE_SEED),
-    "a further method": (config(f"attribute={{methods: {{z_plus: {Z_PLUS}}}}}"), ONE_METHOD),
+    "a further method": (config(f"attribute={{methods: {{z_plus: {Z_PLUS}}}}}"), ONE_WALKED),
     "a further test scan": (config("cohort={exclude: []}"), ONE_TEST_SCAN),
     "a learning rate": (config("train={learning_rate: 0.001}"), TRAINED),
     "a template": (own_template, ALL_BUT_COHORT),
     "one function in `attribute/lrp.py`": (
         edit("attribute/lrp.py", "gamma: float = 0.25", "gamma: float = 0.5"),
-        ONE_METHOD,
+        ONE_METHOD | WALKED,
     ),
     "one function in `attribute/explain.py`": (
         edit("attribute/explain.py", "progress.update(len(paths))", "progress.update()"),

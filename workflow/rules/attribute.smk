@@ -32,3 +32,68 @@ rule explain_scans:
         "--template $(dirname {input.template[0]}) "
         "--name {wildcards.method} --options {params.options:q} --batch-size {params.batch_size} "
         "--device {params.device} --out-dir {output} > {log} 2>&1"
+
+
+rule delete_regions:
+    """Hide and show regions of recognised patients in the order of their heatmaps, and follow the model's output."""
+    input:
+        model=MODEL,
+        predictions=f"{RESULTS}/train/seed-{{seed}}/predictions.tsv",
+        images=f"{RESULTS}/train/store/test.npy",
+        scans=f"{RESULTS}/train/store/test.tsv",
+        heatmaps=HEATMAPS,
+        template=REGION_FILES,
+    output:
+        f"{STUDY}/attribute/{{method}}/deletion_seed-{{seed}}.tsv",
+    log:
+        f"{STUDY}/logs/delete_regions/{{method}}_seed-{{seed}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/attribute/delete_regions.{{method}}_seed-{{seed}}.tsv"
+    priority: 1  # before further heatmaps are made, for where these are not kept
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=megabytes(2000, 150 * config["attribute"]["batch_size"]),
+        runtime=720,
+        gpu=GPUS,
+    params:
+        source=code_of("heatproof.attribute.delete_regions", network_module(), apart=["heatproof.attribute"]),
+        regions=config["compare"]["regions"],
+        most=config["attribute"]["deletion_scans"],
+        batch_size=config["attribute"]["batch_size"],
+        device=config["train"]["device"],
+    shell:
+        "python -m heatproof.attribute.delete_regions --model {input.model} --predictions {input.predictions} "
+        "--scans {input.images} --heatmaps {input.heatmaps} --template $(dirname {input.template[0]}) "
+        "--regions {params.regions} --most-scans {params.most} --batch-size {params.batch_size} "
+        "--device {params.device} --out {output} > {log} 2>&1"
+
+
+rule trace_convergence:
+    """Trace how fast a method forgets, on its way back through each model, where it began."""
+    input:
+        models=expand(MODEL, seed=SEEDS),
+        images=f"{RESULTS}/train/store/test.npy",
+        scans=f"{RESULTS}/train/store/test.tsv",
+    output:
+        f"{STUDY}/attribute/{{method}}/convergence.tsv",
+    log:
+        f"{STUDY}/logs/trace_convergence/{{method}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/attribute/trace_convergence.{{method}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=megabytes(2000, 600),
+        runtime=240,
+        gpu=GPUS,
+    params:
+        source=code_of("heatproof.attribute.trace_convergence", network_module(), apart=["heatproof.attribute"]),
+        seeds=SEEDS,
+        options=lambda wildcards: json.dumps(options_of(wildcards.method), sort_keys=True),
+        most=config["attribute"]["convergence_scans"],
+        device=config["train"]["device"],
+    shell:
+        "python -m heatproof.attribute.trace_convergence --models {input.models} --seeds {params.seeds} "
+        "--scans {input.images} --options {params.options:q} --most-scans {params.most} --device {params.device} "
+        "--out {output} > {log} 2>&1"

@@ -43,6 +43,10 @@ CONTROLS = model_controls(config)
 JUDGED = [method for method in METHODS if config["attribute"]["methods"][method]["method"] not in BASELINES]
 EXPLAINED = [*METHODS, *(f"{method}.{control}" for method in JUDGED for control in CONTROLS)]
 NOISE = [f"{method}.noise" for method in JUDGED if "noise" in config["compare"]["controls"]]
+FOLLOWED = EXPLAINED if config["attribute"]["deletion_scans"] else []
+WALKS = dictionary_entries("src/heatproof/attribute/convergence.py", "STEPS_BACK")
+WALKED = [method for method in METHODS if config["attribute"]["methods"][method]["method"] in WALKS]
+WALKED = WALKED if config["attribute"]["convergence_scans"] else []
 COMPARED = [*EXPLAINED, *NOISE, *(["t_map"] if "t_map" in config["compare"]["controls"] else [])]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
 GPUS = gpus_of_job(config["train"]["device"])
@@ -58,6 +62,7 @@ wildcard_constraints:
     brain="sub-[A-Za-z0-9]+",
     method="|".join(map(re.escape, COMPARED)),
     control="[a-z_0-9]+",
+    shared="initialisation|order",
     split="train|validation|test",
     table="scans|train|validation|test",
     stage="|".join(DERIVATIVES),

@@ -12,6 +12,7 @@ MAP_FILES = [
     *["left_out/mean_maps.tsv", "left_out/regions.tsv", *LEFT_OUT],
 ]
 MEASURES = ["agreement", *(["rightness"] if TRUTH else [])]
+FAITHFULNESS = expand(f"{COMPARE}/{{method}}/faithfulness.tsv", method=FOLLOWED)
 
 
 rule average_maps:
@@ -294,15 +295,75 @@ if TRUTH:
             "--truth {input.truth} --regions {params.regions} --out {output} > {log} 2>&1"
 
 
+rule measure_faithfulness:
+    """Measure how fast every model's output falls, and rises, in the order of its heatmaps' regions by one method."""
+    input:
+        curves=expand(f"{STUDY}/attribute/{{method}}/deletion_seed-{{seed}}.tsv", seed=SEEDS, allow_missing=True),
+        predictions=expand(f"{RESULTS}/train/seed-{{seed}}/predictions.tsv", seed=SEEDS),
+    output:
+        f"{COMPARE}/{{method}}/faithfulness.tsv",
+    log:
+        f"{STUDY}/logs/measure_faithfulness/{{method}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/measure_faithfulness.{{method}}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000),
+        runtime=10,
+    params:
+        source=code_of("heatproof.compare.measure_faithfulness"),
+        seeds=SEEDS,
+        groups=len(GROUPS),
+    shell:
+        "python -m heatproof.compare.measure_faithfulness --curves {input.curves} --predictions {input.predictions} "
+        "--seeds {params.seeds} --participant-groups {params.groups} --out {output} > {log} 2>&1"
+
+
+rule measure_ensembles:
+    """Measure how robust and how right the mean map of several models is by one method."""
+    input:
+        models=expand(
+            f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}",
+            seed=SEEDS,
+            file=["mean_TP.nii.gz", "mean_maps.tsv"],
+            allow_missing=True,
+        ),
+        template=REGION_FILES,
+        truth=TRUTH or [],
+    output:
+        f"{COMPARE}/{{method}}/ensembles.tsv",
+    log:
+        f"{STUDY}/logs/measure_ensembles/{{method}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/measure_ensembles.{{method}}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000, 150 + 6 * len(SEEDS)),
+        runtime=120,
+    params:
+        source=code_of("heatproof.compare.measure_ensembles"),
+        seeds=SEEDS,
+        options="--regions {regions} --top-k {top_k}".format(**config["compare"]),
+        truth=f"--truth {TRUTH}" if TRUTH else "",
+    shell:
+        "python -m heatproof.compare.measure_ensembles --folder $(dirname $(dirname {output})) "
+        "--method {wildcards.method} --seeds {params.seeds} --template $(dirname {input.template[0]}) "
+        "{params.options} {params.truth} --out {output} > {log} 2>&1"
+
+
 rule score_methods:
     """Put every measure into one table with its interval, test methods against each other, ask for enough seeds."""
     input:
         tables=expand(f"{COMPARE}/{{table}}.tsv", table=["l2", "top_regions"]),
         measures=expand(f"{COMPARE}/{{method}}/{{table}}.tsv", method=COMPARED, table=MEASURES),
+        faithfulness=FAITHFULNESS,
     output:
         scores=report(f"{COMPARE}/scores.tsv", category="compare", caption="../report/scores.rst"),
         differences=report(f"{COMPARE}/differences.tsv", category="compare", caption="../report/differences.rst"),
         seeds=report(f"{COMPARE}/seeds.tsv", category="compare", caption="../report/seeds.rst"),
+        variance=report(f"{COMPARE}/variance.tsv", category="compare", caption="../report/variance.rst"),
     log:
         f"{STUDY}/logs/score_methods.log",
     benchmark:
@@ -315,12 +376,10 @@ rule score_methods:
     params:
         source=code_of("heatproof.compare.score_methods"),
         methods=JUDGED,
-        controls=[name for name in COMPARED if name not in JUDGED],
-        measures=MEASURES,
     shell:
         "python -m heatproof.compare.score_methods --folder $(dirname {output.scores}) --methods {params.methods} "
-        "--controls {params.controls} --tables {params.measures} --scores {output.scores} "
-        "--differences {output.differences} --seeds {output.seeds} > {log} 2>&1"
+        "--tables {input.measures} {input.faithfulness} --scores {output.scores} "
+        "--differences {output.differences} --seeds {output.seeds} --variance {output.variance} > {log} 2>&1"
 
 
 rule note_gaps:

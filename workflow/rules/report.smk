@@ -7,6 +7,8 @@ FIGURES = [
     *(f"figure-1-{method}" for method in METHODS),
     *["figure-2-methods", "figure-3-overlap", "overlap-curve", "training"],
     *(["bounds"] if TRUTH or "random_head" in CONTROLS else []),
+    *(["ensembles"] if len(SEEDS) > 1 else []),
+    *(["convergence"] if WALKED else []),
     *(["patch-size"] if len(set(PATCHES.values())) > 2 else []),
 ]
 
@@ -176,6 +178,66 @@ rule draw_bounds:
         "--options {params.options:q} --output {output} > {log} 2>&1"
 
 
+rule draw_ensembles:
+    """Draw how robust and how right the mean map of several models is."""
+    input:
+        tables=expand(f"{STUDY}/compare/{{method}}/ensembles.tsv", method=JUDGED),
+    output:
+        report(
+            f"{REPORT}/ensembles.png",
+            category="report",
+            caption="../report/ensembles.rst",
+            labels={"figure": "averaging over models", "method": "all"},
+        ),
+        f"{REPORT}/ensembles.svg",
+    log:
+        f"{STUDY}/logs/draw_ensembles.log",
+    benchmark:
+        f"{STUDY}/benchmarks/report/draw_ensembles.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000),
+        runtime=10,
+    params:
+        source=code_of("heatproof.report.draw_ensembles"),
+        methods=METHODS,
+        options=options("report", "dpi"),
+    shell:
+        "python -m heatproof.report.draw_ensembles --tables {input.tables} --methods {params.methods} "
+        "--options {params.options:q} --output {output} > {log} 2>&1"
+
+
+rule draw_convergence:
+    """Draw how fast methods forget, layer by layer, what the top of the network handed to them."""
+    input:
+        tables=expand(f"{STUDY}/attribute/{{method}}/convergence.tsv", method=WALKED),
+    output:
+        report(
+            f"{REPORT}/convergence.png",
+            category="report",
+            caption="../report/convergence.rst",
+            labels={"figure": "convergence", "method": "all"},
+        ),
+        f"{REPORT}/convergence.svg",
+    log:
+        f"{STUDY}/logs/draw_convergence.log",
+    benchmark:
+        f"{STUDY}/benchmarks/report/draw_convergence.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000),
+        runtime=10,
+    params:
+        source=code_of("heatproof.report.draw_convergence"),
+        methods=METHODS,
+        options=options("report", "dpi"),
+    shell:
+        "python -m heatproof.report.draw_convergence --tables {input.tables} --methods {params.methods} "
+        "--options {params.options:q} --output {output} > {log} 2>&1"
+
+
 rule draw_patches:
     """Draw how far models agree by occlusion against the size of its patch."""
     input:
@@ -248,7 +310,8 @@ rule write_page:
         mask=f"{TEMPLATE}/brain_mask.nii.gz",
         maps=expand(MEAN_MAPS, method=METHODS, seed=SEEDS),
         tables=expand(
-            f"{STUDY}/compare/{{table}}.tsv", table=["accuracy", "l2", "top_regions", "scores", "seeds", "notes"]
+            f"{STUDY}/compare/{{table}}.tsv",
+            table=["accuracy", "l2", "top_regions", "scores", "seeds", "variance", "notes"],
         ),
         controls=[f"{STUDY}/compare/controls.tsv"] if CONTROLS else [],
         figures=expand(f"{REPORT}/{{figure}}.png", figure=FIGURES),

@@ -136,6 +136,22 @@ use rule fit_model as fit_shuffled with:
         labels=lambda wildcards: f"--shuffle-seed {wildcards.seed}",
 
 
+use rule fit_model as fit_alike with:
+    output:
+        model=f"{RESULTS}/train/seed-{{seed}}/controls/same_{{shared}}.safetensors",
+        history=f"{RESULTS}/train/seed-{{seed}}/controls/same_{{shared}}.tsv",
+    log:
+        f"{RESULTS}/logs/fit_alike/seed-{{seed}}_{{shared}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/fit_alike.seed-{{seed}}_{{shared}}.tsv"
+    params:
+        source=code_of("heatproof.train.fit_model", network_module()),
+        options=options("train", *FIT_OPTIONS),
+        initialisation=lambda wildcards: SEEDS[0] if wildcards.shared == "initialisation" else wildcards.seed,
+        order=lambda wildcards: SEEDS[0] if wildcards.shared == "order" else wildcards.seed,
+        labels="",
+
+
 rule predict_scans:
     """Predict the class of the validation and test scans with one model."""
     input:

@@ -1,8 +1,11 @@
 """Attribution by the gradient of the target's output: gradient * input, and guided backpropagation."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
+from heatproof.attribute.layers import Step, pull_back, unfold
 from heatproof.attribute.outputs import one_hot
 from heatproof.errors import StudyError
 
@@ -86,3 +89,23 @@ def computation(outputs: Tensor) -> set[torch.autograd.graph.Node]:
             nodes.add(node)
             waiting += [earlier for earlier, _ in node.next_functions if earlier is not None]
     return nodes
+
+
+def steps_back(model: nn.Module, images: Tensor, *, guided: bool = False) -> tuple[Tensor, list[Step]]:
+    """Walk up a chain of layers, and return its outputs and what hands the gradient back through each.
+
+    Parameters
+    ----------
+    model : Sequential
+        Chain of layers in evaluation mode; chains in it are unfolded.
+    images : Tensor, shape (N, 1, x, y, z)
+    guided : bool
+        Whether what is negative is dropped before each ReLU on the way back.
+    """
+    outputs, steps = images.detach(), []
+    for layer in unfold(model):
+        outputs, back = pull_back(layer, outputs)
+        if guided and isinstance(layer, nn.ReLU):
+            back = partial(lambda pull, gradients: pull(torch.relu(gradients)), back)
+        steps.append(Step(layer, back))
+    return outputs, steps

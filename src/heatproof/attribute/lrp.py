@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from heatproof.attribute.layers import unfold
+from heatproof.attribute.layers import CONVOLUTIONS, WEIGHTED, Step, pull_back, unfold
 from heatproof.attribute.outputs import one_hot
 from heatproof.attribute.zennit_rules import (
     Activation,
@@ -32,13 +32,9 @@ from heatproof.attribute.zennit_rules import (
 )
 from heatproof.errors import StudyError
 
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-WEIGHTED = (*CONVOLUTIONS, nn.Linear)
 ROUTING = (MaxPool, nn.Flatten, nn.Unflatten)
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 ONE_TO_ONE = (*DROPOUTS, Activation, BatchNorm, nn.Softmax, nn.Identity)
-
-Back = Callable[[Tensor], tuple[Tensor]]
 
 
 @torch.no_grad()
@@ -122,6 +118,26 @@ def lrp(
     gradient * input: Ancona et al. 2018 (arXiv:1711.06104); the group's earlier conventions: Böhle et al. 2019
     (doi:10.3389/fnagi.2019.00194); zennit: Anders et al. 2021 (arXiv:2106.13200).
     """
+    outputs, steps = steps_back(
+        model, images, rule=rule, epsilon=epsilon, gamma=gamma, batch_norm=batch_norm, bias=bias
+    )
+    relevance = outputs * one_hot(outputs, target)
+    while steps:
+        relevance = steps.pop().back(relevance)
+    return relevance
+
+
+def steps_back(
+    model: nn.Module,
+    images: Tensor,
+    *,
+    rule: str = "alpha1_beta0",
+    epsilon: float = 1e-6,
+    gamma: float = 0.25,
+    batch_norm: str = "merge",
+    bias: bool = False,
+) -> tuple[Tensor, list[Step]]:
+    """Walk up the chain; return its outputs and what hands relevance back through each layer. Options are `lrp`'s."""
     if rule not in RULES:
         raise StudyError(f"lrp has no rule {rule!r}; choose one of {', '.join(RULES)}")
     if batch_norm not in ("merge", "pass"):
@@ -131,37 +147,36 @@ def lrp(
     in_first, in_convolution, in_linear = (partial(LAYER_RULES[name], **options) for name in RULES[rule])
     first = next((layer for layer in layers if isinstance(layer, WEIGHTED)), None)
 
-    outputs, way_back = images.detach(), []
+    outputs, steps = images.detach(), []
     for layer in layers:
         make_rule = in_first if layer is first else in_linear if isinstance(layer, nn.Linear) else in_convolution
         outputs, back = forward(layer, outputs, make_rule)
-        way_back.append(back)
-    relevance = outputs * one_hot(outputs, target)
-    while way_back:
-        (relevance,) = way_back.pop()(relevance)
-    return relevance
+        steps.append(Step(layer, back))
+    return outputs, steps
 
 
-def forward(layer: nn.Module, inputs: Tensor, make_rule: Callable[..., BasicHook]) -> tuple[Tensor, Back]:
+def forward(
+    layer: nn.Module, inputs: Tensor, make_rule: Callable[..., BasicHook]
+) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Return a layer's outputs, and the function that takes their relevance to the relevance of its inputs."""
     if isinstance(layer, WEIGHTED):
         return layer(inputs), partial(share, make_rule(inputs), layer, inputs)
     if isinstance(layer, AvgPool):
         return layer(inputs), partial(share, Norm(), layer, inputs)
     if isinstance(layer, ROUTING):
-        return torch.func.vjp(layer, inputs)
+        return pull_back(layer, inputs)
     if isinstance(layer, ONE_TO_ONE):
-        return layer(inputs), lambda relevance: (relevance,)
+        return layer(inputs), lambda relevance: relevance
     raise StudyError(
         f"lrp does not know how relevance passes a layer of type {type(layer).__name__}; build the network as "
         "nn.Sequential of convolution, linear, batch norm, activation, pooling, flatten and dropout layers"
     )
 
 
-def share(rule: BasicHook, layer: nn.Module, inputs: Tensor, relevance: Tensor) -> tuple[Tensor]:
+def share(rule: BasicHook, layer: nn.Module, inputs: Tensor, relevance: Tensor) -> Tensor:
     """Distribute the relevance of a layer's outputs over its inputs by a rule of zennit."""
     rule.forward(layer, (inputs,), None)
-    return rule.backward(layer, (inputs,), (relevance,))
+    return rule.backward(layer, (inputs,), (relevance,))[0]
 
 
 def alpha_beta(inputs: Tensor, alpha: float, beta: float, epsilon: float, zero_params: list[str] | None) -> BasicHook:

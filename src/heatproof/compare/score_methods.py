@@ -1,6 +1,6 @@
 """Put every measure into one table with its interval, test the methods against each other, and ask for enough seeds.
 
-Reads ``agreement.tsv``, and ``rightness.tsv`` where there is one, of every method. Writes
+Reads ``agreement.tsv``, and ``rightness.tsv`` and ``faithfulness.tsv`` where they are, of every method. Writes
 
 - ``scores.tsv``: method measure outcome value low high chance kind. value is the mean over the pairs of different
   models, or over models; low and high bound its 95 % interval (see `heatproof.compare.resampling`); chance is the value
@@ -10,7 +10,8 @@ Reads ``agreement.tsv``, and ``rightness.tsv`` where there is one, of every meth
   minus b, over the same models and participants, corrected by Holm's method over the pairs of methods of one measure
   and outcome;
 - ``seeds.tsv``: method measure outcome n_models width floor: how wide the interval is with that many models, as
-  predicted from this study's, and with endlessly many.
+  predicted from this study's, and with endlessly many;
+- ``variance.tsv``: method measure outcome models participants: the two variances that an interval is made of.
 """
 
 import argparse
@@ -22,7 +23,16 @@ import pandas as pd
 
 from heatproof.command import run
 from heatproof.compare.ranks import concordance
-from heatproof.compare.resampling import Measured, difference, holm, interval, interval_width, p_value
+from heatproof.compare.resampling import (
+    Measured,
+    difference,
+    holm,
+    interval,
+    interval_width,
+    p_value,
+    variance_from_models,
+    variance_from_participants,
+)
 from heatproof.tables import read_table, write_table
 
 NAMES = ["method", "measure", "outcome"]
@@ -30,15 +40,15 @@ LOWEST = {"pearson": -1.0, "spearman": -1.0, "ssim": -1.0, "region": -1.0, "effe
 MODELS = (3, 4, 5, 7, 10, 15, 20, 30, 50, 100)  # whose interval widths are predicted
 
 
-def read_values(folder: Path, methods: list[str], names: list[str]) -> pd.DataFrame:
-    """Gather the tables of all methods.
+def read_values(paths: list[Path]) -> pd.DataFrame:
+    """Gather the tables of all methods, each in a folder of its method's name.
 
     Returns
     -------
     DataFrame
         method, measure, outcome, left_out, seed_a, seed_b, value, chance; a value of a single model has its seed twice.
     """
-    tables = [read_table(folder / method / f"{name}.tsv").assign(method=method) for method in methods for name in names]
+    tables = [read_table(path).assign(method=path.parent.name) for path in paths]
     tables = [
         table.assign(seed_a=table["seed"], seed_b=table["seed"]) if "seed" in table else table for table in tables
     ]
@@ -123,6 +133,16 @@ def predict_widths(measures: dict[tuple, Measured]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*NAMES, "n_models", "width", "floor"])
 
 
+def tabulate_variances(measures: dict[tuple, Measured]) -> pd.DataFrame:
+    """Tabulate how much of the variance of each measure models cause, and how much participants."""
+    rows = [
+        (*key, variance_from_models(found), variance_from_participants(found))
+        for key, found in measures.items()
+        if found.n_models > 2 and found.n_groups > 1
+    ]
+    return pd.DataFrame(rows, columns=[*NAMES, "models", "participants"])
+
+
 def expected_rows(folder: Path) -> pd.DataFrame:
     """List what Tables 1 and 2 are about, be there a value or not: method, measure, outcome."""
     l2 = read_table(folder / "l2.tsv").assign(measure="l2_rms")
@@ -135,15 +155,15 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", required=True, type=Path, help="results/{study}/compare")
-    parser.add_argument("--methods", required=True, nargs="+")
-    parser.add_argument("--controls", nargs="*", default=[], help="further names in the folder, that bound the methods")
-    parser.add_argument("--tables", required=True, nargs="+", help="agreement, and rightness where there is one")
+    parser.add_argument("--methods", required=True, nargs="+", help="those that are judged; all others bound them")
+    parser.add_argument("--tables", required=True, nargs="+", type=Path, help="{method}/agreement.tsv and the like")
     parser.add_argument("--scores", required=True, help="scores.tsv")
     parser.add_argument("--differences", required=True, help="differences.tsv")
     parser.add_argument("--seeds", required=True, help="seeds.tsv")
+    parser.add_argument("--variance", required=True, help="variance.tsv")
     args = parser.parse_args()
 
-    values = read_values(args.folder, args.methods + args.controls, args.tables)
+    values = read_values(args.tables)
     measures = {key: arrange(rows) for key, rows in values.groupby(NAMES, sort=False)}
     scores = pd.concat([score(values, measures), expected_rows(args.folder)]).drop_duplicates(NAMES)
     scores["kind"] = np.where(scores["method"].isin(args.methods), "method", "control")
@@ -151,6 +171,7 @@ def main() -> None:
     write_table(scores[[*NAMES, "value", "low", "high", "chance", "kind"]], args.scores)
     write_table(compare_methods(measures), args.differences)
     write_table(predict_widths(measures), args.seeds)
+    write_table(tabulate_variances(measures), args.variance)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ RIGHTNESS = {
     "effect_rank_sum": "Effects, sum",
     "effect_rank_density": "Effects, density",
 }
+FAITHFULNESS = {"deletion": "Deletion", "insertion": "Insertion"}
+SHARED = {"same_initialisation": "order of batches", "same_order": "initialisation"}  # and what still differs
 METRICS = ("sum", "density", "gain")
 
 
@@ -224,6 +226,45 @@ def measure_rows(
     return [
         *rows,
         {"name": "Chance", "cells": [(decimals(low, high), "") for low, high in chance.itertuples(index=False)]},
+    ]
+
+
+def cause_rows(scores: pd.DataFrame, methods: Sequence[str], top_k: int) -> tuple[list[str], list[dict]]:
+    """Write how far models agree that differ in initialisation and order of batches, and that differ in one alone.
+
+    Returns
+    -------
+    heads : list of str
+        What is measured.
+    rows : list of dict
+        name (the method), differ (what differs) and cells as in `measure_rows`; none where models differ in both alone.
+    """
+    columns = {"pearson": "Pearson", f"top_{top_k}_sum": f"Top {top_k} regions, sum"}
+    known = [shared for shared in SHARED if scores["method"].str.endswith(f".{shared}").any()]
+    rows = []
+    for method in methods if known else []:
+        names = {method: "both"} | {f"{method}.{shared}": SHARED[shared] for shared in known}
+        written = measure_rows(scores, columns, "TP", list(names))
+        for row, differ in zip(written, names.values(), strict=False):
+            rows.append({"name": title_of(method), "differ": differ, "cells": row["cells"]})
+    return list(columns.values()), rows
+
+
+def variance_rows(variance: pd.DataFrame) -> list[dict]:
+    """Write which share of the variance of Pearson's correlation, and of the area under the PR curve, models cause.
+
+    Returns
+    -------
+    list of dict
+        name and cells (texts): the shares of each measure of `SEEDS` that the study has, over true positives.
+    """
+    rows = variance[(variance["outcome"] == "TP") & variance["measure"].isin(SEEDS)]
+    share = (rows["models"] / (rows["models"] + rows["participants"])).fillna(0)
+    table = rows.assign(share=share).pivot(index="method", columns="measure", values="share")
+    known = [measure for measure in SEEDS if measure in table]
+    return [
+        {"name": title_of(method), "cells": [percent(row[measure], 0) for measure in known]}
+        for method, row in table.iterrows()
     ]
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from heatproof.command import json_option, run
-from heatproof.report.figures import CONTROLS, STYLE, WIDTH, save_figure, title_of
+from heatproof.report.figures import CONTROLS, STYLE, WIDTH, method_colours, save_figure, title_of
 from heatproof.tables import read_table
 
 ROBUSTNESS, RIGHTNESS, HEAD = "pearson", "pr_auc", "random_head"
@@ -75,7 +75,7 @@ def draw_bounds(scores: pd.DataFrame, controls: pd.DataFrame | None, methods: Se
     methods : sequence of str
         Order of the colours.
     """
-    colours = dict(zip(methods, plt.get_cmap("turbo")((np.arange(len(methods)) + 0.5) / len(methods)), strict=True))
+    colours = method_colours(methods)
     across, panels = points_of(scores, ROBUSTNESS), []
     if (scores["measure"] == RIGHTNESS).any():
         panels.append((points_of(scores, RIGHTNESS), "area under the precision-recall curve", "rightness"))

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.ticker import PercentFormatter
 
 from heatproof.command import json_option, run
-from heatproof.report.figures import STYLE, WIDTH, save_figure, title_of
+from heatproof.report.figures import STYLE, WIDTH, method_colours, save_figure, title_of
 from heatproof.tables import read_table
 
 
@@ -24,9 +24,7 @@ def draw_overlap_curve(curve: pd.DataFrame, methods: list[str], top_k: int) -> p
         The depth of Table 2, marked by a vertical line.
     """
     metrics = ["sum", "density", "gain"]
-    colours = dict(
-        zip(methods, plt.get_cmap("turbo")([(i + 0.5) / len(methods) for i in range(len(methods))]), strict=True)
-    )
+    colours = method_colours(methods)
     figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 2.6), sharey=True, layout="constrained")
     for axes, metric in zip(panels, metrics, strict=True):
         rows = curve[curve["metric"] == metric]

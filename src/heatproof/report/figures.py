@@ -1,6 +1,6 @@
 """What all figures share: their look, the names of methods, and files whose bytes depend on the data alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -53,6 +53,8 @@ CONTROLS = {
     "random_head": "head drawn anew",
     "untrained": "untrained",
     "shuffled_labels": "labels shuffled",
+    "same_initialisation": "same initialisation",
+    "same_order": "same order of batches",
     "noise": "noise like its maps",
 }
 
@@ -62,6 +64,12 @@ def title_of(method: str) -> str:
     base, _, control = method.partition(".")
     title = TITLES.get(base, base.replace("_", " "))
     return f"{title}, {CONTROLS.get(control, control.replace('_', ' '))}" if control else title
+
+
+def method_colours(methods: Sequence[str]) -> dict[str, tuple]:
+    """Return a colour for each method, the same in every figure of a study."""
+    colours = plt.get_cmap("turbo")((np.arange(len(methods)) + 0.5) / len(methods))
+    return dict(zip(methods, map(tuple, colours), strict=True))
 
 
 def percent(share: float, digits: int = 1) -> str:

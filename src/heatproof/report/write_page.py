@@ -18,11 +18,14 @@ from heatproof.images import load_array
 from heatproof.report import paper
 from heatproof.report.brains import average, colour_scale, read_map
 from heatproof.report.comparison import (
+    FAITHFULNESS,
     METRICS,
     OUTCOMES,
     RIGHTNESS,
+    SEEDS,
     accuracy_rows,
     bound_rows,
+    cause_rows,
     chances,
     enough_seeds,
     group_rows,
@@ -32,6 +35,7 @@ from heatproof.report.comparison import (
     overlap_rows,
     quality_rows,
     region_measures,
+    variance_rows,
     voxel_measures,
 )
 from heatproof.report.figures import percent, title_of
@@ -110,6 +114,10 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
     scores, notes = read_table(compare / "scores.tsv"), read_table(compare / "notes.tsv")
     of_voxels, of_regions = voxel_measures(config["compare"]["top_percent"]), region_measures()
     bound_heads, bounds = bound_rows(scores, config["compare"]["top_k"])
+    judged = [name for name in methods if (scores.loc[scores["method"] == name, "kind"] == "method").any()]
+    followed = scores.loc[scores["measure"].isin(FAITHFULNESS), "method"].unique().tolist()
+    cause_heads, causes = cause_rows(scores, judged, config["compare"]["top_k"])
+    variance = read_table(compare / "variance.tsv")
     quality = read_table(models / "register/qc.tsv")
     runtimes = measure_runtimes(*dict.fromkeys([models / "benchmarks", results / "benchmarks"]))
     return {
@@ -135,6 +143,12 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
         "region_rows": measure_rows(scores, of_regions, "TP", list(methods)),
         "rightness_heads": list(RIGHTNESS.values()),
         "rightness_rows": measure_rows(scores, RIGHTNESS, "TP", list(methods)),
+        "faithfulness_heads": list(FAITHFULNESS.values()),
+        "faithfulness_rows": measure_rows(scores, FAITHFULNESS, "TP", followed),
+        "cause_heads": cause_heads,
+        "cause_rows": causes,
+        "variance_heads": [words for name, words in SEEDS.items() if name in set(variance["measure"])],
+        "variance_rows": variance_rows(variance),
         "enough_seeds": enough_seeds(read_table(compare / "seeds.tsv")),
         "notes": note_rows(notes, config["train"]["seeds"]),
         "methods": {name: title_of(name) for name in sorted(methods, key=lambda name: name != FAVOURITE)},

@@ -1,0 +1,65 @@
+"""Trace how fast a method forgets, layer by layer, where it began: ``convergence.tsv``.
+
+Columns: seed layer step value. step counts from 0, the inputs of the network's last layer, where random relevance is
+laid, to the scan; value is the absolute cosine of the angle between what arrives there from two beginnings, averaged
+over pairs of beginnings and over test scans (see `heatproof.attribute.convergence`). Without a row if the network is
+not a chain of layers.
+"""
+
+import argparse
+import logging
+from inspect import signature
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from heatproof.attribute.convergence import STEPS_BACK, is_chain, trace_convergence
+from heatproof.command import json_option, run, threads
+from heatproof.device import choose_device
+from heatproof.store import open_store
+from heatproof.tables import write_table
+from heatproof.train.network import load_model
+
+DRAWS = 4  # beginnings for each scan
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=Path, nargs="+", required=True, help="model.safetensors of every seed")
+    parser.add_argument("--seeds", type=int, nargs="+", required=True)
+    parser.add_argument("--scans", type=Path, required=True, help="store of the test scans, .npy")
+    parser.add_argument("--options", type=json_option, required=True, help="the entry of attribute.methods, as JSON")
+    parser.add_argument("--most-scans", type=int, required=True, help="scans, spread over the store")
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--out", required=True, help="convergence.tsv")
+    args = parser.parse_args()
+    torch.set_num_threads(threads())
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    device = choose_device(args.device)
+
+    method = args.options["method"]
+    own = signature(STEPS_BACK[method]).parameters
+    options = {name: value for name, value in args.options.items() if name in own}
+    images = open_store(args.scans).images
+    chosen = np.unique(np.linspace(0, len(images) - 1, args.most_scans).round().astype(int))
+    rows = []
+    for seed, path in zip(args.seeds, args.models, strict=True):
+        model = load_model(path, device)
+        if not is_chain(model):
+            logging.info("seed %d: the network is not a chain of layers; nothing is measured", seed)
+            continue
+        generator, traced = torch.Generator().manual_seed(seed), []
+        for i in chosen:
+            scan = torch.from_numpy(np.asarray(images[i], np.float32))[None, None].to(device)
+            traced.append(trace_convergence(model, scan, method=method, draws=DRAWS, generator=generator, **options))
+        means = pd.DataFrame(traced).mean()
+        rows += [(seed, layer, step, value) for step, (layer, value) in enumerate(means.items())]
+        logging.info("seed %d: %.3f at the scan", seed, means.iloc[-1])
+    write_table(pd.DataFrame(rows, columns=["seed", "layer", "step", "value"]), args.out)
+
+
+if __name__ == "__main__":
+    run(main)

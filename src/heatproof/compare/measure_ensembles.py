@@ -1,0 +1,131 @@
+"""Measure how robust and how right the mean map of several models is, by one method: ``ensembles.tsv``.
+
+Columns: measure n_models n_sets value predicted chance. Each map over true positives is scaled to a root mean square of
+1 in the brain before models are averaged.
+
+- ``pearson``, and ``top_{k}_sum`` where regions are ranked: how far the mean maps of two sets of n_models models agree
+  that share none, for up to half of the models; for more, predicted says what the Spearman-Brown formula makes of two
+  single models' correlation;
+- where the truth is known, ``pr_auc`` and ``true_top`` of the mean map (see `heatproof.compare.rightness`), for up to
+  all models.
+
+value is the mean over n_sets of such sets: all, or 20 drawn ones where there are more. Models whose map is zero are
+left out.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from heatproof.command import run
+from heatproof.compare.compare_regions import compare_rankings
+from heatproof.compare.ensembles import (
+    correlation_of_means,
+    covariances,
+    draw_disjoint,
+    draw_subsets,
+    spearman_brown,
+    unit_maps,
+)
+from heatproof.compare.layout import gather_tables, mean_map_path, model_folder
+from heatproof.compare.rightness import score_voxels, true_effects
+from heatproof.errors import StudyError
+from heatproof.generators import generator
+from heatproof.images import load_array
+from heatproof.regions import SCHEMES, merge_regions, relabel
+from heatproof.tables import read_table, write_table
+
+MOST = 20  # sets of one size
+FURTHER = (10, 20, 50, 100)  # sizes of sets for which robustness is predicted
+
+
+def measure_robustness(maps: np.ndarray, numbers: np.ndarray, count: int, top_k: int) -> pd.DataFrame:
+    """Measure how far the mean maps of two sets of models agree that share none, against the size of the sets.
+
+    Parameters
+    ----------
+    maps : ndarray of float, shape (models, voxels)
+        Of a root mean square of 1.
+    numbers : ndarray of int, shape (voxels,)
+        Regions 1..count; 0 is outside of every region.
+    count : int
+        Number of regions.
+    top_k : int
+        Regions whose overlap is measured.
+
+    Returns
+    -------
+    DataFrame
+        measure, n_models, n_sets, value, predicted, chance.
+    """
+    covariance, rows = covariances(maps), []
+    for size in range(1, len(maps) // 2 + 1):
+        pairs = draw_disjoint(len(maps), size, MOST, generator("ensembles", "disjoint", str(size)))
+        correlations = [correlation_of_means(covariance, a, b) for a, b in pairs]
+        rows.append(("pearson", size, len(pairs), np.mean(correlations), np.nan, 0.0))
+        overlaps = [overlap_of_means(maps, a, b, numbers, count, top_k) for a, b in pairs]
+        shared, chance = np.mean(overlaps, axis=0)
+        rows.append((f"top_{top_k}_sum", size, len(pairs), shared, np.nan, chance))
+    if rows:
+        first = rows[0][3]
+        sizes = {*range(len(maps) // 2 + 1, len(maps) + 1), *(size for size in FURTHER if size > len(maps))}
+        rows += [("pearson", size, 0, np.nan, spearman_brown(first, size), 0.0) for size in sorted(sizes)]
+    return pd.DataFrame(rows, columns=["measure", "n_models", "n_sets", "value", "predicted", "chance"])
+
+
+def overlap_of_means(
+    maps: np.ndarray, a: tuple[int, ...], b: tuple[int, ...], numbers: np.ndarray, count: int, top_k: int
+) -> tuple[float, float]:
+    """Return the share of top regions, by sum, that two mean maps have in common, and that of random choices."""
+    sums = [np.bincount(numbers, np.abs(maps[list(models)].mean(axis=0)), minlength=count + 1)[1:] for models in (a, b)]
+    exists = np.bincount(numbers, minlength=count + 1)[1:] > 0
+    pair = compare_rankings({which: np.where(exists, values, np.nan) for which, values in enumerate(sums)}, top_k)
+    return tuple(pair.loc[0, ["overlap", "chance"]])
+
+
+def measure_rightness(maps: np.ndarray, true: np.ndarray) -> pd.DataFrame:
+    """Measure how right the mean map of a set of models is, against the size of the set; as `measure_robustness`."""
+    rows = []
+    for size in range(1, len(maps) + 1):
+        sets = draw_subsets(len(maps), size, MOST, generator("ensembles", "subsets", str(size)))
+        scores = pd.DataFrame([score_voxels(maps[list(models)].mean(axis=0), true) for models in sets]).mean()
+        rows += [(name, size, len(sets), scores[name], np.nan, true.mean()) for name in ("pr_auc", "true_top")]
+    return pd.DataFrame(rows, columns=["measure", "n_models", "n_sets", "value", "predicted", "chance"])
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", required=True, type=Path, help="results/{study}/compare")
+    parser.add_argument("--method", required=True)
+    parser.add_argument("--seeds", required=True, type=int, nargs="+")
+    parser.add_argument("--template", required=True, type=Path, help="folder of brain_mask, regions and regions.tsv")
+    parser.add_argument("--regions", choices=SCHEMES, default="hemispheres", help="how the atlas's labels are joined")
+    parser.add_argument("--top-k", type=int, default=10, help="regions whose overlap is measured")
+    parser.add_argument("--truth", help="ground_truth/regions.tsv: region, prescribed; where it is known")
+    parser.add_argument("--out", required=True, help="ensembles.tsv")
+    args = parser.parse_args()
+
+    brain = load_array(args.template / "brain_mask.nii.gz", np.uint8) > 0
+    labels, atlas = load_array(args.template / "regions.nii.gz", np.int32), read_table(args.template / "regions.tsv")
+    numbers, names = relabel(labels, merge_regions(atlas, args.regions))
+    described = gather_tables(args.folder, [args.method], args.seeds, "mean_maps.tsv")
+    usable = described[(described["outcome"] == "TP") & (described["peak_brain"] > 0)]["seed"]
+    logging.info("%s: averaging maps of up to %d models", args.method, len(usable))
+    paths = [mean_map_path(model_folder(args.folder, args.method, seed), "TP") for seed in usable]
+    maps = np.stack([load_array(path)[brain] for path in paths]) if paths else np.empty((0, brain.sum()))
+    maps = unit_maps(maps)
+    tables = [measure_robustness(maps, numbers[brain], len(names), args.top_k)]
+    if args.truth:
+        true = true_effects(labels, atlas, read_table(args.truth))[brain] > 0
+        if not true.any():
+            raise StudyError(f"{args.truth} names no region of the study's atlas that has a voxel in the brain")
+        tables.append(measure_rightness(maps, true))
+    write_table(pd.concat([table for table in tables if len(table)] or tables), args.out)
+
+
+if __name__ == "__main__":
+    run(main)

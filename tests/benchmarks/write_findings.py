@@ -1,0 +1,95 @@
+"""Write docs/findings.md from the results of the studies that it is about, as far as they have run.
+
+The text around the tables is in tests/benchmarks/findings; a study that has not run is left out, with its text.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from heatproof.report.figures import percent, percents, title_of
+from heatproof.tables import read_table
+
+STUDIES = ("demo", "full", "atrophy-on-real", "region-volume")
+MEASURES = {
+    "pearson": "robustness: Pearson",
+    "top_10_sum": "top 10 regions shared",
+    "pr_auc": "rightness: PR area",
+    "deletion": "deletion",
+    "insertion": "insertion",
+}
+
+
+def span(row: pd.Series) -> str:
+    """Write a value with its interval, where it has one."""
+    bounds = "" if pd.isna(row["low"]) else f" ({row['low']:.2f} to {row['high']:.2f})"
+    return f"{row['value']:.2f}{bounds}"
+
+
+def stays(compare: Path) -> pd.Series:
+    """Return the rank correlation of maps before and after the head is drawn anew, by method; none without controls."""
+    path = compare / "controls.tsv"
+    table = read_table(path) if path.is_file() else pd.DataFrame(columns=["method", "control", "spearman"])
+    return table[table["control"] == "random_head"].groupby("method")["spearman"].mean()
+
+
+def forgets(study: Path) -> dict[str, float]:
+    """Return the cosine similarity of maps from random beginnings, by method that goes back layer by layer."""
+    tables = {path.parent.name: read_table(path) for path in study.glob("attribute/*/convergence.tsv")}
+    return {name: table[table["step"] == table["step"].max()]["value"].mean() for name, table in tables.items()}
+
+
+def methods_table(study: Path) -> str:
+    """Tabulate robustness, rightness, and what bounds them, of every method and the t-map, the most right first."""
+    scores = read_table(study / "compare/scores.tsv")
+    chosen = scores[(scores["outcome"] == "TP") & ((scores["kind"] == "method") | (scores["method"] == "t_map"))]
+    head, cosine = stays(study / "compare"), forgets(study)
+    rows = []
+    for method, measured in chosen.groupby("method"):
+        values = measured.set_index("measure")
+        row = {"method": title_of(method), "order": values["value"].get("pr_auc", values["value"]["pearson"])}
+        row |= {head: span(values.loc[name]) for name, head in MEASURES.items() if name in values.index}
+        row["stays without the head"] = f"{head[method]:.2f}" if method in head else ""
+        rows.append(row | {"same whatever is at the top": f"{cosine[method]:.2f}" if method in cosine else ""})
+    chance = chosen.groupby("measure")["chance"].mean()
+    rows.append(
+        {"method": "*chance*", "order": -2.0}
+        | {head: f"{chance[name]:.2f}" for name, head in MEASURES.items() if name in chance}
+    )
+    table = pd.DataFrame(rows).sort_values("order", ascending=False, kind="stable").drop(columns="order").fillna("")
+    return table.to_markdown(index=False, disable_numparse=True)
+
+
+def describe(study: Path) -> dict[str, str]:
+    """Write what the page quotes of a study, by name."""
+    accuracy = read_table(study / "compare/accuracy.tsv")
+    balanced = accuracy["balanced_accuracy"]
+    return {
+        "models": str(len(accuracy)),
+        "accuracy": f"{percent(balanced.mean())} ({percents(balanced.min(), balanced.max())})",
+        "table": methods_table(study),
+    }
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=Path("results"))
+    parser.add_argument("--out", type=Path, default=Path("docs/findings.md"))
+    args = parser.parse_args()
+
+    texts = Path(__file__).parent / "findings"
+    sections = [(texts / "page.md").read_text()]
+    for study in STUDIES:
+        if (args.results / study / "report/report.html").is_file():
+            sections.append((texts / f"{study}.md").read_text().format(**describe(args.results / study)))
+            for figure in ("bounds", "ensembles"):
+                source = args.results / study / f"report/{figure}.png"
+                shutil.copy(source, args.out.parent / f"images/{study}-{figure}.png")
+    args.out.write_text("\n".join(sections))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Areas under the curves of deletion and insertion."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from heatproof.compare.measure_faithfulness import areas, measure_model
+from heatproof.tables import read_table
+
+
+def curve(scan: str, kind: str, order: str, probability: list[float]) -> pd.DataFrame:
+    """Make a curve over three points."""
+    columns = {"n_regions": [0, 1, 4], "share": [0.0, 0.25, 1.0], "probability": probability}
+    return pd.DataFrame({"scan": scan, "curve": kind, "order": order} | columns)
+
+
+def curves() -> pd.DataFrame:
+    """Two patients: of the second, nothing changes whatever is hidden."""
+    return pd.concat(
+        [
+            curve("sub-1", "deletion", "relevance", [1.0, 0.0, 0.0]),
+            curve("sub-1", "deletion", "random", [1.0, 1.0, 0.0]),
+            curve("sub-1", "insertion", "relevance", [0.0, 1.0, 1.0]),
+            curve("sub-1", "insertion", "random", [0.0, 0.0, 1.0]),
+            *(curve("sub-2", kind, order, [1.0] * 3) for kind in ("deletion", "insertion") for order in ORDERS),
+        ]
+    )
+
+
+ORDERS = ("relevance", "random")
+
+
+def test_the_areas_are_those_of_trapezes():
+    table = areas(curves()).set_index(["scan", "curve"])
+    assert table.loc[("sub-1", "deletion"), "relevance"] == pytest.approx(0.125)
+    assert table.loc[("sub-1", "deletion"), "random"] == pytest.approx(0.625)
+    assert table.loc[("sub-1", "insertion"), "relevance"] == pytest.approx(0.875)
+
+
+def test_means_are_over_scans_and_without_each_group_over_the_others():
+    table = measure_model(curves(), pd.Series({"sub-1": 1, "sub-2": 2}), 2).set_index(["measure", "left_out"])
+    assert table.loc[("deletion", 0), "value"] == pytest.approx((0.125 + 1) / 2)
+    assert table.loc[("deletion", 1), "value"] == 1 and table.loc[("deletion", 2), "value"] == pytest.approx(0.125)
+    assert table.loc[("insertion", 0), "chance"] == pytest.approx((0.375 + 1) / 2)
+
+
+def test_a_model_that_recognised_nobody_has_empty_cells():
+    table = measure_model(curves().iloc[:0], pd.Series(dtype=int), 2)
+    assert len(table) == 6 and table["value"].isna().all()
+
+
+def test_the_command_gathers_every_model_and_the_scores_have_the_measure(finished):
+    table = read_table(finished / "rough/faithfulness.tsv")
+    assert list(table) == ["measure", "outcome", "left_out", "seed", "value", "chance"]
+    whole = table[(table["left_out"] == 0) & (table["measure"] == "deletion")]
+    assert whole["seed"].tolist() == [5, 2, 9, 4] and np.isfinite(whole["value"]).all()
+    (score,) = read_table(finished / "scores.tsv").query("method == 'rough' and measure == 'deletion'").itertuples()
+    assert score.value == pytest.approx(whole["value"].mean())
+    assert score.chance == pytest.approx(whole["chance"].mean())

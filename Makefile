@@ -5,6 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH
+test cluster-test: export OMP_NUM_THREADS := 1 # tests run side by side
 
 .PHONY: demo test cluster-test bench lint lock
 

@@ -12,7 +12,8 @@ import pandas as pd
 from heatproof.report.figures import percent, percents, title_of
 from heatproof.tables import read_table
 
-STUDIES = ("demo", "full", "atrophy-on-real", "region-volume")
+STUDIES = ("demo", "full", "patch-sweep", "atrophy-on-real", "region-volume")
+FIGURES = {"patch-sweep": ("patch-size",)}
 MEASURES = {
     "pearson": "robustness: Pearson",
     "top_10_sum": "top 10 regions shared",
@@ -62,6 +63,16 @@ def methods_table(study: Path) -> str:
     return table.to_markdown(index=False, disable_numparse=True)
 
 
+def quoted_values(study: Path) -> dict[str, str]:
+    """Write every number over true positives as ``{method}.{measure}``, and ``{method}.stays`` and ``{method}.forgets``."""
+    scores = read_table(study / "compare/scores.tsv")
+    scores = scores[(scores["outcome"] == "TP") & scores["value"].notna()]
+    values = {f"{row.method}.{row.measure}": f"{row.value:.2f}" for row in scores.itertuples()}
+    values |= {f"chance.{name}": f"{chance:.2f}" for name, chance in scores.groupby("measure")["chance"].mean().items()}
+    values |= {f"{method}.stays": f"{value:.2f}" for method, value in stays(study / "compare").items()}
+    return values | {f"{method}.forgets": f"{value:.2f}" for method, value in forgets(study).items()}
+
+
 def describe(study: Path) -> dict[str, str]:
     """Write what the page quotes of a study, by name."""
     accuracy = read_table(study / "compare/accuracy.tsv")
@@ -70,6 +81,7 @@ def describe(study: Path) -> dict[str, str]:
         "models": str(len(accuracy)),
         "accuracy": f"{percent(balanced.mean())} ({percents(balanced.min(), balanced.max())})",
         "table": methods_table(study),
+        "value": quoted_values(study),
     }
 
 
@@ -85,7 +97,7 @@ def main() -> None:
     for study in STUDIES:
         if (args.results / study / "report/report.html").is_file():
             sections.append((texts / f"{study}.md").read_text().format(**describe(args.results / study)))
-            for figure in ("bounds", "ensembles"):
+            for figure in FIGURES.get(study, ("bounds", "ensembles")):
                 source = args.results / study / f"report/{figure}.png"
                 shutil.copy(source, args.out.parent / f"images/{study}-{figure}.png")
     args.out.write_text("\n".join(sections))

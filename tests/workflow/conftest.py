@@ -22,6 +22,7 @@ STUDIES = ("tiny_study", "smaller_study", "volume_study", "apart_study")  # fixt
 PARTS = ("Snakefile", "config", "envs", "profiles", "src", "tests", "workflow")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests of one study together where tests run side by side, so that each study runs once."""
     for item in items:

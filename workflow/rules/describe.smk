@@ -16,9 +16,15 @@ rule write_provenance:
             f"{STUDY}/compare/{{table}}.tsv",
             table=[
                 *["accuracy", "l2", "l2_pairs", "top_regions", "top_regions_pairs", "overlap_curve"],
-                *["scores", "differences", "seeds", "notes"],
+                *["scores", "differences", "seeds", "variance", "notes"],
             ],
         ),
+        ran=[  # the last commands of the stages whose logs are read
+            f"{RESULTS}/cohort/demographics.tsv",
+            *expand(f"{STUDY}/compare/{{method}}/ensembles.tsv", method=JUDGED),
+            *expand(f"{STUDY}/attribute/{{method}}/convergence.tsv", method=WALKED),
+            *([f"{STUDY}/compare/controls.tsv"] if CONTROLS else []),
+        ],
     output:
         PROVENANCE,
     log:

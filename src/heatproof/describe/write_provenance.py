@@ -22,7 +22,7 @@ STAGES = ("cohort", "register", "train", "attribute", "compare")
 MODEL_FILES = ("model.safetensors", "history.tsv", "predictions.tsv")
 COMPARE_TABLES = (
     *("accuracy", "l2", "l2_pairs", "top_regions", "top_regions_pairs", "overlap_curve"),
-    *("scores", "differences", "seeds", "notes"),
+    *("scores", "differences", "seeds", "variance", "notes"),
 )
 
 

@@ -1,6 +1,7 @@
 """Write docs/findings.md from the results of the studies that it is about, as far as they have run.
 
-The text around the tables is in tests/benchmarks/findings; a study that has not run is left out, with its text.
+The text around the tables is in tests/benchmarks/findings: that of a study, or study.md where it has none of its own. A
+study that has not run is left out.
 """
 
 import argparse
@@ -12,7 +13,13 @@ import pandas as pd
 from heatproof.report.figures import percent, percents, title_of
 from heatproof.tables import read_table
 
-STUDIES = ("demo", "full", "patch-sweep", "atrophy-on-real", "region-volume")
+STUDIES = {
+    "demo": "The simulated cohort",
+    "full": "Every method, on the models of the simulated cohort",
+    "patch-sweep": "Is occlusion unstable, or just coarse?",
+    "atrophy-on-real": "Simulated atrophy in real brains",
+    "region-volume": "The volume of a region",
+}
 FIGURES = {"patch-sweep": ("patch-size",)}
 MEASURES = {
     "pearson": "robustness: Pearson",
@@ -94,9 +101,11 @@ def main() -> None:
 
     texts = Path(__file__).parent / "findings"
     sections = [(texts / "page.md").read_text()]
-    for study in STUDIES:
+    for study, title in STUDIES.items():
         if (args.results / study / "report/report.html").is_file():
-            sections.append((texts / f"{study}.md").read_text().format(**describe(args.results / study)))
+            own = texts / f"{study}.md"
+            text = (own if own.is_file() else texts / "study.md").read_text()
+            sections.append(text.format(study=study, title=title, **describe(args.results / study)))
             for figure in FIGURES.get(study, ("bounds", "ensembles")):
                 source = args.results / study / f"report/{figure}.png"
                 shutil.copy(source, args.out.parent / f"images/{study}-{figure}.png")

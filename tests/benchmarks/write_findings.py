@@ -71,7 +71,7 @@ def methods_table(study: Path) -> str:
 
 
 def quoted_values(study: Path) -> dict[str, str]:
-    """Write every number over true positives as ``{method}.{measure}``, and ``{method}.stays`` and ``{method}.forgets``."""
+    """Write every number over true positives as ``{method}.{measure}``, ``{method}.stays`` or ``{method}.forgets``."""
     scores = read_table(study / "compare/scores.tsv")
     scores = scores[(scores["outcome"] == "TP") & scores["value"].notna()]
     values = {f"{row.method}.{row.measure}": f"{row.value:.2f}" for row in scores.itertuples()}

@@ -116,7 +116,8 @@ def apart_study(tmp_path_factory) -> Checkout:
         ("ants", "--until", "register_scan"),
         ("analysis", "--until", "check_leakage"),
         ("torch", "--until", "fit_model"),
-        ("torch", "--until", "predict_scans", "explain_scans", "delete_regions", "trace_convergence"),
+        ("torch", "--until", "predict_scans", "explain_scans"),
+        ("torch", "--until", "delete_regions", "trace_convergence"),
         ("analysis",),
     ]:
         study.path = f"{ROOT}/.venv-{environment}/bin:/usr/bin:/bin"

@@ -5,7 +5,6 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH
-test cluster-test: export OMP_NUM_THREADS := 1 # tests run side by side
 
 .PHONY: demo test cluster-test bench lint lock
 
@@ -22,7 +21,7 @@ bench: $(READY) # after make demo
 	PYTHONPATH=src:tests/workflow python tests/benchmarks/kill_study.py
 
 test: $(READY)
-	python -m pytest --numprocesses 2 --dist loadgroup --cov --cov-report=term:skip-covered --cov-fail-under=90
+	python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 cluster-test: $(READY) $(patsubst %,.venv-%/.ready,head ants torch analysis)
 	python -m pytest -m cluster -rs tests/workflow

@@ -18,17 +18,7 @@ VOLUME_LABELS = (
     "simulate: {patients: 8, controls: 8}}",
     "register={transform: 'antsRegistrationSyNQuick[s]'}",
 )
-STUDIES = ("tiny_study", "smaller_study", "volume_study", "apart_study")  # fixtures that run a study whole
 PARTS = ("Snakefile", "config", "envs", "profiles", "src", "tests", "workflow")
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests of one study together where tests run side by side, so that each study runs once."""
-    for item in items:
-        for study in STUDIES:
-            if study in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group(study))
 
 
 def as_checkout(folder: Path) -> Path:

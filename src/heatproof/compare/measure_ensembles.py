@@ -31,6 +31,7 @@ from heatproof.compare.ensembles import (
     unit_maps,
 )
 from heatproof.compare.layout import gather_tables, mean_map_path, model_folder
+from heatproof.compare.regions import region_sums
 from heatproof.compare.rightness import score_voxels, true_effects
 from heatproof.errors import StudyError
 from heatproof.generators import generator
@@ -80,7 +81,7 @@ def overlap_of_means(
     maps: np.ndarray, a: tuple[int, ...], b: tuple[int, ...], numbers: np.ndarray, count: int, top_k: int
 ) -> tuple[float, float]:
     """Return the share of top regions, by sum, that two mean maps have in common, and that of random choices."""
-    sums = [np.bincount(numbers, np.abs(maps[list(models)].mean(axis=0)), minlength=count + 1)[1:] for models in (a, b)]
+    sums = [region_sums(maps[list(models)].mean(axis=0), numbers, count, "absolute") for models in (a, b)]
     exists = np.bincount(numbers, minlength=count + 1)[1:] > 0
     pair = compare_rankings({which: np.where(exists, values, np.nan) for which, values in enumerate(sums)}, top_k)
     return tuple(pair.loc[0, ["overlap", "chance"]])

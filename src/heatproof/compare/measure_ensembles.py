@@ -32,8 +32,7 @@ from heatproof.compare.ensembles import (
 )
 from heatproof.compare.layout import gather_tables, mean_map_path, model_folder
 from heatproof.compare.regions import region_sums
-from heatproof.compare.rightness import score_voxels, true_effects
-from heatproof.errors import StudyError
+from heatproof.compare.rightness import score_voxels, true_effects, true_voxels
 from heatproof.generators import generator
 from heatproof.images import load_array
 from heatproof.regions import SCHEMES, merge_regions, relabel
@@ -121,9 +120,7 @@ def main() -> None:
     maps = unit_maps(maps)
     tables = [measure_robustness(maps, numbers[brain], len(names), args.top_k)]
     if args.truth:
-        true = true_effects(labels, atlas, read_table(args.truth))[brain] > 0
-        if not true.any():
-            raise StudyError(f"{args.truth} names no region of the study's atlas that has a voxel in the brain")
+        true = true_voxels(true_effects(labels, atlas, read_table(args.truth)), brain, args.truth)
         tables.append(measure_rightness(maps, true))
     write_table(pd.concat([table for table in tables if len(table)] or tables), args.out)
 

@@ -14,8 +14,7 @@ import pandas as pd
 from heatproof.command import run
 from heatproof.compare.layout import gather_replicates, left_out_groups, mean_map_path, model_folder
 from heatproof.compare.regions import region_sums
-from heatproof.compare.rightness import score_regions, score_voxels, true_effects
-from heatproof.errors import StudyError
+from heatproof.compare.rightness import score_regions, score_voxels, true_effects, true_voxels
 from heatproof.images import load_array
 from heatproof.regions import SCHEMES, merge_regions, relabel
 from heatproof.tables import read_table, write_table
@@ -43,11 +42,7 @@ def main() -> None:
     brain = load_array(args.template / "brain_mask.nii.gz", np.uint8) > 0
     labels, atlas = load_array(args.template / "regions.nii.gz", np.int32), read_table(args.template / "regions.tsv")
     effects = true_effects(labels, atlas, read_table(args.truth))
-    true = effects[brain] > 0
-    if not true.any():
-        raise StudyError(
-            f"{args.truth} names no region of the study's atlas that has a voxel in the brain; use its atlas"
-        )
+    true = true_voxels(effects, brain, args.truth)
     chance = {"pr_auc": true.mean(), "true_mass": true.mean(), "true_top": true.mean()}
     by_region = region_effects(effects, labels, atlas, args.regions)
 

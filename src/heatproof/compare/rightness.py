@@ -5,6 +5,7 @@ import pandas as pd
 from sklearn.metrics import average_precision_score
 
 from heatproof.compare.ranks import rank_correlation
+from heatproof.errors import StudyError
 
 
 def true_effects(labels: np.ndarray, atlas: pd.DataFrame, truth: pd.DataFrame) -> np.ndarray:
@@ -28,6 +29,32 @@ def true_effects(labels: np.ndarray, atlas: pd.DataFrame, truth: pd.DataFrame) -
     lookup = np.zeros(max(labels.max(), atlas["index"].max()) + 1)
     lookup[atlas["index"]] = effects
     return lookup[labels]
+
+
+def true_voxels(effects: np.ndarray, brain: np.ndarray, source: str) -> np.ndarray:
+    """Mark which voxels in the brain have a true effect.
+
+    Parameters
+    ----------
+    effects : ndarray of float, shape (x, y, z)
+        As `true_effects` returns it.
+    brain : ndarray of bool, shape (x, y, z)
+    source : str
+        The file of the truth, for the error.
+
+    Returns
+    -------
+    ndarray of bool, shape (voxels,)
+
+    Raises
+    ------
+    StudyError
+        If none has.
+    """
+    true = effects[brain] > 0
+    if not true.any():
+        raise StudyError(f"{source} names no region of the study's atlas that has a voxel in the brain; use its atlas")
+    return true
 
 
 def top_share(relevance: np.ndarray, true: np.ndarray) -> float:

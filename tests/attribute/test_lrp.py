@@ -17,8 +17,9 @@ from zennit.composites import EpsilonGammaBox, EpsilonPlus, EpsilonPlusFlat, Lay
 from zennit.rules import AlphaBeta, Epsilon, Gamma, Norm, Pass, ZPlus
 from zennit.types import Activation, AvgPool, BatchNorm, Linear
 
-from heatproof.attribute.lrp import RULES, lrp
+from heatproof.attribute.lrp import lrp
 from heatproof.attribute.outputs import with_softmax
+from heatproof.attribute.propagation import RULES
 from heatproof.errors import StudyError
 
 ZENNIT = {

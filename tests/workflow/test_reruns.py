@@ -127,8 +127,8 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
     "a further test scan": (config("cohort={exclude: []}"), ONE_TEST_SCAN),
     "a learning rate": (config("train={learning_rate: 0.001}"), TRAINED),
     "a template": (own_template, ALL_BUT_COHORT),
-    "one function in `attribute/lrp.py`": (
-        edit("attribute/lrp.py", "gamma: float = 0.25", "gamma: float = 0.5"),
+    "one function in `attribute/propagation.py`": (
+        edit("attribute/propagation.py", "gamma: float = 0.25", "gamma: float = 0.5"),
         ONE_METHOD | WALKED,
     ),
     "one function in `attribute/explain.py`": (

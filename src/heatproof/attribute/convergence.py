@@ -14,14 +14,14 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from heatproof.attribute import gradients, lrp
+from heatproof.attribute import gradients, propagation
 from heatproof.attribute.layers import CONVOLUTIONS, WEIGHTED, Step, unfold
 from heatproof.errors import StudyError
 
 STEPS_BACK: dict[str, Callable[..., tuple[Tensor, list[Step]]]] = {
     "gradient_input": gradients.steps_back,
     "guided_backprop": partial(gradients.steps_back, guided=True),
-    "lrp": lrp.steps_back,
+    "lrp": propagation.steps_back,
 }
 
 

@@ -90,7 +90,7 @@ def test_every_scan_gets_a_heatmap_on_its_grid(study, capsys):
     "options",
     [
         {"method": "guided_backprop", "target": "predicted"},
-        {"method": "lrp", "output": "probability", "rule": "epsilon", "batch_norm": "pass"},
+        {"method": "lrp", "output": "probability", "rule": "gamma", "bias": True, "batch_norm": "pass"},
         {"method": "occlusion", "patch": 4, "stride": 3, "mask": "brain"},
         {"method": "smooth_grad", "samples": 3},
         {"method": "region_occlusion", "regions": "hemispheres"},

@@ -17,6 +17,9 @@ VOLUME_LABELS = (
     "cohort={label: {volume: Lateral Ventricle}, split: {test: 2, validation: 1, seed: 10}, "
     "simulate: {patients: 8, controls: 8}}",
     "register={transform: 'antsRegistrationSyNQuick[s]'}",
+    "attribute={deletion_scans: 0, convergence_scans: 0, "
+    "methods: {gradient_input: null, guided_backprop: null, occlusion: null}}",
+    "compare={controls: []}",
 )
 PARTS = ("Snakefile", "config", "envs", "profiles", "src", "tests", "workflow")
 
@@ -95,7 +98,7 @@ def tiny_study(tmp_path_factory) -> Checkout:
 
 @pytest.fixture(scope="session")
 def apart_study(tmp_path_factory) -> Checkout:
-    """A checkout in which the tiny study has run whole, every rule in the environment that it names; not to be changed.
+    """A checkout in which the smaller study has run whole, every rule in the environment that it names; not to change.
 
     The environments are those of ``make cluster-test``: virtual ones of exactly the packages in ``envs/``. Each run
     goes as far as the rules of one environment can.
@@ -111,7 +114,7 @@ def apart_study(tmp_path_factory) -> Checkout:
         ("analysis",),
     ]:
         study.path = f"{ROOT}/.venv-{environment}/bin:/usr/bin:/bin"
-        done = study.tiny("--cores", "2", *limits)
+        done = study.snakemake("--cores", "2", *SMALLER, *limits)
         assert done.returncode == 0, done.stdout[-5000:]
         started = set(re.findall(r"^(?:local)?rule (\w+):", done.stdout, re.MULTILINE))
         assert started and started <= rules_of(environment) | {"all"}, environment

@@ -1,4 +1,4 @@
-"""A real Slurm: the tiny study runs through the profile while its jobs are cancelled, killed and out of memory."""
+"""A real Slurm: the smaller study runs through the profile while its jobs are cancelled, killed and out of memory."""
 
 import os
 import re
@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from killing import SMALLER
 
 pytestmark = [
     pytest.mark.cluster,
@@ -64,13 +65,13 @@ def write_profile(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def slurm_study(slurm, apart_study, tmp_path_factory):
-    """The tiny study, run through Slurm; meanwhile a training is cancelled and an explanation killed."""
+    """The smaller study, run through Slurm; meanwhile a training is cancelled and an explanation killed."""
     study = type(apart_study)(tmp_path_factory.mktemp("slurm") / "checkout", python=apart_study.python)
     write_profile(study.folder / "profile")
     wounds = {"heatproof.train.fit_model": cancel, "heatproof.attribute.explain": kill}
     log = study.folder / "run.log"
     with log.open("w") as output:
-        options = ["--workflow-profile", "profile", "--configfile", "tests/workflow/tiny.yaml"]
+        options = ["--workflow-profile", "profile", *SMALLER]
         run = study.start(*options, output=output)
         while run.poll() is None:
             for module in list(wounds):

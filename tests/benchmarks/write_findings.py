@@ -1,10 +1,11 @@
 """Write docs/findings.md from the results of the studies that it is about, as far as they have run.
 
-The text around the tables is in tests/benchmarks/findings: that of a study, or study.md where it has none of its own. A
-study that has not run is left out.
+The text around the tables is in tests/benchmarks/findings: that of a study, or study.md where it has none of its own.
+What the page says of a study that has not run here stays.
 """
 
 import argparse
+import re
 import shutil
 from pathlib import Path
 
@@ -99,6 +100,14 @@ def describe(study: Path) -> dict[str, str]:
     }
 
 
+def sections_of(page: Path) -> dict[str, str]:
+    """Return the sections of a page by their titles; none where there is no page yet."""
+    text = page.read_text() if page.is_file() else ""
+    return {
+        section.partition("\n")[0]: f"## {section.rstrip()}\n" for section in re.split(r"^## ", text, flags=re.M)[1:]
+    }
+
+
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -106,7 +115,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/findings.md"))
     args = parser.parse_args()
 
-    texts = Path(__file__).parent / "findings"
+    texts, before = Path(__file__).parent / "findings", sections_of(args.out)
     sections = [(texts / "page.md").read_text()]
     for study, title in STUDIES.items():
         if (args.results / study / "report/report.html").is_file():
@@ -116,6 +125,8 @@ def main() -> None:
             for figure in FIGURES.get(study, ("bounds", "ensembles")):
                 source = args.results / study / f"report/{figure}.png"
                 shutil.copy(source, args.out.parent / f"images/{study}-{figure}.png")
+        elif title in before:
+            sections.append(before[title])
     args.out.write_text("\n".join(sections))
 
 

@@ -63,6 +63,36 @@ def draw_points(axes: plt.Axes, across: pd.DataFrame, up: pd.DataFrame, colours:
             axes.annotate(title_of(name), (x["value"], y["value"]), **place)
 
 
+def panels_of(scores: pd.DataFrame, controls: pd.DataFrame | None) -> dict[str, tuple[pd.DataFrame, str]]:
+    """Return the points and the label of the upward axis of each panel that a study has the numbers for, by title."""
+    panels = {}
+    if (scores["measure"] == RIGHTNESS).any():
+        panels["rightness"] = points_of(scores, RIGHTNESS), "area under the precision-recall curve"
+    if controls is not None and (controls["control"] == HEAD).any():
+        panels["what stays when the head is drawn anew"] = head_points(controls), "Spearman's correlation"
+    return panels
+
+
+def draw_chance(axes: plt.Axes, chance: float) -> None:
+    """Draw a line at the rightness of a random map."""
+    axes.axhline(chance, color="black", linewidth=0.8, linestyle="--")
+    axes.annotate("chance", (1.05, chance), (0, 2), textcoords="offset points", ha="right", size=6)
+
+
+def legend_handles(names: Sequence[str], colours: Mapping[str, tuple]) -> list[plt.Line2D]:
+    """Make the entries of the legend: a colour for each method, and a marker for each of the controls drawn."""
+    drawn = {control for method, _, control in (name.partition(".") for name in names) if method in colours}
+    controls = dict(linestyle="", color="0.3", markerfacecolor="white")
+    return [
+        *(plt.Line2D([], [], marker="o", linestyle="", color=colours[name], label=title_of(name)) for name in colours),
+        *(
+            plt.Line2D([], [], marker=marker, label=CONTROLS[control], **controls)
+            for control, marker in MARKERS.items()
+            if control and control in drawn
+        ),
+    ]
+
+
 def draw_bounds(scores: pd.DataFrame, controls: pd.DataFrame | None, methods: Sequence[str]) -> plt.Figure:
     """Draw the panels that a study has the numbers for.
 
@@ -76,13 +106,9 @@ def draw_bounds(scores: pd.DataFrame, controls: pd.DataFrame | None, methods: Se
         Order of the colours.
     """
     colours = method_colours(methods)
-    across, panels = points_of(scores, ROBUSTNESS), []
-    if (scores["measure"] == RIGHTNESS).any():
-        panels.append((points_of(scores, RIGHTNESS), "area under the precision-recall curve", "rightness"))
-    if controls is not None and (controls["control"] == HEAD).any():
-        panels.append((head_points(controls), "Spearman's correlation", "what stays when the head is drawn anew"))
+    across, panels = points_of(scores, ROBUSTNESS), panels_of(scores, controls)
     figure, all_axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.4), layout="constrained", squeeze=False)
-    for axes, (up, label, title) in zip(all_axes[0], panels, strict=True):
+    for axes, (title, (up, label)) in zip(all_axes[0], panels.items(), strict=True):
         draw_points(axes, across, up, colours)
         axes.set_title(title, loc="left")
         axes.set_xlabel("robustness: correlation of two models' mean maps")
@@ -92,19 +118,8 @@ def draw_bounds(scores: pd.DataFrame, controls: pd.DataFrame | None, methods: Se
         axes.spines[["top", "right"]].set_visible(False)
     chance = scores.loc[scores["measure"] == RIGHTNESS, "chance"].mean()
     if np.isfinite(chance):
-        all_axes[0, 0].axhline(chance, color="black", linewidth=0.8, linestyle="--")
-        all_axes[0, 0].annotate("chance", (1.05, chance), (0, 2), textcoords="offset points", ha="right", size=6)
-    drawn = {name.partition(".")[2] for name in across.index if name.partition(".")[0] in colours}
-    handles = [
-        plt.Line2D([], [], marker="o", linestyle="", color=colours[name], label=title_of(name)) for name in methods
-    ]
-    handles += [
-        plt.Line2D(
-            [], [], marker=MARKERS[kind], linestyle="", color="0.3", markerfacecolor="white", label=CONTROLS[kind]
-        )
-        for kind in MARKERS
-        if kind in drawn and kind
-    ]
+        draw_chance(all_axes[0, 0], chance)
+    handles = legend_handles(across.index, colours)
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=7)
     return figure
 

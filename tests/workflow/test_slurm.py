@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import pandas as pd
 import psutil
 import pytest
 import yaml
@@ -122,6 +123,11 @@ def test_training_and_attribution_run_where_the_gpus_are_and_all_else_does_not(j
             assert job["NumTasks"] == "1" and job["TimeLimit"] != "UNLIMITED" and megabytes(job) > 0, name
 
 
+def time_limit(job: dict[str, str]) -> pd.Timedelta:
+    """Return the time that a job asked for."""
+    return pd.Timedelta(job["TimeLimit"].replace("-", " days "))
+
+
 def tries_again(jobs: dict, rule: str) -> list[dict[str, str]]:
     """Return the tries of the one job of a rule that was tried more than once."""
     (tries,) = [tries for name, tries in jobs.items() if name.startswith(rule) and len(tries) > 1]
@@ -129,10 +135,11 @@ def tries_again(jobs: dict, rule: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(("rule", "end"), [("fit_model", "CANCELLED"), ("explain_scans", "FAILED")])
-def test_a_job_that_was_ended_is_tried_again_with_twice_the_memory(jobs, rule, end):
+def test_a_job_that_was_ended_is_tried_again_with_twice_the_memory_and_time(jobs, rule, end):
     first, second = tries_again(jobs, rule)
     assert (first["JobState"], second["JobState"]) == (end, "COMPLETED")
     assert megabytes(second) == pytest.approx(2 * megabytes(first), abs=1)
+    assert time_limit(second) == 2 * time_limit(first)
 
 
 def test_a_job_over_its_memory_is_ended_by_slurm_and_tried_again_with_more(jobs, slurm_study):

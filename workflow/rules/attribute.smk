@@ -20,7 +20,7 @@ rule explain_scans:
         "../../envs/torch.yaml"
     resources:
         mem_mb=megabytes(2000, 300 * config["attribute"]["batch_size"]),
-        runtime=720,
+        runtime=minutes(720),
         gpu=GPUS,
     params:
         source=lambda wildcards: explaining_code(wildcards.method),
@@ -54,7 +54,7 @@ rule delete_regions:
         "../../envs/torch.yaml"
     resources:
         mem_mb=megabytes(2000, 150 * config["attribute"]["batch_size"]),
-        runtime=720,
+        runtime=minutes(720),
         gpu=GPUS,
     params:
         source=code_of("heatproof.attribute.delete_regions", network_module(), apart=["heatproof.attribute"]),
@@ -85,7 +85,7 @@ rule trace_convergence:
         "../../envs/torch.yaml"
     resources:
         mem_mb=megabytes(2000, 600),
-        runtime=240,
+        runtime=minutes(240),
         gpu=GPUS,
     params:
         source=code_of("heatproof.attribute.trace_convergence", network_module(), apart=["heatproof.attribute"]),

@@ -25,7 +25,7 @@ if LABELLED_LATER:
             "../../envs/analysis.yaml"
         resources:
             mem_mb=megabytes(1000, 50),
-            runtime=10,
+            runtime=minutes(10),
         params:
             source=code_of("heatproof.cohort.label_scans"),
             options=options("cohort"),
@@ -50,7 +50,7 @@ else:
             "../../envs/analysis.yaml"
         resources:
             mem_mb=megabytes(1000),
-            runtime=10,
+            runtime=minutes(10),
         params:
             source=code_of("heatproof.cohort.list_scans"),
             rows=lambda wildcards: digest(rows_of(wildcards.table)),
@@ -77,7 +77,7 @@ rule compare_groups:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         source=code_of("heatproof.cohort.compare_groups"),
     shell:
@@ -102,7 +102,7 @@ if config["cohort"]["bids"] is None:
             "../../envs/analysis.yaml"
         resources:
             mem_mb=megabytes(2000),
-            runtime=20,
+            runtime=minutes(20),
         params:
             source=code_of("heatproof.cohort.prepare_anatomy"),
             simulate=subset(SIMULATE, "voxel_size", "volume_change", "signal_loss"),
@@ -125,7 +125,7 @@ if config["cohort"]["bids"] is None:
             "../../envs/ants.yaml"
         resources:
             mem_mb=megabytes(2500),
-            runtime=30,
+            runtime=minutes(30),
         params:
             source=code_of("heatproof.cohort.prepare_brain"),
             simulate=subset(SIMULATE, "seed", "voxel_size", "volume_change", "signal_loss"),
@@ -147,7 +147,7 @@ if config["cohort"]["bids"] is None:
             "../../envs/analysis.yaml"
         resources:
             mem_mb=megabytes(2000),
-            runtime=10,
+            runtime=minutes(10),
         params:
             source=code_of("heatproof.cohort.simulate_scan"),
             simulate=subset(SIMULATE, "seed", "voxel_size", "anatomy", "bias_field", "noise"),
@@ -177,7 +177,7 @@ if config["cohort"]["bids"] is None:
             "../../envs/analysis.yaml"
         resources:
             mem_mb=megabytes(1000),
-            runtime=5,
+            runtime=minutes(5),
         params:
             source=code_of("heatproof.cohort.describe_dataset"),
             options=options("cohort"),

@@ -155,6 +155,11 @@ def megabytes(base, per_megavoxel=0):
     return lambda wildcards, attempt: int((base + per_megavoxel * MEGAVOXELS) * 2 ** (attempt - 1))
 
 
+def minutes(base):
+    """Return a function of the attempt: time that a job may take, doubled on each retry."""
+    return lambda wildcards, attempt: base * 2 ** (attempt - 1)
+
+
 onerror:
     with open(log[0]) as lines:
         sentences = sorted({line.rstrip() for line in lines if line.startswith("error: ")})

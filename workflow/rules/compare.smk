@@ -34,7 +34,7 @@ rule average_maps:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000, 80 + 24 * len(GROUPS)),
-        runtime=60,
+        runtime=minutes(60),
     params:
         source=code_of("heatproof.compare.average_maps"),
         options=MAP_OPTIONS,
@@ -61,7 +61,7 @@ rule make_noise:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000, 250),
-        runtime=30,
+        runtime=minutes(30),
     params:
         source=code_of("heatproof.compare.make_noise"),
         options=MAP_OPTIONS,
@@ -86,7 +86,7 @@ rule make_t_map:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000, 100),
-        runtime=30,
+        runtime=minutes(30),
     params:
         source=code_of("heatproof.compare.make_t_map"),
         options=MAP_OPTIONS,
@@ -110,7 +110,7 @@ rule compare_controls:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000, 150),
-        runtime=60,
+        runtime=minutes(60),
     params:
         source=code_of("heatproof.compare.compare_controls"),
         methods=JUDGED,
@@ -135,7 +135,7 @@ rule measure_accuracy:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         source=code_of("heatproof.compare.measure_accuracy"),
         seeds=SEEDS,
@@ -166,7 +166,7 @@ rule compare_maps:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000, 20),
-        runtime=60,
+        runtime=minutes(60),
     params:
         source=code_of("heatproof.compare.compare_maps"),
         methods=COMPARED,
@@ -193,7 +193,7 @@ rule compare_regions:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         source=code_of("heatproof.compare.compare_regions"),
         methods=COMPARED,
@@ -218,7 +218,7 @@ rule trace_overlap:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         source=code_of("heatproof.compare.trace_overlap"),
         methods=METHODS,
@@ -248,7 +248,7 @@ rule measure_agreement:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000, 100 + 6 * len(SEEDS)),
-        runtime=240,
+        runtime=minutes(240),
     params:
         source=code_of("heatproof.compare.measure_agreement"),
         seeds=SEEDS,
@@ -284,7 +284,7 @@ if TRUTH:
             "../../envs/analysis.yaml"
         resources:
             mem_mb=megabytes(1000, 100),
-            runtime=60,
+            runtime=minutes(60),
         params:
             source=code_of("heatproof.compare.measure_rightness"),
             seeds=SEEDS,
@@ -310,7 +310,7 @@ rule measure_faithfulness:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         source=code_of("heatproof.compare.measure_faithfulness"),
         seeds=SEEDS,
@@ -341,7 +341,7 @@ rule measure_ensembles:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000, 150 + 6 * len(SEEDS)),
-        runtime=120,
+        runtime=minutes(120),
     params:
         source=code_of("heatproof.compare.measure_ensembles"),
         seeds=SEEDS,
@@ -372,7 +372,7 @@ rule score_methods:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         source=code_of("heatproof.compare.score_methods"),
         methods=JUDGED,
@@ -402,7 +402,7 @@ rule note_gaps:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         source=code_of("heatproof.compare.note_gaps"),
         methods=METHODS,

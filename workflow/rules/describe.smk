@@ -35,7 +35,7 @@ rule write_provenance:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=20,
+        runtime=minutes(20),
     params:
         source=code_of("heatproof.describe.write_provenance"),
         models=lambda wildcards: RESULTS,
@@ -59,7 +59,7 @@ rule describe_derivatives:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=5,
+        runtime=minutes(5),
     params:
         source=code_of("heatproof.describe.describe_derivatives"),
     shell:
@@ -82,7 +82,7 @@ rule write_crate:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=5,
+        runtime=minutes(5),
     params:
         source=code_of("heatproof.describe.write_crate"),
     shell:

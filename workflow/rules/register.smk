@@ -16,7 +16,7 @@ rule prepare_template:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000, 100),
-        runtime=10,
+        runtime=minutes(10),
     params:
         source=code_of("heatproof.register.prepare_template"),
         template=json.dumps(config["register"]["template"], sort_keys=True),
@@ -48,7 +48,7 @@ rule register_scan:
         "../../envs/ants.yaml"
     resources:
         mem_mb=megabytes(2500 if config["cohort"]["bids"] else 2000, 200),  # deepbet takes 1200
-        runtime=60,
+        runtime=minutes(60),
     params:
         source=code_of("heatproof.register.register_scan"),
         options=options("register", "brain_extraction", "transform", "n4", "seed"),
@@ -81,7 +81,7 @@ rule summarise_quality:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000, 200),
-        runtime=30,
+        runtime=minutes(30),
     params:
         source=code_of("heatproof.register.summarise_quality"),
         space=config["register"]["space"],

@@ -36,7 +36,7 @@ rule draw_seeds:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000, 120),
-        runtime=20,
+        runtime=minutes(20),
     params:
         source=code_of("heatproof.report.draw_seeds"),
         seeds=SEEDS,
@@ -70,7 +70,7 @@ rule draw_methods:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000, 120),
-        runtime=20,
+        runtime=minutes(20),
     params:
         source=code_of("heatproof.report.draw_methods"),
         methods=METHODS,
@@ -104,7 +104,7 @@ rule draw_overlaps:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         source=code_of("heatproof.report.draw_overlaps"),
         methods=METHODS,
@@ -135,7 +135,7 @@ rule draw_overlap_curve:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         source=code_of("heatproof.report.draw_overlap_curve"),
         methods=METHODS,
@@ -167,7 +167,7 @@ rule draw_bounds:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         source=code_of("heatproof.report.draw_bounds"),
         controls=lambda wildcards, input: ["--controls", input.controls] if CONTROLS else [],
@@ -198,7 +198,7 @@ rule draw_ensembles:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         source=code_of("heatproof.report.draw_ensembles"),
         methods=METHODS,
@@ -228,7 +228,7 @@ rule draw_convergence:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         source=code_of("heatproof.report.draw_convergence"),
         methods=METHODS,
@@ -258,7 +258,7 @@ rule draw_patches:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         source=code_of("heatproof.report.draw_patches"),
         patches=json.dumps(PATCHES, sort_keys=True),
@@ -289,7 +289,7 @@ rule draw_training:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         source=code_of("heatproof.report.draw_training"),
         seeds=SEEDS,
@@ -330,7 +330,7 @@ rule write_page:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000, 120),
-        runtime=30,
+        runtime=minutes(30),
     params:
         source=code_of("heatproof.report.write_page"),
         controls=lambda wildcards, input: ["--controls", input.controls] if CONTROLS else [],

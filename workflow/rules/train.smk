@@ -27,7 +27,7 @@ rule pack_scans:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000, 100),
-        runtime=60,
+        runtime=minutes(60),
     params:
         source=code_of("heatproof.train.pack_scans"),
         intensity=json.dumps(config["train"]["intensity"]),
@@ -55,7 +55,7 @@ rule check_leakage:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(2000, 50),
-        runtime=30,
+        runtime=minutes(30),
     params:
         source=code_of("heatproof.train.check_leakage"),
     shell:
@@ -81,7 +81,7 @@ rule fit_model:
         "../../envs/torch.yaml"
     resources:
         mem_mb=megabytes(1500, 200 * config["train"]["batch_size"]),
-        runtime=720,
+        runtime=minutes(720),
         gpu=GPUS,
     params:
         source=code_of("heatproof.train.fit_model", network_module()),
@@ -111,7 +111,7 @@ rule randomise_model:
         "../../envs/torch.yaml"
     resources:
         mem_mb=megabytes(2000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         source=code_of("heatproof.train.randomise_model", network_module()),
         seed=lambda wildcards: own_or(FIXED["initialisation"], wildcards.seed),
@@ -169,7 +169,7 @@ rule predict_scans:
         "../../envs/torch.yaml"
     resources:
         mem_mb=megabytes(1500, 150 * config["train"]["batch_size"]),
-        runtime=60,
+        runtime=minutes(60),
         gpu=GPUS,
     params:
         source=code_of("heatproof.train.predict_scans", network_module()),

@@ -37,7 +37,7 @@ $(READY): requirements.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed; name it: make demo PYTHON=python3.12')"
 	@$(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing: apt install python3-venv"; exit 1; }
 	@echo "installing the packages of requirements.txt into $(VENV); this takes some minutes once"
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-compile --requirement requirements.txt
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off --requirement requirements.txt
 	@touch $(READY)
 
 .venv-%/.ready: envs/%.yaml envs/make_venv.py $(READY) # without conda: the same packages from PyPI

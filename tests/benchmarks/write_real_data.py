@@ -1,6 +1,7 @@
 """Write docs/real-data.md and its figures from the results of the presets ds002748 and atrophy-on-real.
 
-Run after the studies; the text around their tables is in tests/benchmarks/real-data.
+Run after the studies; the text around their tables is in tests/benchmarks/real-data. What the page says of a study that
+has not run here stays.
 """
 
 import argparse
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 from PIL import Image
+from write_findings import sections_of
 
 from heatproof.regions import without_side
 from heatproof.report.figures import percent, percents, title_of
@@ -125,15 +127,18 @@ def shrink(figure: Path, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=Path("results"))
-    parser.add_argument("--studies", nargs="*", choices=STUDIES, default=STUDIES)
     parser.add_argument("--out", type=Path, default=Path("docs/real-data.md"))
     arguments = parser.parse_args()
-    folder = Path(__file__).parent / "real-data"
-    sections = [(folder / "page.md").read_text()]
-    for study in arguments.studies:
-        sections.append((folder / f"{study}.md").read_text().format(**describe_study(arguments.results / study)))
-        for figure, name in (("figure-2-methods", study), ("bounds", f"{study}-bounds")):
-            shrink(arguments.results / study / f"report/{figure}.png", arguments.out.parent / f"images/{name}.png")
+    texts, before = Path(__file__).parent / "real-data", sections_of(arguments.out)
+    sections = [(texts / "page.md").read_text()]
+    for study in STUDIES:
+        text, folder = (texts / f"{study}.md").read_text(), arguments.results / study
+        if (folder / "report/report.html").is_file():
+            sections.append(text.format(**describe_study(folder)))
+            for figure, name in (("figure-2-methods", study), ("bounds", f"{study}-bounds")):
+                shrink(folder / f"report/{figure}.png", arguments.out.parent / f"images/{name}.png")
+        elif (title := text.partition("\n")[0].removeprefix("## ")) in before:
+            sections.append(before[title])
     arguments.out.write_text("\n".join(sections))
 
 

@@ -145,10 +145,13 @@ def paper_estimate(cost: pd.Series) -> pd.DataFrame:
 
 
 def wall_seconds(folder: Path) -> float:
-    """Return the time from the start of the first job to the end of the last, by the times of their benchmark files."""
+    """Return for how long at least one job ran, by the times of their benchmark files: a study may have paused."""
     ends = {path: path.stat().st_mtime for path in folder.rglob("*.tsv")}
-    starts = [end - pd.read_csv(path, sep="\t")["s"].iloc[0] for path, end in ends.items()]
-    return max(ends.values()) - min(starts)
+    total, last = 0.0, 0.0
+    for start, end in sorted((end - pd.read_csv(path, sep="\t")["s"].iloc[0], end) for path, end in ends.items()):
+        total += max(0.0, end - max(start, last))
+        last = max(last, end)
+    return total
 
 
 def write_page(demo: pd.DataFrame, wall: float, cost: pd.Series, operations: int, path: Path) -> None:

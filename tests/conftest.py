@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from hypothesis import settings
 
 from heatproof.images import load_array, load_image
 from heatproof.register.prepare_template import prepare_template
@@ -15,6 +16,8 @@ from heatproof.tables import read_table
 
 os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
+settings.register_profile("untimed", parent=settings.default, deadline=None)
+settings.load_profile("untimed")
 
 
 class SmallBrain(NamedTuple):

@@ -5,6 +5,7 @@ has not run here stays.
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -82,9 +83,17 @@ def chance_of_rightness(folder: Path) -> float:
     return scores.loc[scores["measure"] == "pr_auc", "chance"].mean()
 
 
+def span_of(folder: Path, measure: str, control: str, write: Callable[[float], str]) -> str:
+    """Write the least and the most of a measure over true positives, over all methods or over a control of each."""
+    scores = read_table(folder / "compare/scores.tsv")
+    names = scores.loc[scores["kind"] == "method", "method"].unique() + control
+    chosen = scores[(scores["measure"] == measure) & (scores["outcome"] == "TP") & scores["method"].isin(names)]
+    return f"{write(chosen['value'].min())} to {write(chosen['value'].max())}"
+
+
 def describe_study(folder: Path) -> dict[str, str]:
     """Write a study's tables and numbers as the page quotes them, by name."""
-    accuracy = read_table(folder / "compare/accuracy.tsv")
+    accuracy, scores = read_table(folder / "compare/accuracy.tsv"), read_table(folder / "compare/scores.tsv")
     scans, top = read_table(folder / "cohort/scans.tsv"), read_table(folder / "compare/top_regions.tsv")
     groups, quality = read_table(folder / "cohort/demographics.tsv"), read_table(folder / "register/qc.tsv")
     leakage, balanced = read_table(folder / "train/store/leakage_test.tsv"), accuracy["balanced_accuracy"]
@@ -105,8 +114,10 @@ def describe_study(folder: Path) -> dict[str, str]:
         "methods": method_table(folder).to_markdown(index=False, disable_numparse=True),
         "bounds": bounds_table(folder).to_markdown(index=False, disable_numparse=True),
         "rightness_chance": f"{chance_of_rightness(folder):.2f}",
-        "overlap_low": percent(top.loc[top["metric"] == "sum", "overlap_mean"].min(), 0),
-        "overlap_high": percent(top.loc[top["metric"] == "sum", "overlap_mean"].max(), 0),
+        "overlap": span_of(folder, "top_10_sum", "", percent),
+        "noise_overlap": span_of(folder, "top_10_sum", ".noise", percent),
+        "deletion": span_of(folder, "deletion", "", "{:.2f}".format),
+        "deletion_chance": f"{scores.loc[scores['measure'] == 'deletion', 'chance'].mean():.2f}",
         "likeness": f"{leakage['likeness'].max():.2f}",
         "brain_overlap": f"{quality['brain_overlap'].min():.2f}",
         "ages": f"{everyone.at['patient', 'age_mean']:.1f} against {everyone.at['control', 'age_mean']:.1f} years",

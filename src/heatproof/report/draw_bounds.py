@@ -6,7 +6,7 @@ that ignores the model is perfectly robust: it lies at the top right of the seco
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -79,7 +79,7 @@ def draw_chance(axes: plt.Axes, chance: float) -> None:
     axes.annotate("chance", (1.05, chance), (0, 2), textcoords="offset points", ha="right", size=6)
 
 
-def legend_handles(names: Sequence[str], colours: Mapping[str, tuple]) -> list[plt.Line2D]:
+def legend_handles(names: Collection[str], colours: Mapping[str, tuple]) -> list[plt.Line2D]:
     """Make the entries of the legend: a colour for each method, and a marker for each of the controls drawn."""
     drawn = {control for method, _, control in (name.partition(".") for name in names) if method in colours}
     controls = dict(linestyle="", color="0.3", markerfacecolor="white")
@@ -119,7 +119,8 @@ def draw_bounds(scores: pd.DataFrame, controls: pd.DataFrame | None, methods: Se
     chance = scores.loc[scores["measure"] == RIGHTNESS, "chance"].mean()
     if np.isfinite(chance):
         draw_chance(all_axes[0, 0], chance)
-    handles = legend_handles(across.index, colours)
+    drawn = {name for up, _ in panels.values() for name in across.index.intersection(up.index)}
+    handles = legend_handles(drawn, colours)
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=7)
     return figure
 

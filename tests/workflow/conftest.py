@@ -21,6 +21,7 @@ VOLUME_LABELS = (
     "methods: {gradient_input: null, guided_backprop: null, occlusion: null}}",
     "compare={controls: []}",
 )
+COVERAGE = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 PARTS = ("Snakefile", "config", "envs", "profiles", "src", "tests", "workflow")
 
 
@@ -41,20 +42,25 @@ class Checkout:
         The interpreter that runs Snakemake.
     path : str
         The search path on which jobs find theirs.
+    covered : bool
+        Whether the lines that jobs run count as tested. Counting makes a
+        short job half as long again, so that one study of all rules does it.
     """
 
-    def __init__(self, folder: Path, python: str = sys.executable):
+    def __init__(self, folder: Path, python: str = sys.executable, covered: bool = False):
         self.folder = as_checkout(folder)
         self.results = folder / "results/tiny"
         self.python = python
         self.path = os.environ["PATH"]
+        self.covered = covered
 
-    def start(self, *arguments: str, output=subprocess.PIPE) -> subprocess.Popen:
-        """Start Snakemake; output and errors come as one text."""
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"PATH": self.path}
+    def start(self, *arguments: str, stdout=subprocess.PIPE, **options) -> subprocess.Popen:
+        """Start Snakemake, with options of Popen; output and errors come as one text."""
+        unset = ("PYTHONPATH",) if self.covered else ("PYTHONPATH", *COVERAGE)
+        environment = {key: value for key, value in os.environ.items() if key not in unset} | {"PATH": self.path}
         command = [self.python, "-m", "snakemake", "--nocolor", *arguments]
         return subprocess.Popen(
-            command, cwd=self.folder, env=environment, stdout=output, stderr=subprocess.STDOUT, text=True
+            command, cwd=self.folder, env=environment, stdout=stdout, stderr=subprocess.STDOUT, text=True, **options
         )
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
@@ -149,7 +155,7 @@ def copied_study(tiny_study, tmp_path) -> Checkout:
 @pytest.fixture(scope="session")
 def smaller_study(tmp_path_factory) -> tuple[Checkout, int]:
     """A checkout in which a still smaller study has run whole on two cores, and the number of its jobs."""
-    study = Checkout(tmp_path_factory.mktemp("smaller") / "checkout")
+    study = Checkout(tmp_path_factory.mktemp("smaller") / "checkout", covered=True)
     done = study.snakemake("--cores", "2", *SMALLER)
     assert done.returncode == 0, done.stdout[-5000:]
     return study, len(FINISHED.findall(done.stdout))

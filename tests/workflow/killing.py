@@ -1,15 +1,16 @@
-"""Kill a whole study at some moment, resume it, and see whether any finished job ran twice."""
+"""Kill a whole study at some moments, resume it each time, and see whether any finished job ran twice."""
 
 import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from conftest import Checkout
 
 SMALLER = ["--configfile", "tests/workflow/tiny.yaml", "tests/workflow/smaller.yaml"]
 DRAW = random.Random(2024)
@@ -18,59 +19,75 @@ JOB = re.compile(r"^    output: (.*)\n(?:    .*\n)*?    jobid: (\d+)$", re.MULTI
 FINISHED = re.compile(r"^Finished jobid: (\d+) ", re.MULTILINE)
 
 
-class Resumed(NamedTuple):
-    """What a kill at some moment did.
+class Kill(NamedTuple):
+    """What one kill met.
 
     Attributes
     ----------
     seconds : float
-        From the start to the kill.
+        From the start, or from the last resuming, to the kill.
     finished : int
-        Jobs that Snakemake had called finished by then.
+        Jobs of the study that Snakemake had called finished by then.
     running : int
         Jobs that it had begun and not finished.
-    twice : list of str
-        Outputs of finished jobs that were written again after resuming.
+    written : dict of str to list
+        Outputs of the jobs that had finished since the kill before, and when they were written.
     """
 
     seconds: float
     finished: int
     running: int
-    twice: list[str]
+    written: dict[str, list[tuple[str, int]]]
+
+    def twice(self, folder: Path) -> list[str]:
+        """Return the outputs of finished jobs that have been written again since."""
+        return [name for name, written in self.written.items() if last_written(folder / name) != written]
 
 
-def kill_and_resume(folder: Path, share: float, jobs: int, options: list[str]) -> Resumed:
-    """Run a study in a checkout, kill every process of it in the midst of its jobs, unlock, and run it to its end.
+def kill_and_resume(checkout: "Checkout", shares: list[float], jobs: int, options: list[str]) -> list[Kill]:
+    """Run a study to its end; now and then kill all its processes, unlock, and run it again.
 
     Parameters
     ----------
-    folder : Path
-        A checkout.
-    share : float
-        The kill comes when this share of the jobs has finished, and this part of a second later.
+    checkout : Checkout
+        Where nothing has run yet.
+    shares : list of float
+        A kill comes when this share of the jobs has finished, and this part of a second later.
     jobs : int
         Jobs of the whole study.
     options : list of str
         Of Snakemake.
+
+    Raises
+    ------
+    CalledProcessError
+        If the study can not be unlocked or does not end well.
     """
-    log = folder / "killed.txt"
-    command = [sys.executable, "-m", "snakemake", "--nocolor", "--cores", "2", *options]
+    arguments, kills = ["--cores", "2", *options], []
+    for share in sorted(shares):
+        finished = kills[-1].finished if kills else 0
+        kills.append(kill_at(checkout, arguments, share * jobs, finished, delay=share))
+        checkout.snakemake(*arguments, "--unlock").check_returncode()
+    checkout.snakemake(*arguments).check_returncode()
+    return kills
+
+
+def kill_at(checkout: "Checkout", arguments: list[str], enough: float, already: int, delay: float) -> Kill:
+    """Start a study of which some jobs have finished already; kill it when enough have, and some seconds later."""
+    log = checkout.folder / "killed.txt"
     with open(log, "w") as output:
         start = time.monotonic()
-        study = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output, start_new_session=True)
-        while study.poll() is None and len(FINISHED.findall(log.read_text())) < share * jobs:
+        study = checkout.start(*arguments, stdout=output, start_new_session=True)
+        while study.poll() is None and already + len(FINISHED.findall(log.read_text())) < enough:
             time.sleep(0.05)
-        time.sleep(share)
+        time.sleep(delay)
         seconds = time.monotonic() - start
         kill_session(study.pid)
         study.wait()
     begun = {number: outputs.split(", ") for outputs, number in JOB.findall(log.read_text())}
     finished = FINISHED.findall(log.read_text())
-    before = {name: last_written(folder / name) for number in finished for name in begun.get(number, [])}
-    subprocess.run([*command, "--unlock"], cwd=folder, check=True, capture_output=True)
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    twice = [name for name, written in before.items() if last_written(folder / name) != written]
-    return Resumed(seconds, len(finished), len(begun) - len(finished), twice)
+    written = {name: last_written(checkout.folder / name) for number in finished for name in begun.get(number, [])}
+    return Kill(seconds, already + len(finished), len(begun.keys() - finished), written)
 
 
 def kill_session(leader: int) -> None:

@@ -73,7 +73,7 @@ def slurm_study(slurm, apart_study, tmp_path_factory):
     log = study.folder / "run.log"
     with log.open("w") as output:
         options = ["--workflow-profile", "profile", *SMALLER]
-        run = study.start(*options, output=output)
+        run = study.start(*options, stdout=output)
         while run.poll() is None:
             for module in list(wounds):
                 if process := job_process(module, study.folder):

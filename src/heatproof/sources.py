@@ -52,6 +52,7 @@ def module_files(*modules: str, apart: Collection[str] = (), root: str = "src") 
     return sorted(found)
 
 
+@cache
 def module_file(module: str, root: str) -> str | None:
     """Return the file of a module or package of ours; None for other people's, and for names within a module."""
     stem = Path(root, *module.split("."))

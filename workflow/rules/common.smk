@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import sys
+from functools import cache
 
 sys.path.insert(0, "src")
 
@@ -99,6 +100,7 @@ def code_of(*modules, apart=()):
     return code_digest(*modules, apart=["heatproof", *apart])
 
 
+@cache
 def explaining_code(name):
     """Return a fingerprint of the code that explains by one method of the config; that of other methods has no part."""
     functions = dictionary_entries("src/heatproof/attribute/__init__.py", "METHODS")

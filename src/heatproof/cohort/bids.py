@@ -8,6 +8,7 @@ import pandas as pd
 from heatproof.cohort.conditions import listed, satisfies
 from heatproof.errors import StudyError
 
+IN_DATASET = "cohort.bids must name a BIDS dataset with this table"
 MISSING = ["", "n/a", "N/A", "nan", "NaN"]
 ENTITIES = re.compile(r"^(sub-[A-Za-z0-9]+)(?:_(ses-[A-Za-z0-9]+))?(?:_[A-Za-z0-9]+-[A-Za-z0-9]+)*_T1w\.nii(?:\.gz)?$")
 COLUMNS = ["scan", "participant_id", "session_id", "label", "image"]
@@ -51,8 +52,13 @@ def read_dataset(options: dict) -> pd.DataFrame:
     return name_classes(scans, participants, sessions, options)[COLUMNS].sort_values("scan", ignore_index=True)
 
 
-def read_text_table(path: Path, needed: str = "cohort.bids must name a BIDS dataset with this table") -> pd.DataFrame:
+def read_text_table(path: Path, needed: str = IN_DATASET) -> pd.DataFrame:
     """Read a table as text, as BIDS writes it; missing values are empty. ``needed`` says what to do if it is absent."""
+    return without_blanks(read_as_written(path, needed))
+
+
+def read_as_written(path: Path, needed: str) -> pd.DataFrame:
+    """Read a table as text, with blanks around its values and whatever its author writes for missing ones."""
     try:
         table = pd.read_csv(path, sep="\t", dtype=str, encoding="utf-8-sig", keep_default_na=False)
     except FileNotFoundError as error:
@@ -64,7 +70,12 @@ def read_text_table(path: Path, needed: str = "cohort.bids must name a BIDS data
         raise StudyError(f"{path} is not a tab-separated table in UTF-8 ({problem}); correct it") from error
     if len(table.columns) == 1 and re.search("[,;]", table.columns[0]):
         raise StudyError(f"{path} has no tabs, but commas or semicolons; BIDS separates columns by tabs: save it so")
-    table.columns = table.columns.str.strip()
+    table.columns = [column.strip() for column in table.columns]
+    return table
+
+
+def without_blanks(table: pd.DataFrame) -> pd.DataFrame:
+    """Cut blanks around the values of a table of text, and empty those that are missing."""
     return table.apply(lambda column: column.str.strip()).replace(MISSING, "")
 
 
@@ -154,12 +165,12 @@ def read_sessions(folder: Path, names: list[str]) -> pd.DataFrame:
     for name in names:
         path = folder / name / f"{name}_sessions.tsv"
         if path.is_file():
-            table = read_text_table(path)
+            table = read_as_written(path, IN_DATASET)
             if "session_id" not in table:
                 raise StudyError(f"{path} has no column session_id; its columns are {', '.join(table.columns)}")
-            check_names(table["session_id"], "ses", path)
+            check_names(table["session_id"].str.strip(), "ses", path)
             tables.append(table.assign(participant_id=name))
-    return pd.concat(tables, ignore_index=True).fillna("")
+    return without_blanks(pd.concat(tables, ignore_index=True).fillna(""))
 
 
 def column_of(

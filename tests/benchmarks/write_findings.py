@@ -21,7 +21,7 @@ STUDIES = {
     "atrophy-on-real": "Simulated atrophy in real brains",
     "region-volume": "The volume of a region",
 }
-FIGURES = {"patch-sweep": ("patch-size",)}
+FIGURES = {"patch-sweep": ("patch-size",), "region-volume": ("bounds",)}
 MEASURES = {
     "pearson": "robustness: Pearson",
     "top_10_sum": "top 10 regions shared",

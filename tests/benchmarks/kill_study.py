@@ -37,10 +37,11 @@ def main() -> None:
         for number, first in enumerate(range(0, len(SHARES), KILLS_PER_RUN), start=1):
             study = Checkout(Path(name, str(number)))
             for kill in kill_and_resume(study, SHARES[first : first + KILLS_PER_RUN], jobs, SMALLER):
-                rows.append((number, kill.finished, kill.running, round(kill.seconds), len(kill.twice(study.folder))))
+                twice = kill.twice(study.folder)
+                rows.append((number, kill.finished, kill.running, round(kill.seconds), len(twice)))
                 print(dict(zip(KILLS, rows[-1], strict=True)), flush=True)
-                if rows[-1][-1]:
-                    sys.exit(f"written again: {', '.join(kill.twice(study.folder))}")
+                if twice:
+                    sys.exit(f"written again: {', '.join(twice)}")
             if study_bytes(study.results) != expected:
                 sys.exit(f"run {number} did not end with the same bytes")
     measured = differences()

@@ -21,7 +21,6 @@ STUDIES = {
     "atrophy-on-real": "Simulated atrophy in real brains",
     "region-volume": "The volume of a region",
 }
-FIGURES = {"patch-sweep": ("patch-size",), "region-volume": ("bounds",)}
 MEASURES = {
     "pearson": "robustness: Pearson",
     "top_10_sum": "top 10 regions shared",
@@ -122,7 +121,7 @@ def main() -> None:
             own = texts / f"{study}.md"
             text = (own if own.is_file() else texts / "study.md").read_text()
             sections.append(text.format(study=study, title=title, **describe(args.results / study)))
-            for figure in FIGURES.get(study, ("bounds", "ensembles")):
+            for figure in re.findall(rf"images/{study}-([\w-]+)\.png", sections[-1]):
                 source = args.results / study / f"report/{figure}.png"
                 shutil.copy(source, args.out.parent / f"images/{study}-{figure}.png")
         elif title in before:

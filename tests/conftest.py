@@ -15,6 +15,7 @@ from heatproof.register.prepare_template import prepare_template
 from heatproof.tables import read_table
 
 os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 settings.register_profile("untimed", parent=settings.default, deadline=None)
 settings.load_profile("untimed")

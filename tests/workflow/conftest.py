@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from killing import FINISHED, SMALLER
+from killing import FINISHED, SHARES, SMALLER, Kill, kill_and_resume
 
 ROOT = Path(__file__).parents[2]
 HEAD = str(ROOT / ".venv-head/bin/python")
@@ -31,6 +31,11 @@ def as_checkout(folder: Path) -> Path:
     for part in PARTS:
         (folder / part).symlink_to(ROOT / part)
     return folder
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep these tests in one process, since they share whole runs and each run fills two cores."""
+    item.add_marker(pytest.mark.xdist_group("whole runs"))
 
 
 class Checkout:
@@ -159,3 +164,13 @@ def smaller_study(tmp_path_factory) -> tuple[Checkout, int]:
     done = study.snakemake("--cores", "2", *SMALLER)
     assert done.returncode == 0, done.stdout[-5000:]
     return study, len(FINISHED.findall(done.stdout))
+
+
+@pytest.fixture(scope="session")
+def resumed_study(tmp_path_factory, smaller_study) -> tuple[Checkout, list[Kill]]:
+    """A copy of the checkout's files elsewhere, in which the smaller study ended after three kills; and these kills."""
+    study = Checkout(tmp_path_factory.mktemp("elsewhere") / "some other folder")
+    for part in ("config", "src", "workflow"):
+        (study.folder / part).unlink()
+        shutil.copytree(ROOT / part, study.folder / part, copy_function=shutil.copyfile)
+    return study, kill_and_resume(study, SHARES[:3], smaller_study[1], SMALLER)

@@ -1,5 +1,6 @@
 """Kill a whole study at some moments, resume it each time, and see whether any finished job ran twice."""
 
+import itertools
 import os
 import random
 import re
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 SMALLER = ["--configfile", "tests/workflow/tiny.yaml", "tests/workflow/smaller.yaml"]
 DRAW = random.Random(2024)
-SHARES = [DRAW.random() for _ in range(20)]  # of the jobs of a study that nobody interrupts
+SHARES = [DRAW.uniform(0, 0.95) for _ in range(20)]  # of the jobs of a study that nobody interrupts
 JOB = re.compile(r"^    output: (.*)\n(?:    .*\n)*?    jobid: (\d+)$", re.MULTILINE)
 FINISHED = re.compile(r"^Finished jobid: (\d+) ", re.MULTILINE)
 
@@ -45,7 +46,7 @@ class Kill(NamedTuple):
 
 
 def kill_and_resume(checkout: "Checkout", shares: list[float], jobs: int, options: list[str]) -> list[Kill]:
-    """Run a study to its end; now and then kill all its processes, unlock, and run it again.
+    """Run a study to its end, on one core and two in turns; between turns kill all its processes and unlock it.
 
     Parameters
     ----------
@@ -63,12 +64,12 @@ def kill_and_resume(checkout: "Checkout", shares: list[float], jobs: int, option
     CalledProcessError
         If the study can not be unlocked or does not end well.
     """
-    arguments, kills = ["--cores", "2", *options], []
+    cores, kills = itertools.cycle("12"), []
     for share in sorted(shares):
         finished = kills[-1].finished if kills else 0
-        kills.append(kill_at(checkout, arguments, share * jobs, finished, delay=share))
-        checkout.snakemake(*arguments, "--unlock").check_returncode()
-    checkout.snakemake(*arguments).check_returncode()
+        kills.append(kill_at(checkout, ["--cores", next(cores), *options], share * jobs, finished, delay=share))
+        checkout.snakemake(*options, "--unlock").check_returncode()
+    checkout.snakemake("--cores", next(cores), *options).check_returncode()
     return kills
 
 

@@ -188,7 +188,7 @@ def test_what_another_job_left_is_not_gone_on_with(study, monkeypatch):
 
 
 def test_a_killed_process_loses_no_chunk(study, tmp_path):
-    shape = (40, 40, 40)
+    shape = (24, 24, 24)
     save_model(create_network(shape, NETWORK), shape, NETWORK, study.folder / "model.safetensors")
     save_image(np.ones(shape, bool), AFFINE, study.folder / "brain_mask.nii.gz")
     study.write_scans(np.random.default_rng(0).random((3, *shape)))

@@ -46,6 +46,15 @@ REFUSED_TABLES = {
         TABLE.replace("CN", "Müller").encode("latin-1"),
         r"participants.tsv is not a tab-separated table",
     ),
+    "a column twice": (
+        TABLE.replace("age", "group"),
+        r"participants.tsv names the column 'group' more than once; leave one",
+    ),
+    "a value too many": (
+        TABLE.replace("58\tCN", "58\tCN\tF"),
+        r"has 3 columns, but 4 values for sub-03; correct that row",
+    ),
+    "a quote that does not end": (TABLE.replace("CN", '"CN', 1), r"not a tab-separated table .*unexpected end of data"),
     "no participant_id": (
         TABLE.replace("participant_id", "subject"),
         r"no column participant_id; its columns are subject",

@@ -61,7 +61,7 @@ def test_a_label_may_be_given_per_session(tmp_path):
 
 def test_blanks_in_a_table_of_sessions_do_not_count_and_a_missing_value_is_none(tmp_path):
     options = with_sessions(tmp_path, {"sub-1": {"ses-a": "CN", "ses-b": "AD"}, "sub-2": {"ses-a": "CN"}})
-    (tmp_path / "sub-1/sub-1_sessions.tsv").write_text(" session_id\tgroup \n ses-a \tn/a \nses-b\t AD\n")
+    (tmp_path / "sub-1/sub-1_sessions.tsv").write_text(" session_id\tgroup \n ses-a \tn/a \nses-b\t AD\t\n\n")
     assert read_dataset(options | {"unlabelled": "leave_out"})["scan"].tolist() == ["sub-1_ses-b", "sub-2_ses-a"]
 
 

@@ -1,6 +1,8 @@
 """Reading a BIDS dataset: who is in it, with which label, and where each T1w scan is. No image is opened."""
 
+import csv
 import re
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +11,7 @@ from heatproof.cohort.conditions import listed, satisfies
 from heatproof.errors import StudyError
 
 IN_DATASET = "cohort.bids must name a BIDS dataset with this table"
+PREFIXES = {"participant_id": "sub", "session_id": "ses"}
 MISSING = ["", "n/a", "N/A", "nan", "NaN"]
 ENTITIES = re.compile(r"^(sub-[A-Za-z0-9]+)(?:_(ses-[A-Za-z0-9]+))?(?:_[A-Za-z0-9]+-[A-Za-z0-9]+)*_T1w\.nii(?:\.gz)?$")
 COLUMNS = ["scan", "participant_id", "session_id", "label", "image"]
@@ -54,29 +57,40 @@ def read_dataset(options: dict) -> pd.DataFrame:
 
 def read_text_table(path: Path, needed: str = IN_DATASET) -> pd.DataFrame:
     """Read a table as text, as BIDS writes it; missing values are empty. ``needed`` says what to do if it is absent."""
-    return without_blanks(read_as_written(path, needed))
+    header, rows = read_rows(path, needed)
+    return pd.DataFrame(rows, columns=header)
 
 
-def read_as_written(path: Path, needed: str) -> pd.DataFrame:
-    """Read a table as text, with blanks around its values and whatever its author writes for missing ones."""
+def read_rows(path: Path, needed: str = IN_DATASET) -> tuple[list[str], list[list[str]]]:
+    """Read the header and the rows of a table as text; all rows are as long as the header."""
     try:
-        table = pd.read_csv(path, sep="\t", dtype=str, encoding="utf-8-sig", keep_default_na=False)
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            lines = [[value_of(cell) for cell in line] for line in csv.reader(file, "excel-tab", strict=True) if line]
     except FileNotFoundError as error:
         raise StudyError(f"{path} does not exist; {needed}") from error
-    except pd.errors.EmptyDataError as error:
-        raise StudyError(f"{path} is empty; write a header and one row for each participant") from error
-    except (UnicodeDecodeError, pd.errors.ParserError) as error:
-        problem = str(error).strip().splitlines()[0]
-        raise StudyError(f"{path} is not a tab-separated table in UTF-8 ({problem}); correct it") from error
-    if len(table.columns) == 1 and re.search("[,;]", table.columns[0]):
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise StudyError(f"{path} is not a tab-separated table in UTF-8 ({error}); correct it") from error
+    if not lines:
+        raise StudyError(f"{path} is empty; write a header and one row for each participant")
+    header, *rows = lines
+    check_columns(header, rows, path)
+    return header, [(row + [""] * len(header))[: len(header)] for row in rows]
+
+
+def value_of(cell: str) -> str:
+    """Return the value of a cell, without blanks around it; a missing one is empty."""
+    value = cell.strip()
+    return "" if value in MISSING else value
+
+
+def check_columns(header: list[str], rows: list[list[str]], path: Path) -> None:
+    """Refuse a table whose columns are not separated by tabs, or not all named and different."""
+    if len(header) == 1 and re.search("[,;]", header[0]):
         raise StudyError(f"{path} has no tabs, but commas or semicolons; BIDS separates columns by tabs: save it so")
-    table.columns = [column.strip() for column in table.columns]
-    return table
-
-
-def without_blanks(table: pd.DataFrame) -> pd.DataFrame:
-    """Cut blanks around the values of a table of text, and empty those that are missing."""
-    return table.apply(lambda column: column.str.strip()).replace(MISSING, "")
+    if twice := next((name for name, count in Counter(header).items() if name and count > 1), None):
+        raise StudyError(f"{path} names the column {twice!r} more than once; leave one of them")
+    if long := next((row for row in rows if any(row[len(header) :])), None):
+        raise StudyError(f"{path} has {len(header)} columns, but {len(long)} values for {long[0]}; correct that row")
 
 
 def read_participants(folder: Path) -> pd.DataFrame:
@@ -87,19 +101,19 @@ def read_participants(folder: Path) -> pd.DataFrame:
         raise StudyError(f"{path} has no column participant_id; its columns are {', '.join(table.columns)}")
     if table.empty:
         raise StudyError(f"{path} has a header but no row; write one for each participant")
-    check_names(table["participant_id"], "sub", path)
+    check_names(table["participant_id"].tolist(), "participant_id", path)
     return table
 
 
-def check_names(names: pd.Series, prefix: str, path: Path) -> None:
-    """Refuse a column of names that are not BIDS's, or are not different."""
-    for name in names:
+def check_names(names: list[str], column: str, path: Path) -> None:
+    """Refuse names of participants or sessions in a column that are not BIDS's, or are not different."""
+    prefix = PREFIXES[column]
+    for name, count in Counter(names).items():
         if not re.fullmatch(f"{prefix}-[A-Za-z0-9]+", name):
             hint = f"write {prefix}-{name}" if name.isalnum() else f"write {prefix}- and then letters and digits"
-            raise StudyError(f"{path} has the {names.name} {name!r}; {hint}, as the files are named")
-    twice = names[names.duplicated()]
-    if len(twice):
-        raise StudyError(f"{path} lists {twice.iloc[0]} more than once; leave one row for each")
+            raise StudyError(f"{path} has the {column} {name!r}; {hint}, as the files are named")
+        if count > 1:
+            raise StudyError(f"{path} lists {name} more than once; leave one row for each")
 
 
 def find_scans(folder: Path, exclude: set[str], key: str = "cohort.bids") -> pd.DataFrame:
@@ -161,16 +175,17 @@ def check_scanned(scans: pd.DataFrame, participants: pd.DataFrame, options: dict
 
 def read_sessions(folder: Path, names: list[str]) -> pd.DataFrame:
     """Read the ``sessions.tsv`` of participants, where there are any, into one table."""
-    tables = [pd.DataFrame(columns=["participant_id", "session_id"])]
+    sessions = []
     for name in names:
         path = folder / name / f"{name}_sessions.tsv"
         if path.is_file():
-            table = read_as_written(path, IN_DATASET)
-            if "session_id" not in table:
-                raise StudyError(f"{path} has no column session_id; its columns are {', '.join(table.columns)}")
-            check_names(table["session_id"].str.strip(), "ses", path)
-            tables.append(table.assign(participant_id=name))
-    return without_blanks(pd.concat(tables, ignore_index=True).fillna(""))
+            header, rows = read_rows(path)
+            if "session_id" not in header:
+                raise StudyError(f"{path} has no column session_id; its columns are {', '.join(header)}")
+            check_names([row[header.index("session_id")] for row in rows], "session_id", path)
+            sessions += [{**dict(zip(header, row, strict=True)), "participant_id": name} for row in rows]
+    columns = dict.fromkeys(["participant_id", "session_id", *(column for row in sessions for column in row)])
+    return pd.DataFrame(sessions, columns=list(columns)).fillna("")
 
 
 def column_of(

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import sys
+import threading
 from functools import cache
 
 sys.path.insert(0, "src")
@@ -162,7 +163,19 @@ def minutes(base):
     return lambda wildcards, attempt: base * 2 ** (attempt - 1)
 
 
+def cancel_timers():
+    """Cancel Snakemake's timers for looking for new jobs (see profiles/default), which it would else wait for."""
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
+
+
+onsuccess:
+    cancel_timers()
+
+
 onerror:
+    cancel_timers()
     with open(log[0]) as lines:
         sentences = sorted({line.rstrip() for line in lines if line.startswith("error: ")})
     if sentences:

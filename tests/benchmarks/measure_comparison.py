@@ -8,9 +8,12 @@ same in all models.
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -120,10 +123,15 @@ def commands(folder: Path) -> dict[str, list[str]]:
 def measure(command: str, arguments: list[str]) -> tuple[float, float]:
     """Run a command of ``compare``; return its seconds of a processor, and the most memory that it held, in GB."""
     process = subprocess.Popen([sys.executable, "-m", f"heatproof.compare.{command}", *arguments])
-    _, status, usage = os.wait4(process.pid, 0)
+    ended, kilobytes = 0, 0
+    while not ended:
+        with suppress(TypeError):  # a process that has just ended has no memory; its usage has that of its parent's too
+            kilobytes = int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[1])
+        time.sleep(0.05)
+        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
     if status:
         sys.exit(f"{command} failed")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e9
+    return usage.ru_utime + usage.ru_stime, kilobytes * 1024 / 1e9
 
 
 def study_hours(seconds: pd.Series) -> float:

@@ -59,7 +59,7 @@ def draw_points(axes: plt.Axes, across: pd.DataFrame, up: pd.DataFrame, colours:
             alpha=1 if control == "" else 0.75,
         )
         if base not in colours:
-            place = dict(xytext=(-5, 4), textcoords="offset points", ha="right", size=6, color="0.3")
+            place = dict(xytext=(-6, 0), textcoords="offset points", ha="right", va="center", size=6, color="0.3")
             axes.annotate(title_of(name), (x["value"], y["value"]), **place)
 
 
@@ -73,10 +73,18 @@ def panels_of(scores: pd.DataFrame, controls: pd.DataFrame | None) -> dict[str, 
     return panels
 
 
+def limits(values: pd.Series) -> tuple[float, float]:
+    """Return the ends of an axis that shows 0 and all values, with some space around them."""
+    low, high = min(0, values.min()), max(0, values.max())
+    space = 0.06 * (high - low)
+    return low - space, high + space
+
+
 def draw_chance(axes: plt.Axes, chance: float) -> None:
     """Draw a line at the rightness of a random map."""
     axes.axhline(chance, color="black", linewidth=0.8, linestyle="--")
-    axes.annotate("chance", (1.05, chance), (0, 2), textcoords="offset points", ha="right", size=6)
+    place = dict(xycoords=axes.get_yaxis_transform(), xytext=(2, 0), textcoords="offset points", va="center", size=6)
+    axes.annotate("chance", (1, chance), **place)
 
 
 def legend_handles(names: Collection[str], colours: Mapping[str, tuple]) -> list[plt.Line2D]:
@@ -113,8 +121,9 @@ def draw_bounds(scores: pd.DataFrame, controls: pd.DataFrame | None, methods: Se
         axes.set_title(title, loc="left")
         axes.set_xlabel("robustness: correlation of two models' mean maps")
         axes.set_ylabel(label)
-        axes.set_xlim(min(-0.05, across["value"].min() - 0.05), 1.05)
-        axes.set_ylim(min(0, up["value"].min()), 1.05)
+        drawn = across.index.intersection(up.index)
+        axes.set_xlim(*limits(across.loc[drawn, "value"]))
+        axes.set_ylim(*limits(up.loc[drawn, "value"]))
         axes.spines[["top", "right"]].set_visible(False)
     chance = scores.loc[scores["measure"] == RIGHTNESS, "chance"].mean()
     if np.isfinite(chance):

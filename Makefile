@@ -22,7 +22,7 @@ bench: $(READY) # after make demo
 	PYTHONPATH=src:tests/workflow python tests/benchmarks/kill_study.py
 
 test: $(READY)
-	python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup --cov --cov-report=term:skip-covered --cov-fail-under=90
+	python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 cluster-test: $(READY) $(patsubst %,.venv-%/.ready,head ants torch analysis)
 	python -m pytest -m cluster -rs tests/workflow

@@ -33,11 +33,6 @@ def as_checkout(folder: Path) -> Path:
     return folder
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep these tests in one process, since they share whole runs and each run fills two cores."""
-    item.add_marker(pytest.mark.xdist_group("whole runs"))
-
-
 class Checkout:
     """A folder that looks like the checkout, in which Snakemake runs.
 

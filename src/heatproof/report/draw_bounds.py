@@ -43,8 +43,8 @@ def head_points(controls: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_points(axes: plt.Axes, across: pd.DataFrame, up: pd.DataFrame, colours: Mapping[str, tuple]) -> None:
-    """Draw one point with its two intervals for each name that has both values."""
-    for name in across.index.intersection(up.index):
+    """Draw one point with its two intervals for each name in ``up``; ``across`` has them all."""
+    for name in up.index:
         x, y = across.loc[name], up.loc[name]
         base, _, control = name.partition(".")
         colour = colours.get(base, (0.3, 0.3, 0.3, 1.0))
@@ -114,22 +114,24 @@ def draw_bounds(scores: pd.DataFrame, controls: pd.DataFrame | None, methods: Se
         Order of the colours.
     """
     colours = method_colours(methods)
-    across, panels = points_of(scores, ROBUSTNESS), panels_of(scores, controls)
+    across = points_of(scores, ROBUSTNESS)
+    panels = {
+        title: (up.loc[across.index.intersection(up.index)], label)
+        for title, (up, label) in panels_of(scores, controls).items()
+    }
     figure, all_axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.4), layout="constrained", squeeze=False)
     for axes, (title, (up, label)) in zip(all_axes[0], panels.items(), strict=True):
         draw_points(axes, across, up, colours)
         axes.set_title(title, loc="left")
         axes.set_xlabel("robustness: correlation of two models' mean maps")
         axes.set_ylabel(label)
-        drawn = across.index.intersection(up.index)
-        axes.set_xlim(*limits(across.loc[drawn, "value"]))
-        axes.set_ylim(*limits(up.loc[drawn, "value"]))
+        axes.set_xlim(*limits(across.loc[up.index, "value"]))
+        axes.set_ylim(*limits(up["value"]))
         axes.spines[["top", "right"]].set_visible(False)
     chance = scores.loc[scores["measure"] == RIGHTNESS, "chance"].mean()
     if np.isfinite(chance):
         draw_chance(all_axes[0, 0], chance)
-    drawn = {name for up, _ in panels.values() for name in across.index.intersection(up.index)}
-    handles = legend_handles(drawn, colours)
+    handles = legend_handles({name for up, _ in panels.values() for name in up.index}, colours)
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=7)
     return figure
 

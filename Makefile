@@ -15,7 +15,7 @@ demo: $(READY)
 bench: $(READY) # after make demo
 	PYTHONPATH=src python tests/benchmarks/write_benchmarks.py
 	PYTHONPATH=src python tests/benchmarks/measure_occlusion.py
-	PYTHONPATH=src python tests/benchmarks/measure_comparison.py
+	PYTHONPATH=src:tests/workflow python tests/benchmarks/measure_comparison.py
 	PYTHONPATH=src python tests/benchmarks/measure_intervals.py
 	PYTHONPATH=src MPLBACKEND=Agg python tests/benchmarks/draw_cohort.py
 	PYTHONPATH=src:tests/workflow python tests/benchmarks/write_scale.py

@@ -1,6 +1,6 @@
 """Write docs/comparison.md: time and memory of comparing at 1 mm, 10 models and 11 methods, and of the demo's measures.
 
-    PYTHONPATH=src python tests/benchmarks/measure_comparison.py
+    PYTHONPATH=src:tests/workflow python tests/benchmarks/measure_comparison.py
 
 Run by ``make bench`` after ``make demo``. Maps of that size are made here: smooth noise, half of it the
 same in all models.
@@ -8,16 +8,13 @@ same in all models.
 
 import argparse
 import os
-import re
-import subprocess
 import sys
 import tempfile
-import time
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from measured import run_measured
 from scipy.ndimage import gaussian_filter
 
 from heatproof.compare.average_maps import write_maps
@@ -122,16 +119,8 @@ def commands(folder: Path) -> dict[str, list[str]]:
 
 def measure(command: str, arguments: list[str]) -> tuple[float, float]:
     """Run a command of ``compare``; return its seconds of a processor, and the most memory that it held, in GB."""
-    process = subprocess.Popen([sys.executable, "-m", f"heatproof.compare.{command}", *arguments])
-    ended, kilobytes = 0, 0
-    while not ended:
-        with suppress(TypeError):  # a process that has just ended has no memory; its usage has that of its parent's too
-            kilobytes = int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[1])
-        time.sleep(0.05)
-        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-    if status:
-        sys.exit(f"{command} failed")
-    return usage.ru_utime + usage.ru_stime, kilobytes * 1024 / 1e9
+    usage = run_measured([sys.executable, "-m", f"heatproof.compare.{command}", *arguments])
+    return usage.processor_seconds, usage.memory / 1e9
 
 
 def study_hours(seconds: pd.Series) -> float:

@@ -1,12 +1,11 @@
 """Plan the paper's preset over a dataset of empty files, and measure what that takes."""
 
 import re
-import subprocess
 import sys
-import time
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+from measured import run_measured
 
 
 class Plan(NamedTuple):
@@ -37,17 +36,7 @@ def make_adni(folder: Path, participants: int = 344, patients: int = 193, scans:
 def plan(checkout: Path, *options: str) -> Plan:
     """Plan the paper's preset in a checkout whose ``data/adni`` is there."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--nocolor", "--quiet", "rules"]
-    start, seconds, kilobytes = time.perf_counter(), 0.0, 0
     with open(checkout / "plan.txt", "w") as output:
-        process = subprocess.Popen(
-            [*command, "--configfile", "config/paper.yaml", *options], cwd=checkout, stdout=output
-        )
-        while process.poll() is None:
-            with suppress(TypeError):  # a process that has just ended has no memory
-                kilobytes = int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())[1])
-                times = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-                seconds = sum(map(int, times)) / 100
-            time.sleep(0.05)
-    assert process.returncode == 0
+        usage = run_measured([*command, "--configfile", "config/paper.yaml", *options], cwd=checkout, stdout=output)
     rows = re.findall(r"^(\w+) +(\d+)$", (checkout / "plan.txt").read_text(), re.MULTILINE)
-    return Plan({rule: int(n) for rule, n in rows}, time.perf_counter() - start, seconds, kilobytes / 2**20)
+    return Plan({rule: int(n) for rule, n in rows}, usage.seconds, usage.processor_seconds, usage.memory / 2**30)

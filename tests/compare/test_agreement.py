@@ -15,7 +15,7 @@ from heatproof.compare.layout import left_out_groups
 from heatproof.images import load_array
 from heatproof.tables import read_table
 
-MEASURES = ["pearson", "spearman", "ssim", "dice_5"]
+MEASURES = ["pearson", "spearman", "ssim", "dice_5", "chance"]
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +40,9 @@ def test_every_measure_equals_its_reference(brain):
         row = table.loc[[(a, b)]].iloc[0]
         assert row["pearson"] == pytest.approx(scipy.stats.pearsonr(maps[a], maps[b]).statistic, abs=1e-6)
         assert row["spearman"] == pytest.approx(scipy.stats.spearmanr(maps[a], maps[b]).statistic, abs=1e-6)
-        tops = [
-            np.isin(np.arange(brain.sum()), np.argsort(-np.abs(m), kind="stable")[:count]) for m in (maps[a], maps[b])
-        ]
+        tops = [np.abs(m) >= np.sort(np.abs(m))[-count] for m in (maps[a], maps[b])]
         assert row["dice_5"] == pytest.approx(1 - dice_distance(*tops))
+        assert row["chance"] == pytest.approx(2 * tops[0].mean() * tops[1].mean() / (tops[0].mean() + tops[1].mean()))
 
 
 def test_ssim_is_scikit_image_s_on_the_whole_grid(brain):
@@ -62,7 +61,8 @@ def test_ssim_is_scikit_image_s_on_the_whole_grid(brain):
 
 def test_identical_maps_are_at_the_ceiling_whatever_their_strength(brain):
     (a,) = random_maps(brain, 1)
-    np.testing.assert_allclose(compare_voxels([a, 4 * a], brain, 5), 1, atol=1e-6)
+    for values in (a, np.round(a), np.where(a > 2, a, 0)):
+        np.testing.assert_allclose(compare_voxels([values, 4 * values], brain, 5).drop(columns="chance"), 1, atol=1e-6)
 
 
 def test_a_map_and_its_negative_are_at_the_floor_but_share_their_strongest_voxels(brain):
@@ -77,7 +77,21 @@ def test_a_map_and_its_negative_are_at_the_floor_but_share_their_strongest_voxel
 def test_random_maps_are_at_chance(brain, smooth):
     table = compare_voxels(random_maps(brain, 8, smooth=smooth), brain, 5)
     error = table.std() / np.sqrt(len(table)) + 0.005
-    assert (np.abs(table.mean() - [0, 0, 0, 0.05]) < 3 * error).all()
+    assert (np.abs(table.mean() - [0, 0, 0, 0.05, 0.05]) < 3 * error).all()
+
+
+def test_maps_that_are_the_same_in_nothing_but_their_zeros_are_not_alike(brain):
+    maps = [np.where(values > np.quantile(values, 0.99), values, 0) for values in random_maps(brain, 6, smooth=1)]
+    table = compare_voxels(maps, brain, 5)
+    assert table["ssim"].abs().max() < 0.1
+
+
+def test_regions_of_one_value_are_at_the_chance_of_their_sizes(brain):
+    rng = np.random.default_rng(0)
+    regions = rng.integers(0, 40, brain.sum())
+    maps = [rng.random(40).astype(np.float32)[regions] for _ in range(40)]
+    table = compare_voxels(maps, brain, 5)
+    assert table["dice_5"].mean() == pytest.approx(table["chance"].mean(), abs=0.01)
 
 
 def test_a_rank_ignores_what_a_monotone_curve_does_to_a_map(brain):
@@ -90,7 +104,7 @@ def test_a_rank_ignores_what_a_monotone_curve_does_to_a_map(brain):
 def test_top_voxels_by_hand():
     values = np.array([0.0, -5, 1, 4, 0, 0, -1, 2, 0, 0])
     assert np.flatnonzero(top_voxels(values, 30)).tolist() == [1, 3, 7]
-    assert np.flatnonzero(top_voxels(values, 40)).tolist() == [1, 2, 3, 7]
+    assert np.flatnonzero(top_voxels(values, 40)).tolist() == [1, 2, 3, 6, 7]
     assert np.flatnonzero(top_voxels(values, 100)).tolist() == [1, 2, 3, 6, 7]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heatproof.compare.compare_regions import compare_rankings, top_regions, why_unranked, with_diagonal
+from heatproof.compare.compare_regions import compare_rankings, why_unranked, with_diagonal
 from heatproof.tables import read_table
 
 NAN = np.nan
@@ -27,18 +27,21 @@ def test_by_hand():
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8))
 def test_random_values_equal_sorting_in_plain_python(seed, k):
-    values = np.random.default_rng(seed).integers(1, 6, size=(4, 8)).astype(float)
-    first = [set(sorted(range(8), key=lambda i, row=row: (-row[i], i))[:k]) for row in values]
+    values = np.random.default_rng(seed).normal(size=(4, 8))
+    first = [set(sorted(range(8), key=lambda i, row=row: -row[i])[:k]) for row in values]
     expected = [len(a & b) / k for a, b in combinations(first, 2)]
     assert compare_rankings(dict(enumerate(values)), k)["overlap"].tolist() == expected
 
 
-def test_of_equal_values_the_first_in_the_atlas_ranks_higher():
-    assert top_regions(np.array([1.0, 5, 5, 5]), 2) == {1, 2}
+def test_of_equal_values_none_is_preferred():
+    pair = compare_rankings({0: np.array([1.0, 5, 5, 5]), 1: np.array([5.0, 9, 1, 1])}, 2).loc[0]
+    assert pair["overlap"] == pytest.approx(2 * 1 / (3 + 2))  # {1, 2, 3} and {0, 1}
+    assert pair["chance"] == pytest.approx(2 * (3 * 2 / 4) / (3 + 2))
 
 
 def test_regions_without_a_value_do_not_rank():
-    assert top_regions(np.array([NAN, -3, NAN, -2, -5]), 2) == {1, 3}
+    values = {0: np.array([NAN, -3, NAN, -2, -5]), 1: np.array([9.0, -3, NAN, -2, -5])}
+    assert compare_rankings(values, 2).loc[0, "overlap"] == 1 / 2
 
 
 @pytest.mark.parametrize(
@@ -46,7 +49,8 @@ def test_regions_without_a_value_do_not_rank():
     [
         ([1.0, NAN, NAN], "only 1 of 3 regions have a value, fewer than 2"),
         ([NAN, NAN, NAN], "only 0 of 3 regions have a value, fewer than 2"),
-        ([0.0, 0.0, NAN], "it is 0 in every region"),
+        ([0.0, 0.0, NAN], "only 0 of 3 regions have a value other than 0, fewer than 2"),
+        ([0.0, 4.0, 0.0], "only 1 of 3 regions have a value other than 0, fewer than 2"),
     ],
 )
 def test_what_can_not_be_ranked_has_a_reason_and_an_empty_overlap(values, reason):
@@ -64,7 +68,7 @@ def test_chance_is_the_mean_overlap_of_random_rankings():
     overlaps = [
         compare_rankings({0: a * rng.random(12), 1: b * rng.random(12)}, 5).loc[0, "overlap"] for _ in range(1500)
     ]
-    chance = compare_rankings({0: a, 1: b}, 5).loc[0, "chance"]
+    chance = compare_rankings({0: a * rng.random(12), 1: b * rng.random(12)}, 5).loc[0, "chance"]
     assert chance == pytest.approx(5 * 7 / (8 * 10))
     assert np.mean(overlaps) == pytest.approx(chance, abs=0.02)
 

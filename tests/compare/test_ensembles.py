@@ -78,6 +78,20 @@ def test_averaging_brings_out_what_is_right_in_noise(generator):
     )
 
 
+def test_single_models_are_all_compared(generator):
+    maps = unit_maps(generator.normal(size=(9, 400)))
+    table = measure_robustness(maps, np.repeat(np.arange(1, 5), 100), 4, 2).set_index(["measure", "n_models"])
+    assert table["n_sets"].tolist()[:4] == [36, 36, 20, 20]
+    assert table.loc[("pearson", 1), "value"] == pytest.approx(np.corrcoef(maps)[np.triu_indices(9, 1)].mean())
+
+
+def test_signed_sums_are_those_that_are_compared():
+    maps, numbers = unit_maps(np.array([[5.0, -5, 1, 1], [3, 4, 1, 1]])), np.array([1, 1, 2, 2])
+    for relevance, expected in (("absolute", 1), ("signed", 0)):
+        table = measure_robustness(maps, numbers, 2, 1, relevance).set_index("measure")["value"]
+        assert table["top_1_sum"] == expected
+
+
 def test_one_model_alone_has_no_robustness():
     assert measure_robustness(np.ones((1, 4)), np.array([1, 1, 2, 2]), 2, 1).empty
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from heatproof.compare.compare_regions import compare_rankings
 from heatproof.compare.ranks import (
-    chance_counts,
+    chance_overlaps,
     concordance,
+    overlaps,
     rank_biased_overlap,
     rank_correlation,
     rankable,
-    shared_counts,
 )
 from heatproof.compare.trace_overlap import overlap_curve
 from heatproof.tables import read_table
@@ -31,24 +31,50 @@ def random_values(seed, regions, missing=0):
     return values
 
 
-def test_shared_counts_by_hand():
+def test_overlaps_by_hand():
     a, b = np.array([9.0, 8, 7, NAN, 5]), np.array([8.0, 9, NAN, 7, 6])
-    assert shared_counts(a, b).tolist() == [0, 2, 2, 3]
+    assert overlaps(a, b).tolist() == pytest.approx([0, 1, 2 / 3, 3 / 4])
+
+
+def test_equal_regions_stand_at_the_same_rank():
+    a, b = np.array([9.0, 5, 5, 1]), np.array([5.0, 9, 1, 1])
+    # {a}, {a, b, c}, {a, b, c}, all against {b}, {b, a}, all, all
+    assert overlaps(a, b).tolist() == pytest.approx([0, 2 * 2 / 5, 2 * 3 / 7, 1])
+
+
+def plain_overlap(a, b, depth):
+    """Share of two sets in plain Python: all regions at least as high as the one at this depth."""
+    firsts = []
+    for values in (a, b):
+        known = sorted((v for v in values if v == v), reverse=True)
+        firsts.append({i for i, v in enumerate(values) if v >= known[depth - 1]})
+    return 2 * len(firsts[0] & firsts[1]) / (len(firsts[0]) + len(firsts[1]))
 
 
 @given(seeds)
-def test_shared_counts_equal_sets_in_plain_python(seed):
+def test_overlaps_equal_sets_in_plain_python(seed):
     a, b = random_values(seed, 9, 2), random_values(seed + 1, 9, 1)
-    first = [sorted(np.flatnonzero(~np.isnan(v)), key=lambda i, v=v: (-v[i], i)) for v in (a, b)]
-    assert shared_counts(a, b).tolist() == [len({*first[0][:d]} & {*first[1][:d]}) for d in range(1, 8)]
+    assert overlaps(a, b).tolist() == pytest.approx([plain_overlap(a, b, depth) for depth in range(1, 8)])
 
 
-def test_chance_counts_are_the_mean_over_random_rankings():
-    a, b = np.ones(12), np.ones(12)
-    a[:4], b[3:5] = NAN, NAN
+@pytest.mark.parametrize("levels", [None, 3])
+def test_chance_is_the_mean_over_random_rankings_with_and_without_equal_values(levels):
     rng = np.random.default_rng(0)
-    counts = [shared_counts(a * rng.random(12), b * rng.random(12)) for _ in range(3000)]
-    np.testing.assert_allclose(np.mean(counts, axis=0), chance_counts(a, b), atol=0.08)
+    values = rng.random((2, 12)) if levels is None else np.repeat([1.0, 2, 3], 4) * np.ones((2, 1))
+    values[0, :4], values[1, 3:5] = NAN, NAN
+    known = ~np.isnan(values)
+    found = []
+    for _ in range(3000):
+        a, b = values.copy()
+        a[known[0]], b[known[1]] = rng.permutation(a[known[0]]), rng.permutation(b[known[1]])
+        found.append(overlaps(a, b))
+    np.testing.assert_allclose(np.mean(found, axis=0), chance_overlaps(*values), atol=0.02)
+
+
+@given(seeds)
+def test_a_ranking_agrees_with_itself_whatever_is_equal_in_it(seed):
+    values = random_values(seed, 9, 2)
+    assert (overlaps(values, 2 * values) == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -65,15 +91,14 @@ def test_chance_counts_are_the_mean_over_random_rankings():
 def test_rank_biased_overlap_by_hand(a, b, p, expected):
     names = sorted(set(a + b))
     values = [np.array([-word.index(n) if n in word else NAN for n in names], float) for word in (a, b)]
-    assert rank_biased_overlap(shared_counts(*values), p) == pytest.approx(expected)
+    assert rank_biased_overlap(overlaps(*values), p) == pytest.approx(expected)
 
 
 @given(seeds, st.floats(0.3, 0.98))
 def test_rank_biased_overlap_is_the_endless_sum_of_its_definition(seed, p):
-    shared = shared_counts(random_values(seed, 12), random_values(seed + 1, 12))
-    overlaps = [*(shared / np.arange(1, 13)), *([1.0] * 3000)]
-    expected = (1 - p) * sum(p**depth * overlap for depth, overlap in enumerate(overlaps))
-    assert rank_biased_overlap(shared, p) == pytest.approx(expected)
+    found = overlaps(random_values(seed, 12), random_values(seed + 1, 12))
+    expected = (1 - p) * sum(p**depth * overlap for depth, overlap in enumerate([*found, *([1.0] * 3000)]))
+    assert rank_biased_overlap(found, p) == pytest.approx(expected)
 
 
 def test_the_first_ten_ranks_have_the_weight_that_is_stated():
@@ -88,11 +113,11 @@ def test_random_rankings_are_at_chance_and_equal_ones_at_the_ceiling():
     rng = np.random.default_rng(0)
     values = rng.random((60, 40))
     pairs = list(combinations(values, 2))
-    rbo = [rank_biased_overlap(shared_counts(a, b), 0.9) for a, b in pairs]
-    chance = rank_biased_overlap(chance_counts(values[0], values[1]), 0.9)
+    rbo = [rank_biased_overlap(overlaps(a, b), 0.9) for a, b in pairs]
+    chance = rank_biased_overlap(chance_overlaps(values[0], values[1]), 0.9)
     assert np.mean(rbo) == pytest.approx(chance, abs=0.01)
     assert np.mean([rank_correlation(a, b) for a, b in pairs]) == pytest.approx(0, abs=0.01)
-    assert rank_biased_overlap(shared_counts(values[0], 3 * values[0]), 0.9) == pytest.approx(1)
+    assert rank_biased_overlap(overlaps(values[0], 3 * values[0]), 0.9) == pytest.approx(1)
     assert rank_correlation(values[0], np.exp(values[0])) == pytest.approx(1)
 
 
@@ -123,7 +148,7 @@ def test_the_curve_passes_through_table_2_and_ends_at_1():
     for k in (1, 4, 10, 15):
         table = compare_rankings(dict(enumerate(values)), k)
         assert curve.loc[k, "overlap_mean"] == pytest.approx(table["overlap"].mean())
-        assert curve.loc[k, "chance"] == pytest.approx(k / 15) == pytest.approx(table["chance"].mean())
+        assert curve.loc[k, "chance"] == pytest.approx(table["chance"].mean())
     assert curve.loc[15, "overlap_mean"] == 1
 
 

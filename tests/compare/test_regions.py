@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from heatproof.compare.regions import control_map, measure_regions
+from heatproof.compare.regions import control_map, measure_regions, regions_in_brain
+from heatproof.images import save_image
+
+AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 
 NAMES = ["a", "b", "c"]
 
@@ -21,7 +24,8 @@ def test_random_maps_equal_plain_numpy(volumes, relevance, part):
     for i, row in enumerate(measured.itertuples(), start=1):
         inside = numbers == i
         total, divisor = part(patients[inside]).sum(), part(controls[inside]).sum()
-        expected = [inside.sum(), 8 * inside.sum(), total, part(patients[inside]).mean(), total / divisor, divisor]
+        gain = total / divisor if divisor > 0 else np.nan
+        expected = [inside.sum(), 8 * inside.sum(), total, part(patients[inside]).mean(), gain, divisor]
         np.testing.assert_allclose(list(row)[2:], expected)
     assert list(measured["region"]) == NAMES
 
@@ -41,6 +45,22 @@ def test_gain_is_empty_where_controls_have_no_relevance(volumes):
     measured = measure_regions(patients, np.where(numbers == 2, 0, controls), numbers, NAMES, voxel_volume=1.0)
     assert measured["gain"].isna().tolist() == [False, True, False]
     assert measured[["sum", "density"]].notna().all(axis=None)
+
+
+def test_gain_is_empty_where_controls_speak_against_the_disease():
+    patients, controls = np.array([[[3.0, 1.0]]]), np.array([[[-1.0, 2.0]]])
+    signed = measure_regions(patients, controls, np.array([[[1, 2]]]), ["a", "b"], voxel_volume=1.0, relevance="signed")
+    assert signed["gain"].isna().tolist() == [True, False]
+
+
+def test_what_the_atlas_has_outside_of_the_brain_does_not_count(study):
+    outside = study.brain.copy()
+    outside[:3] = False
+    save_image(outside, AFFINE, study.template / "brain_mask.nii.gz")
+    numbers, names = regions_in_brain(study.template, "hemispheres")
+    assert names == ["Hippocampus", "Brain Stem", "3rd Ventricle"]
+    assert not numbers[:3].any()
+    np.testing.assert_array_equal(numbers[3:] == 1, np.isin(study.labels[3:], [4, 7]))
 
 
 def test_without_patients_only_the_controls_are_measured(volumes):

@@ -97,11 +97,16 @@ def test_variances_from_models_and_participants_add_up():
     assert narrowest <= high - low <= widest
 
 
-def test_models_that_always_agree_have_an_interval_without_width():
+def test_where_nothing_scatters_there_is_neither_interval_nor_test():
     measured = of_pairs(np.full((5, 5), 0.7), groups=5)
-    assert interval(measured) == pytest.approx((0.7, 0.7))
-    assert p_value(difference(measured, measured)) == 1
-    assert p_value(measured) == 0
+    assert np.isnan(interval(measured)).all()
+    assert np.isnan(p_value(measured)) and np.isnan(p_value(difference(measured, measured)))
+
+
+def test_a_model_without_a_value_without_a_group_is_no_scatter_of_participants():
+    values = np.tile([1.0, 1, 1, 2.2], (6, 1))
+    values[1, 3] = np.nan
+    assert variance_from_participants(of_models(values)) == 0
 
 
 @pytest.mark.parametrize(("models", "groups"), [(0, 5), (1, 5), (2, 5), (5, 0), (5, 1)])
@@ -117,7 +122,6 @@ def test_a_difference_is_taken_within_pairs_of_models():
     low, high = interval(difference(b, a))
     assert low < 0.5 < high
     assert high - low < 0.1 * (interval(a)[1] - interval(a)[0])
-    assert difference(a, of_pairs(shared[:8, :8], 5)) is None
 
 
 def test_a_test_of_no_difference_is_wrong_as_often_as_it_says():
@@ -148,3 +152,10 @@ def test_the_predicted_width_is_the_present_one_and_falls_to_the_floor():
     widths = [interval_width(measured, models)[0] for models in (4, 8, 16, 10**6)]
     assert widths[0] > widths[1] > widths[2] > floor
     assert widths[-1] == pytest.approx(floor, rel=0.01)
+
+
+def test_no_predicted_width_is_below_the_floor():
+    rng = np.random.default_rng(0)
+    measured = of_models(0.2 * rng.normal(size=8) + rng.normal(size=(6, 1)))
+    widths, floors = zip(*(interval_width(measured, models) for models in (8, 30, 1000)), strict=True)
+    assert min(widths) >= floors[0] == floors[1]

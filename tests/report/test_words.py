@@ -30,15 +30,17 @@ def test_the_summary_says_what_the_tables_say():
         [("lrp", "sum", 0.9), ("occlusion", "sum", 0.4), ("lrp", "gain", np.nan), ("occlusion", "gain", 0.3)],
         columns=["method", "metric", "overlap_mean"],
     ).assign(k=10, chance=10 / 72)
-    assert [plain(paragraph) for paragraph in summarise(scans, accuracy, l2, top)] == [
+    noise = pd.DataFrame({"method": ["lrp"], "metric": ["sum"], "overlap_mean": [0.8]})
+    assert [plain(paragraph) for paragraph in summarise(scans, accuracy, l2, top, noise)] == [
         "Here 2 networks with the same settings and different seeds were trained on 3 scans of 2 participants and "
         "explained on 1 scan of 1 participant (1 of patients, 0 of controls), with 2 attribution methods. Balanced "
         "accuracy on the test scans: 81.2 % on average, 75.0 % to 87.5 %.",
         "Root mean square difference per voxel between two models’ mean maps over true positives, each scaled to a "
         "maximum of 1: 0.250 (Occlusion) to 0.500 (LRP). Share of their top 10 regions that two models have in common: "
         "by sum, 40.0 % (Occlusion) to 90.0 % (LRP); by gain, 30.0 % for Occlusion; with random choices, 13.9 % on "
-        "average.",
+        "average. Noise of the same values and as smooth: by sum, 80.0 % for LRP.",
     ]
+    assert summarise(scans, accuracy, l2, top, noise[:0])[1].endswith("on average.")
 
 
 def test_equal_values_are_not_ranked():
@@ -73,7 +75,7 @@ def test_what_is_robust_is_set_against_what_is_right():
     assert "at chance is 0.10: 0.12 (LRP) to 0.40 (Occlusion); the t-map of the training scans" in known
     assert "with no network, 0.60. The 95 % interval lies above chance for Occlusion. " in known
     assert known.endswith("agree most, voxel by voxel, is LRP (correlation 0.90); its area is 0.12.")
-    assert "they learned: 0.10 (Occlusion) to 0.80 (LRP). A method near 1" in head
+    assert "they learned: 0.10 (Occlusion) to 0.80 (LRP). A method near 1 shows the same places" in head
     assert limits.startswith("Intervals are about other trainings")
     unknown, _ = judge(scores[scores["measure"] == "pearson"], None)
     assert unknown == "These numbers say how far models agree, not whether their maps are right."

@@ -345,7 +345,7 @@ rule measure_ensembles:
     params:
         source=code_of("heatproof.compare.measure_ensembles"),
         seeds=SEEDS,
-        options="--regions {regions} --top-k {top_k}".format(**config["compare"]),
+        options="--regions {regions} --relevance {relevance} --top-k {top_k}".format(**config["compare"]),
         truth=f"--truth {TRUTH}" if TRUTH else "",
     shell:
         "python -m heatproof.compare.measure_ensembles --folder $(dirname $(dirname {output})) "

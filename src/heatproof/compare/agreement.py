@@ -5,6 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import maximum_filter
 from scipy.stats import rankdata
 from skimage.metrics import structural_similarity
 
@@ -26,21 +27,26 @@ def top_voxels(values: np.ndarray, percent: float) -> np.ndarray:
     values : ndarray, shape (voxels,)
     percent : float
         How many of all voxels. A voxel of value 0 is never marked, so that there may be fewer; of equal values at the
-        edge, the first ones are.
+        edge all are, so that there may be more.
 
     Returns
     -------
     ndarray of bool, shape (voxels,)
     """
     size = np.abs(values)
-    marked = np.zeros(len(values), bool)
-    marked[np.argsort(-size, kind="stable")[: round(len(values) * percent / 100)]] = True
-    return marked & (size > 0)
+    wanted = min(round(len(size) * percent / 100), np.count_nonzero(size))
+    return size >= np.partition(size, -wanted)[-wanted] if wanted else np.zeros(len(size), bool)
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:
     """Return the Dice coefficient of two sets of voxels, given as booleans."""
     return 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
+
+
+def chance_dice(a: np.ndarray, b: np.ndarray) -> float:
+    """Return what `dice` is on average for two random sets of as many voxels as these have."""
+    sizes = np.count_nonzero(a), np.count_nonzero(b)
+    return 2 * sizes[0] * sizes[1] / sum(sizes) / len(a)
 
 
 def crop_box(mask: np.ndarray) -> tuple[slice, ...]:
@@ -58,7 +64,7 @@ def unit_volume(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def mean_ssim(a: np.ndarray, b: np.ndarray, inside: np.ndarray) -> float:
-    """Return the structural similarity of two volumes, averaged over the voxels in a mask.
+    """Return the structural similarity of two volumes, averaged over the voxels in a mask near which one has a value.
 
     Wang et al. 2004 in three dimensions, by scikit-image: cubes of `WINDOW` voxels with equal weights, K1 0.01,
     K2 0.03. It is made for grey values: both volumes are lifted by the largest absolute value of the two, so that no
@@ -66,13 +72,16 @@ def mean_ssim(a: np.ndarray, b: np.ndarray, inside: np.ndarray) -> float:
     keep the ratios finite, is 1: the root mean square of each map, as `unit_volume` scales it. A range from peak to
     peak would make these constants as large as the variance of most windows, and maps with nothing in common alike.
 
+    A voxel counts where its cube holds a value other than 0 in either volume: sparse maps do not agree by their zeros.
+
     References
     ----------
     Wang, Bovik, Sheikh and Simoncelli 2004, doi:10.1109/TIP.2003.819861
     """
     lift = max(np.abs(a).max(), np.abs(b).max())
     _, similarity = structural_similarity(a + lift, b + lift, win_size=WINDOW, data_range=1.0, full=True)
-    return float(similarity[inside].mean())
+    near = maximum_filter((a != 0) | (b != 0), WINDOW)
+    return float(similarity[inside & near].mean())
 
 
 def compare_voxels(values: Sequence[np.ndarray], brain: np.ndarray, percent: float) -> pd.DataFrame:
@@ -92,7 +101,8 @@ def compare_voxels(values: Sequence[np.ndarray], brain: np.ndarray, percent: flo
     Returns
     -------
     DataFrame
-        One row per pair, in the order of `itertools.combinations`: pearson, spearman, ssim and ``dice_{percent}``.
+        One row per pair, in the order of `itertools.combinations`: pearson, spearman, ssim, ``dice_{percent}``, and
+        chance, that of the last.
     """
     ranks = [rankdata(vector).astype(np.float32) for vector in values]
     tops = [top_voxels(vector, percent) for vector in values]
@@ -107,7 +117,8 @@ def compare_voxels(values: Sequence[np.ndarray], brain: np.ndarray, percent: flo
                     correlation(ranks[a], ranks[b]),
                     mean_ssim(volume, unit_volume(values[b], brain), inside),
                     dice(tops[a], tops[b]),
+                    chance_dice(tops[a], tops[b]),
                 )
             )
-    columns = ["pearson", "spearman", "ssim", f"dice_{percent:g}"]
+    columns = ["pearson", "spearman", "ssim", f"dice_{percent:g}", "chance"]
     return pd.DataFrame(rows, list(combinations(range(len(values)), 2)), columns, dtype=float)

@@ -21,10 +21,10 @@ import pandas as pd
 from heatproof.command import run
 from heatproof.compare.layout import mean_map_path
 from heatproof.compare.outcomes import participant_groups, scans_by_outcome
-from heatproof.compare.regions import control_map, measure_regions
+from heatproof.compare.regions import control_map, measure_regions, regions_in_brain
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
-from heatproof.regions import SCHEMES, merge_regions, relabel
+from heatproof.regions import SCHEMES
 from heatproof.tables import read_table, write_table
 
 
@@ -127,8 +127,7 @@ def write_maps(
     """
     brain_image = load_image(template / "brain_mask.nii.gz")
     brain, voxel_volume = np.asarray(brain_image.dataobj) > 0, abs(np.linalg.det(brain_image.affine))
-    merged = merge_regions(read_table(template / "regions.tsv"), regions)
-    numbers, names = relabel(load_array(template / "regions.nii.gz", np.int32), merged)
+    numbers, names = regions_in_brain(template, regions)
     described, measured = [], []
     for left_out in range(len(maps["TP"])):
         chosen = {outcome: volumes[left_out] for outcome, volumes in maps.items()}

@@ -16,6 +16,7 @@ import pandas as pd
 
 from heatproof.command import run
 from heatproof.compare.layout import gather_tables
+from heatproof.compare.ranks import chance_overlaps, overlaps
 from heatproof.compare.regions import METRICS
 from heatproof.tables import write_table
 
@@ -33,17 +34,10 @@ def why_unranked(values: np.ndarray, k: int) -> str | None:
     ranked = np.count_nonzero(~np.isnan(values))
     if ranked < k:
         return f"only {ranked} of {len(values)} regions have a value, fewer than {k}"
-    if not np.nan_to_num(values).any():
-        return "it is 0 in every region"
+    other = np.count_nonzero(np.nan_to_num(values))
+    if other < k:
+        return f"only {other} of {len(values)} regions have a value other than 0, fewer than {k}"
     return None
-
-
-def top_regions(values: np.ndarray, k: int) -> set[int] | None:
-    """Return the positions of the k regions of highest value, None if they can not be named.
-
-    NaN does not rank. Of equal values, the one that comes first in the atlas ranks higher.
-    """
-    return None if why_unranked(values, k) else set(np.argsort(-values, kind="stable")[:k].tolist())
 
 
 def compare_rankings(values: dict[int, np.ndarray], k: int) -> pd.DataFrame:
@@ -62,13 +56,12 @@ def compare_rankings(values: dict[int, np.ndarray], k: int) -> pd.DataFrame:
         seed_a, seed_b, overlap (0..1) and chance, the overlap expected of two independent random choices of k
         regions among those that each model ranks: k / n if both rank the same n. NaN where a model can not name k.
     """
-    tops = {seed: top_regions(metric, k) for seed, metric in values.items()}
-    ranked = {seed: ~np.isnan(metric) for seed, metric in values.items()}
     pairs = pd.DataFrame(combinations(values, 2), columns=["seed_a", "seed_b"]).assign(overlap=np.nan, chance=np.nan)
+    named = {seed for seed, metric in values.items() if why_unranked(metric, k) is None}
     for row, (a, b) in enumerate(combinations(values, 2)):
-        if tops[a] is not None and tops[b] is not None:
-            pairs.loc[row, "overlap"] = len(tops[a] & tops[b]) / k
-            pairs.loc[row, "chance"] = k * np.sum(ranked[a] & ranked[b]) / (np.sum(ranked[a]) * np.sum(ranked[b]))
+        if {a, b} <= named:
+            pairs.loc[row, "overlap"] = overlaps(values[a], values[b])[k - 1]
+            pairs.loc[row, "chance"] = chance_overlaps(values[a], values[b])[k - 1]
     return pairs
 
 

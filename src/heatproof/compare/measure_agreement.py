@@ -19,11 +19,11 @@ from heatproof.compare.compare_maps import compare_models
 from heatproof.compare.compare_regions import compare_rankings
 from heatproof.compare.layout import gather_replicates, left_out_groups, mean_map_path, model_folder
 from heatproof.compare.ranks import (
-    chance_counts,
+    chance_overlaps,
+    overlaps,
     rank_biased_overlap,
     rank_correlation,
     rankable,
-    shared_counts,
 )
 from heatproof.compare.regions import METRICS
 from heatproof.images import load_array
@@ -54,9 +54,10 @@ def compare_all_voxels(maps: pd.DataFrame, brain: np.ndarray, within: str, perce
     usable = maps[maps["peak_brain"] > 0]
     compared = compare_voxels([load_array(path)[brain] for path in usable["path"]], brain, percent)
     compared.index = pd.MultiIndex.from_tuples(combinations(usable["seed"], 2), names=["seed_a", "seed_b"])
-    table = table.join(compared).melt(ignore_index=False, var_name="measure").reset_index()
-    chance = {"pearson": 0.0, "spearman": 0.0, "ssim": 0.0, f"dice_{percent:g}": percent / 100}
-    return table.assign(chance=table["measure"].map(chance))
+    of_dice = compared.pop("chance")
+    table = table.join(compared).melt(ignore_index=False, var_name="measure")
+    chance = table["measure"].map({"pearson": 0.0, "spearman": 0.0, "ssim": 0.0})
+    return table.assign(chance=chance.where(table["measure"] != f"dice_{percent:g}", of_dice)).reset_index()
 
 
 def compare_all_regions(regions: pd.DataFrame, top_k: int, rbo_p: float) -> Iterator[pd.DataFrame]:
@@ -82,8 +83,8 @@ def compare_all_regions(regions: pd.DataFrame, top_k: int, rbo_p: float) -> Iter
         yield pairs.rename(columns={"overlap": "value"}).assign(measure=f"top_{top_k}_{metric}")
         pairs = pairs[["seed_a", "seed_b"]]
         couples = list(combinations(map(rankable, values.values()), 2))
-        rbo = [rank_biased_overlap(shared_counts(a, b), rbo_p) for a, b in couples]
-        chance = [rank_biased_overlap(chance_counts(a, b), rbo_p) for a, b in couples]
+        rbo = [rank_biased_overlap(overlaps(a, b), rbo_p) for a, b in couples]
+        chance = [rank_biased_overlap(chance_overlaps(a, b), rbo_p) for a, b in couples]
         yield pairs.assign(measure=f"rbo_{metric}", value=rbo, chance=chance)
         correlations = [rank_correlation(a, b) for a, b in couples]
         yield pairs.assign(measure=f"region_spearman_{metric}", value=correlations, chance=0.0)

@@ -9,12 +9,13 @@ Columns: measure n_models n_sets value predicted chance. Each map over true posi
 - where the truth is known, ``pr_auc`` and ``true_top`` of the mean map (see `heatproof.compare.rightness`), for up to
   all models.
 
-value is the mean over n_sets of such sets: all, or 20 drawn ones where there are more. Models whose map is zero are
-left out.
+value is the mean over n_sets of such sets: all, or of sets of several models 20 drawn ones where there are more. Models
+whose map is zero are left out.
 """
 
 import argparse
 import logging
+from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -31,18 +32,20 @@ from heatproof.compare.ensembles import (
     unit_maps,
 )
 from heatproof.compare.layout import gather_tables, mean_map_path, model_folder
-from heatproof.compare.regions import region_sums
+from heatproof.compare.regions import region_sums, regions_in_brain
 from heatproof.compare.rightness import score_voxels, true_effects, true_voxels
 from heatproof.generators import generator
 from heatproof.images import load_array
-from heatproof.regions import SCHEMES, merge_regions, relabel
+from heatproof.regions import SCHEMES
 from heatproof.tables import read_table, write_table
 
 MOST = 20  # sets of one size
 FURTHER = (10, 20, 50, 100)  # sizes of sets for which robustness is predicted
 
 
-def measure_robustness(maps: np.ndarray, numbers: np.ndarray, count: int, top_k: int) -> pd.DataFrame:
+def measure_robustness(
+    maps: np.ndarray, numbers: np.ndarray, count: int, top_k: int, relevance: str = "absolute"
+) -> pd.DataFrame:
     """Measure how far the mean maps of two sets of models agree that share none, against the size of the sets.
 
     Parameters
@@ -55,6 +58,8 @@ def measure_robustness(maps: np.ndarray, numbers: np.ndarray, count: int, top_k:
         Number of regions.
     top_k : int
         Regions whose overlap is measured.
+    relevance : {"absolute", "signed"}
+        Which values are summed over a region.
 
     Returns
     -------
@@ -63,10 +68,11 @@ def measure_robustness(maps: np.ndarray, numbers: np.ndarray, count: int, top_k:
     """
     covariance, rows = covariances(maps), []
     for size in range(1, len(maps) // 2 + 1):
-        pairs = draw_disjoint(len(maps), size, MOST, generator("ensembles", "disjoint", str(size)))
+        most = MOST if size > 1 else comb(len(maps), 2)
+        pairs = draw_disjoint(len(maps), size, most, generator("ensembles", "disjoint", str(size)))
         correlations = [correlation_of_means(covariance, a, b) for a, b in pairs]
         rows.append(("pearson", size, len(pairs), np.mean(correlations), np.nan, 0.0))
-        overlaps = [overlap_of_means(maps, a, b, numbers, count, top_k) for a, b in pairs]
+        overlaps = [overlap_of_means(maps[list(a)], maps[list(b)], numbers, count, top_k, relevance) for a, b in pairs]
         shared, chance = np.mean(overlaps, axis=0)
         rows.append((f"top_{top_k}_sum", size, len(pairs), shared, np.nan, chance))
     if rows:
@@ -77,10 +83,10 @@ def measure_robustness(maps: np.ndarray, numbers: np.ndarray, count: int, top_k:
 
 
 def overlap_of_means(
-    maps: np.ndarray, a: tuple[int, ...], b: tuple[int, ...], numbers: np.ndarray, count: int, top_k: int
+    a: np.ndarray, b: np.ndarray, numbers: np.ndarray, count: int, top_k: int, relevance: str
 ) -> tuple[float, float]:
-    """Return the share of top regions, by sum, that two mean maps have in common, and that of random choices."""
-    sums = [region_sums(maps[list(models)].mean(axis=0), numbers, count, "absolute") for models in (a, b)]
+    """Return the share of top regions, by sum, that two sets' mean maps have in common, and that of random choices."""
+    sums = [region_sums(maps.mean(axis=0), numbers, count, relevance) for maps in (a, b)]
     exists = np.bincount(numbers, minlength=count + 1)[1:] > 0
     pair = compare_rankings({which: np.where(exists, values, np.nan) for which, values in enumerate(sums)}, top_k)
     return tuple(pair.loc[0, ["overlap", "chance"]])
@@ -104,6 +110,7 @@ def main() -> None:
     parser.add_argument("--seeds", required=True, type=int, nargs="+")
     parser.add_argument("--template", required=True, type=Path, help="folder of brain_mask, regions and regions.tsv")
     parser.add_argument("--regions", choices=SCHEMES, default="hemispheres", help="how the atlas's labels are joined")
+    parser.add_argument("--relevance", choices=["absolute", "signed"], default="absolute")
     parser.add_argument("--top-k", type=int, default=10, help="regions whose overlap is measured")
     parser.add_argument("--truth", help="ground_truth/regions.tsv: region, prescribed; where it is known")
     parser.add_argument("--out", required=True, help="ensembles.tsv")
@@ -111,14 +118,14 @@ def main() -> None:
 
     brain = load_array(args.template / "brain_mask.nii.gz", np.uint8) > 0
     labels, atlas = load_array(args.template / "regions.nii.gz", np.int32), read_table(args.template / "regions.tsv")
-    numbers, names = relabel(labels, merge_regions(atlas, args.regions))
+    numbers, names = regions_in_brain(args.template, args.regions)
     described = gather_tables(args.folder, [args.method], args.seeds, "mean_maps.tsv")
     usable = described[(described["outcome"] == "TP") & (described["peak_brain"] > 0)]["seed"]
     logging.info("%s: averaging maps of up to %d models", args.method, len(usable))
     paths = [mean_map_path(model_folder(args.folder, args.method, seed), "TP") for seed in usable]
     maps = np.stack([load_array(path)[brain] for path in paths]) if paths else np.empty((0, brain.sum()))
     maps = unit_maps(maps)
-    tables = [measure_robustness(maps, numbers[brain], len(names), args.top_k)]
+    tables = [measure_robustness(maps, numbers[brain], len(names), args.top_k, args.relevance)]
     if args.truth:
         true = true_voxels(true_effects(labels, atlas, read_table(args.truth)), brain, args.truth)
         tables.append(measure_rightness(maps, true))

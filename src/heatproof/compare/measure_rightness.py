@@ -13,16 +13,16 @@ import pandas as pd
 
 from heatproof.command import run
 from heatproof.compare.layout import gather_replicates, left_out_groups, mean_map_path, model_folder
-from heatproof.compare.regions import region_sums
+from heatproof.compare.regions import region_sums, regions_in_brain
 from heatproof.compare.rightness import score_regions, score_voxels, true_effects, true_voxels
 from heatproof.images import load_array
-from heatproof.regions import SCHEMES, merge_regions, relabel
+from heatproof.regions import SCHEMES
 from heatproof.tables import read_table, write_table
 
 
-def region_effects(effects: np.ndarray, labels: np.ndarray, atlas: pd.DataFrame, scheme: str) -> np.ndarray:
-    """Average true effects (x, y, z) over each merged region; NaN for a region without a voxel."""
-    numbers, names = relabel(labels, merge_regions(atlas, scheme))
+def region_effects(effects: np.ndarray, template: Path, scheme: str) -> np.ndarray:
+    """Average true effects (x, y, z) over each merged region in the brain; NaN for a region without a voxel."""
+    numbers, names = regions_in_brain(template, scheme)
     voxels = region_sums(np.ones_like(effects), numbers, len(names), "signed")
     return region_sums(effects, numbers, len(names), "signed") / np.where(voxels > 0, voxels, np.nan)
 
@@ -44,7 +44,7 @@ def main() -> None:
     effects = true_effects(labels, atlas, read_table(args.truth))
     true = true_voxels(effects, brain, args.truth)
     chance = {"pr_auc": true.mean(), "true_mass": true.mean(), "true_top": true.mean()}
-    by_region = region_effects(effects, labels, atlas, args.regions)
+    by_region = region_effects(effects, args.template, args.regions)
 
     maps = gather_replicates(args.folder, args.method, args.seeds, "mean_maps.tsv")
     maps = maps[maps["outcome"] == "TP"]

@@ -50,12 +50,10 @@ def region_gaps(regions: pd.DataFrame, top_k: int) -> Iterator[str]:
         return
     without_gain = np.count_nonzero(present["gain"].isna())
     if without_gain:
-        yield f"{without_gain} of {len(regions)} regions have no gain: no relevance of controls to divide by"
+        yield f"{without_gain} of {len(regions)} regions have no gain: the controls' relevance there is 0, or negative"
     for metric in METRICS:
         if reason := why_unranked(regions[metric].to_numpy(), top_k):
             yield f"regions are not ranked by {metric}: {reason}"
-        elif np.count_nonzero(np.nan_to_num(regions[metric])) < top_k:
-            yield f"fewer than {top_k} regions have a {metric} other than 0; equal ones rank in the atlas's order"
 
 
 def score_gaps(scores: pd.DataFrame) -> Iterator[str]:
@@ -67,7 +65,10 @@ def score_gaps(scores: pd.DataFrame) -> Iterator[str]:
         yield f"no value of {', '.join(names[without_value])}: fewer than 2 models can be compared, or none has a map"
     if without_interval.any():
         measures = "any measure" if without_interval.all() else ", ".join(names[without_interval])
-        yield f"no interval of {measures}: fewer than 3 models, or 2 groups of participants, can be left out in turn"
+        yield (
+            f"no interval of {measures}: fewer than 3 models, or 2 groups of participants, can be left out in turn, "
+            "or nothing changes without them"
+        )
 
 
 def main() -> None:

@@ -9,55 +9,70 @@ def rankable(values: np.ndarray) -> np.ndarray:
     return values if np.nan_to_num(values).any() else np.full_like(values, np.nan)
 
 
-def shared_counts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Count the regions that the first d of two rankings share, for every depth d.
+def first_regions(values: np.ndarray) -> np.ndarray:
+    """Mark the first d regions of a ranking, for every depth d.
+
+    Regions of equal value all stand at the first of the ranks that they take up together, so that more than d may be
+    marked: no order is made up that two models would then share.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (regions,)
+        The highest value ranks first; NaN does not rank.
+
+    Returns
+    -------
+    ndarray of bool, shape (ranked regions, regions)
+    """
+    ranked = np.sort(values[~np.isnan(values)])[::-1]
+    return values >= ranked[:, None]
+
+
+def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the share of the first d regions that two rankings have in common, for every depth d.
+
+    With equal values, the first d of the two are sets S and T of more than d, and the share is
+    ``2 |S & T| / (|S| + |T|)``, as Webber et al. 2010 have it for ties.
 
     Parameters
     ----------
     a, b : ndarray of float, shape (regions,)
-        One metric of two models, NaN for regions that are not ranked. The highest value ranks first; of equal ones, the
-        one that comes first in the atlas.
+        One metric of two models, NaN for regions that are not ranked.
 
     Returns
     -------
-    ndarray of int, shape (depths,)
+    ndarray of float, shape (depths,)
         For d = 1 to the length of the shorter ranking.
     """
-    depth = min(np.count_nonzero(~np.isnan(a)), np.count_nonzero(~np.isnan(b)))
-    both = ~np.isnan(a) & ~np.isnan(b)
-    later = np.maximum(positions(a), positions(b))[both]
-    return np.bincount(later, minlength=len(a))[:depth].cumsum()
+    both = [(s, t) for s, t in zip(first_regions(a), first_regions(b), strict=False)]
+    return np.array([2 * np.count_nonzero(s & t) / (np.count_nonzero(s) + np.count_nonzero(t)) for s, t in both])
 
 
-def positions(values: np.ndarray) -> np.ndarray:
-    """Return the place of each region in a ranking from 0 on, those without a value last."""
-    places = np.empty(len(values), int)
-    places[np.argsort(-values, kind="stable")] = np.arange(len(values))
-    return places
+def chance_overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return what `overlaps` is on average where both models rank their regions at random.
 
-
-def chance_counts(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return what `shared_counts` is on average where both models rank their regions at random.
-
-    The number that two random choices of d share is hypergeometric; with n regions ranked by both, its mean is d² / n.
+    The number that two random choices share is hypergeometric. With n regions ranked by both, none of them equal, d
+    regions share d² / n on average.
     """
     ranked_a, ranked_b = ~np.isnan(a), ~np.isnan(b)
-    sizes = np.count_nonzero(ranked_a), np.count_nonzero(ranked_b)
-    depths = np.arange(1, min(sizes) + 1)
-    return depths**2 * (np.count_nonzero(ranked_a & ranked_b) / max(sizes[0] * sizes[1], 1))
+    sizes_a, sizes_b = first_regions(a).sum(axis=1), first_regions(b).sum(axis=1)
+    depth = min(len(sizes_a), len(sizes_b))
+    sizes_a, sizes_b = sizes_a[:depth], sizes_b[:depth]
+    drawn = np.count_nonzero(ranked_a & ranked_b) / max(np.count_nonzero(ranked_a) * np.count_nonzero(ranked_b), 1)
+    return 2 * sizes_a * sizes_b * drawn / (sizes_a + sizes_b)
 
 
-def rank_biased_overlap(shared: np.ndarray, p: float) -> float:
+def rank_biased_overlap(overlap: np.ndarray, p: float) -> float:
     """Return the extrapolated rank-biased overlap of two rankings of equal length, RBO_ext.
 
-    The overlap of the first d regions, X_d / d, averaged over depths with weights that fall by the factor p from each
+    The overlap A_d of the first d regions, averaged over depths with weights that fall by the factor p from each
     depth to the next; beyond the last, k, the overlap is taken to stay what it is there:
-    ``X_k / k * p**k + (1 - p) / p * sum(X_d / d * p**d for d in 1..k)``.
+    ``A_k * p**k + (1 - p) / p * sum(A_d * p**d for d in 1..k)``.
 
     Parameters
     ----------
-    shared : ndarray, shape (k,)
-        X_d, what `shared_counts` returns; of rankings that differ in length, up to the end of the shorter one.
+    overlap : ndarray, shape (k,)
+        A_d, what `overlaps` returns; of rankings that differ in length, up to the end of the shorter one.
     p : float
         Between 0 and 1; at 0.9 the first 10 regions have 86 % of the weight.
 
@@ -65,11 +80,10 @@ def rank_biased_overlap(shared: np.ndarray, p: float) -> float:
     ----------
     Webber, Moffat and Zobel 2010, doi:10.1145/1852102.1852106, equation 23.
     """
-    if not len(shared):
+    if not len(overlap):
         return np.nan
-    depths = np.arange(1, len(shared) + 1)
-    agreement = shared / depths
-    return float(agreement[-1] * p ** depths[-1] + (1 - p) / p * np.sum(agreement * p**depths))
+    depths = np.arange(1, len(overlap) + 1)
+    return float(overlap[-1] * p ** depths[-1] + (1 - p) / p * np.sum(overlap * p**depths))
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:

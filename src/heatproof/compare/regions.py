@@ -1,11 +1,41 @@
 """How much relevance a region of the atlas receives: sum, density and gain."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from heatproof.images import load_array
+from heatproof.regions import merge_regions, relabel
+from heatproof.tables import read_table
+
 METRICS = ("sum", "density", "gain")
+
+
+def regions_in_brain(template: Path, scheme: str) -> tuple[np.ndarray, list[str]]:
+    """Read the regions that maps are measured over: those of the atlas, joined, as far as they lie in the brain.
+
+    The atlas may reach beyond the template's brain, to where no registered scan has a value.
+
+    Parameters
+    ----------
+    template : Path
+        Folder of brain_mask.nii.gz, regions.nii.gz and regions.tsv.
+    scheme : str
+        A key of `heatproof.regions.SCHEMES`.
+
+    Returns
+    -------
+    numbers : ndarray of int32, shape (x, y, z)
+        Regions 1..n; 0 is outside of every region.
+    names : list of n str
+        Their names; a region may have no voxel.
+    """
+    brain = load_array(template / "brain_mask.nii.gz", np.uint8) > 0
+    merged = merge_regions(read_table(template / "regions.tsv"), scheme)
+    numbers, names = relabel(load_array(template / "regions.nii.gz", np.int32), merged)
+    return np.where(brain, numbers, 0), names
 
 
 def region_sums(volume: np.ndarray | None, numbers: np.ndarray, count: int, relevance: str) -> np.ndarray:
@@ -85,7 +115,8 @@ def measure_regions(
     DataFrame
         One row per region: region, n_voxels, volume_mm3, sum (relevance of patients), density (sum / n_voxels),
         gain (sum / controls_sum) and controls_sum. NaN marks what does not exist: everything of a region without a
-        voxel, what is of patients or of controls where they have no map, and gain where the controls' sum is 0.
+        voxel, what is of patients or of controls where they have no map, and gain where the controls' sum is not
+        positive, as a signed one may be.
     """
     n_voxels = np.bincount(numbers.ravel(), minlength=len(names) + 1)[1:]
     exists = n_voxels > 0
@@ -98,7 +129,7 @@ def measure_regions(
             "volume_mm3": n_voxels * voxel_volume,
             "sum": total,
             "density": total / np.where(exists, n_voxels, np.nan),
-            "gain": total / np.where(controls_sum != 0, controls_sum, np.nan),
+            "gain": total / np.where(controls_sum > 0, controls_sum, np.nan),
             "controls_sum": controls_sum,
         }
     )

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
+NO_SCATTER = 1e-12  # a standard error of rounding alone
+
 
 @dataclass
 class Measured:
@@ -81,13 +83,15 @@ def variance_from_models(measured: Measured) -> float:
 def variance_from_participants(measured: Measured) -> float:
     """Estimate the variance that other participants would cause: (n - 1) / n times the scatter without each group.
 
-    NaN where without some group there is no value at all.
+    A row that has no value without a group has no part in what that group changes; the mean over other rows than
+    before would differ by what the models differ. NaN where without some group there is no value at all.
     """
-    present = ~np.isnan(measured.values[1:])
+    changes = measured.values[1:] - measured.values[0]
+    present = ~np.isnan(changes)
     with np.errstate(invalid="ignore"):
-        means = np.where(present, measured.values[1:], 0).sum(axis=1) / present.sum(axis=1)
-    n = len(means)
-    return (n - 1) / n * float(np.sum(np.square(means - means.mean())))
+        changes = np.where(present, changes, 0).sum(axis=1) / present.sum(axis=1)
+    n = len(changes)
+    return (n - 1) / n * float(np.sum(np.square(changes - changes.mean())))
 
 
 def standard_error(measured: Measured) -> tuple[float, float]:
@@ -96,13 +100,16 @@ def standard_error(measured: Measured) -> tuple[float, float]:
     Returns
     -------
     error : float
-        NaN with fewer than 3 models or 2 groups of participants.
+        NaN with fewer than 3 models or 2 groups of participants, and where nothing scatters, as with a measure at its
+        ceiling: this is no sign that nothing would in another study.
     freedom : float
         Degrees of freedom after Welch and Satterthwaite.
     """
     if measured.n_models < 3 or measured.n_groups < 2:
         return np.nan, np.nan
     parts = np.array([variance_from_models(measured), variance_from_participants(measured)])
+    if np.sqrt(parts.sum()) < NO_SCATTER:
+        return np.nan, np.nan
     return combine(parts, np.array([measured.n_models - 1, measured.n_groups - 1]))
 
 
@@ -121,21 +128,14 @@ def interval(measured: Measured, level: float = 0.95) -> tuple[float, float]:
     return measured.value - half, measured.value + half
 
 
-def difference(a: Measured, b: Measured) -> Measured | None:
-    """Subtract two methods, pair by pair of the same models and group by group of the same participants.
-
-    None where they do not have the same ones.
-    """
-    if a.values.shape != b.values.shape or not np.array_equal(a.members, b.members):
-        return None
+def difference(a: Measured, b: Measured) -> Measured:
+    """Subtract two methods, measured with the same models and participants in the same order."""
     return Measured(a.values - b.values, a.members)
 
 
 def p_value(measured: Measured) -> float:
-    """Test by Student's t whether a difference is 0; two-sided."""
+    """Test by Student's t whether a difference is 0; two-sided. NaN where there is no standard error."""
     error, freedom = standard_error(measured)
-    if error == 0:
-        return float(measured.value == 0)
     return float(2 * student.sf(abs(measured.value) / error, freedom))
 
 
@@ -162,7 +162,7 @@ def interval_width(measured: Measured, n_models: int, level: float = 0.95) -> tu
     Returns
     -------
     width : float
-        With that many models.
+        With that many models; not below the floor, which Welch and Satterthwaite's degrees of freedom would allow.
     floor : float
         With endlessly many: what only more participants could narrow.
     """
@@ -170,5 +170,5 @@ def interval_width(measured: Measured, n_models: int, level: float = 0.95) -> tu
     models = variance_from_models(measured) * measured.n_models / n_models
     freedoms = np.array([n_models - 1, measured.n_groups - 1])
     error, freedom = combine(np.array([models, participants]), freedoms)
-    floor = student.ppf((1 + level) / 2, measured.n_groups - 1) * np.sqrt(participants)
-    return 2 * student.ppf((1 + level) / 2, freedom) * error, 2 * floor
+    floor = 2 * student.ppf((1 + level) / 2, measured.n_groups - 1) * np.sqrt(participants)
+    return max(2 * student.ppf((1 + level) / 2, freedom) * error, floor), floor

@@ -55,16 +55,25 @@ def read_values(paths: list[Path]) -> pd.DataFrame:
     return pd.concat([table for table in tables if len(table)] or tables, ignore_index=True)
 
 
-def arrange(rows: pd.DataFrame) -> Measured:
-    """Arrange the values of one measure and method; models without a value are as if they were not there.
+def spread(rows: pd.DataFrame) -> pd.DataFrame:
+    """Spread the values of one measure and method; models without a value are as if they were not there.
 
     Parameters
     ----------
     rows : DataFrame
         left_out, seed_a, seed_b, value.
+
+    Returns
+    -------
+    DataFrame
+        One row for each seed_a and seed_b, one column for each left_out.
     """
     table = rows.pivot(index=["seed_a", "seed_b"], columns="left_out", values="value")
-    table = table[table[0].notna()]
+    return table[table[0].notna()]
+
+
+def measured_in(table: pd.DataFrame) -> Measured:
+    """Return what a table as `spread` returns it has measured."""
     pairs = table.index.to_frame().to_numpy()
     return Measured(table.to_numpy(float).T, (pairs[:, :, None] == np.unique(pairs)).any(axis=1))
 
@@ -104,17 +113,25 @@ def score(values: pd.DataFrame, measures: dict[tuple, Measured]) -> pd.DataFrame
     return add_concordance(scores, models)
 
 
-def compare_methods(measures: dict[tuple, Measured]) -> pd.DataFrame:
-    """Test every two methods against each other by every measure that both have for the same models.
+def in_common(a: pd.DataFrame, b: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what two tables as `spread` returns them have of the same models and participants."""
+    models, groups = a.index.intersection(b.index, sort=None), a.columns.intersection(b.columns)
+    return a.loc[models, groups], b.loc[models, groups]
+
+
+def compare_methods(tables: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
+    """Test every two methods against each other by every measure, over the models for which both have it.
 
     Parameters
     ----------
-    measures : dict of Measured
-        By method, measure and outcome.
+    tables : dict of DataFrame
+        As `spread` returns them, by method, measure and outcome.
     """
     rows = []
-    for (key_a, a), (key_b, b) in combinations(measures.items(), 2):
-        if key_a[1:] == key_b[1:] and (found := difference(a, b)):
+    for key_a, key_b in combinations(tables, 2):
+        if key_a[1:] == key_b[1:]:
+            a, b = map(measured_in, in_common(tables[key_a], tables[key_b]))
+            found = difference(a, b)
             rows.append((*key_a[1:], key_a[0], key_b[0], found.value, *interval(found), p_value(found)))
     columns = ["measure", "outcome", "method_a", "method_b", "difference", "low", "high", "p"]
     table = pd.DataFrame(rows, columns=columns)
@@ -164,12 +181,14 @@ def main() -> None:
     args = parser.parse_args()
 
     values = read_values(args.tables)
-    measures = {key: arrange(rows) for key, rows in values.groupby(NAMES, sort=False)}
+    tables = {key: spread(rows) for key, rows in values.groupby(NAMES, sort=False)}
+    measures = {key: measured_in(table) for key, table in tables.items()}
     scores = pd.concat([score(values, measures), expected_rows(args.folder)]).drop_duplicates(NAMES)
     scores["kind"] = np.where(scores["method"].isin(args.methods), "method", "control")
     measures = {key: found for key, found in measures.items() if key[0] in args.methods}
+    tables = {key: table for key, table in tables.items() if key[0] in args.methods}
     write_table(scores[[*NAMES, "value", "low", "high", "chance", "kind"]], args.scores)
-    write_table(compare_methods(measures), args.differences)
+    write_table(compare_methods(tables), args.differences)
     write_table(predict_widths(measures), args.seeds)
     write_table(tabulate_variances(measures), args.variance)
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from heatproof.command import run
 from heatproof.compare.layout import gather_tables
-from heatproof.compare.ranks import chance_counts, rankable, shared_counts
+from heatproof.compare.ranks import chance_overlaps, overlaps, rankable
 from heatproof.compare.regions import METRICS
 from heatproof.tables import write_table
 
@@ -33,10 +33,10 @@ def overlap_curve(rankings: list[np.ndarray]) -> pd.DataFrame:
         k, overlap_mean, chance; no row beyond the depth that some pair has.
     """
     pairs = [
-        pd.DataFrame({"overlap_mean": shared_counts(a, b), "chance": chance_counts(a, b)})
+        pd.DataFrame({"overlap_mean": overlaps(a, b), "chance": chance_overlaps(a, b)})
         for a, b in combinations(map(rankable, rankings), 2)
     ]
-    curves = [table.div(table.index + 1, axis=0).assign(k=table.index + 1) for table in pairs]
+    curves = [table.assign(k=table.index + 1) for table in pairs]
     if not curves:
         return pd.DataFrame(columns=["k", "overlap_mean", "chance"])
     return pd.concat(curves).groupby("k", as_index=False)[["overlap_mean", "chance"]].mean()

@@ -1,6 +1,6 @@
 """Tables of a study as a page prints them, those of Eitel and Ritter 2019 beside them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -191,10 +191,16 @@ def bound_rows(scores: pd.DataFrame, top_k: int) -> tuple[list[str], list[dict] 
     return list(columns.values()), measure_rows(scores, columns, "TP", names)
 
 
+def noise_of(table: pd.DataFrame, methods: Collection[str]) -> pd.DataFrame:
+    """Return the rows of noise like the maps of some methods, under the names of these."""
+    base = table["method"].str.removesuffix(".noise")
+    return table.assign(method=base)[table["method"].str.endswith(".noise") & base.isin(methods)]
+
+
 def measure_rows(
     scores: pd.DataFrame, columns: Mapping[str, str], outcome: str, methods: Sequence[str]
 ) -> list[dict] | None:
-    """Write some measures of ``scores.tsv``: a row for each method, then one for chance.
+    """Write some measures of ``scores.tsv``: a row for each method, one for noise like their maps, one for chance.
 
     Parameters
     ----------
@@ -222,11 +228,13 @@ def measure_rows(
         }
         for method in methods
     ]
-    chance = chosen.groupby("measure")["chance"].agg(["min", "max"]).reindex(list(columns))
-    return [
-        *rows,
-        {"name": "Chance", "cells": [(decimals(low, high), "") for low, high in chance.itertuples(index=False)]},
-    ]
+    noise = noise_of(chosen[~chosen["method"].isin(methods)], methods)
+    spans = {"Noise like their maps": noise.groupby("measure")["value"]} if len(noise) else {}
+    spans["Chance"] = chosen.groupby("measure")["chance"]
+    for name, groups in spans.items():
+        ends = groups.agg(["min", "max"]).reindex(list(columns))
+        rows.append({"name": name, "cells": [(decimals(low, high), "") for low, high in ends.itertuples(index=False)]})
+    return rows
 
 
 def cause_rows(scores: pd.DataFrame, methods: Sequence[str], top_k: int) -> tuple[list[str], list[dict]]:
@@ -259,7 +267,8 @@ def variance_rows(variance: pd.DataFrame) -> list[dict]:
         name and cells (texts): the shares of each measure of `SEEDS` that the study has, over true positives.
     """
     rows = variance[(variance["outcome"] == "TP") & variance["measure"].isin(SEEDS)]
-    share = (rows["models"] / (rows["models"] + rows["participants"])).fillna(0)
+    total = rows["models"] + rows["participants"]
+    share = (rows["models"] / total).mask(total == 0, 0)
     table = rows.assign(share=share).pivot(index="method", columns="measure", values="share")
     known = [measure for measure in SEEDS if measure in table]
     return [
@@ -291,9 +300,9 @@ def enough_seeds(seeds: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def chances(top: pd.DataFrame) -> list[str]:
-    """Write the overlap of random choices by sum, density and gain; a range where it differs between methods."""
-    groups = top.groupby("metric")["chance"]
+def metric_spans(top: pd.DataFrame, column: str) -> list[str]:
+    """Write a column of ``top_regions.tsv`` by sum, density and gain: the range over methods."""
+    groups = top.groupby("metric")[column]
     return [percents(groups.get_group(metric).min(), groups.get_group(metric).max()) for metric in METRICS]
 
 

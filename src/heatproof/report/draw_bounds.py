@@ -23,9 +23,9 @@ MARKERS = {"": "o", HEAD: "X", "untrained": "P", "shuffled_labels": "D", "noise"
 
 
 def mean_with_interval(values: pd.Series, level: float = 0.95) -> tuple[float, float, float]:
-    """Return the mean over models and its interval by Student's t; the mean alone, twice, where there is one model."""
+    """Return the mean over models and its interval by Student's t, which is NaN with fewer than 3 models."""
     values = values.dropna()
-    half = student.ppf((1 + level) / 2, len(values) - 1) * values.sem() if len(values) > 1 else 0.0
+    half = student.ppf((1 + level) / 2, len(values) - 1) * values.sem() if len(values) > 2 else np.nan
     return values.mean(), values.mean() - half, values.mean() + half
 
 
@@ -69,7 +69,10 @@ def panels_of(scores: pd.DataFrame, controls: pd.DataFrame | None) -> dict[str, 
     if (scores["measure"] == RIGHTNESS).any():
         panels["rightness"] = points_of(scores, RIGHTNESS), "area under the precision-recall curve"
     if controls is not None and (controls["control"] == HEAD).any():
-        panels["what stays when the head is drawn anew"] = head_points(controls), "Spearman's correlation"
+        panels["what stays when the head is drawn anew"] = (
+            head_points(controls),
+            "Spearman's correlation of absolute values",
+        )
     return panels
 
 

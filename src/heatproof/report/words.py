@@ -39,13 +39,27 @@ def describe_scans(scans: pd.DataFrame) -> str:
     )
 
 
-def summarise(scans: pd.DataFrame, accuracy: pd.DataFrame, l2: pd.DataFrame, top: pd.DataFrame) -> list[str]:
+def shared_regions(top: pd.DataFrame) -> str:
+    """Say how many of their top regions two models share, by sum, density and gain."""
+    return "; ".join(
+        f"by {metric}, {extremes(group.set_index('method')['overlap_mean'], percent)}"
+        for metric, group in top.groupby("metric", sort=False)
+    )
+
+
+def summarise(
+    scans: pd.DataFrame, accuracy: pd.DataFrame, l2: pd.DataFrame, top: pd.DataFrame, noise: pd.DataFrame
+) -> list[str]:
     """Answer the study's question in a few sentences.
 
     Parameters
     ----------
-    scans, accuracy, l2, top : DataFrame
-        ``scans.tsv``, ``accuracy.tsv``, ``l2.tsv`` and ``top_regions.tsv`` of the study.
+    scans, accuracy : DataFrame
+        ``scans.tsv`` and ``accuracy.tsv`` of the study.
+    l2, top : DataFrame
+        ``l2.tsv`` and ``top_regions.tsv``, their rows of methods that are judged.
+    noise : DataFrame
+        The rows of ``top_regions.tsv`` of noise like the maps of each of these methods, under the method's name.
 
     Returns
     -------
@@ -55,17 +69,14 @@ def summarise(scans: pd.DataFrame, accuracy: pd.DataFrame, l2: pd.DataFrame, top
     balanced = accuracy["balanced_accuracy"]
     spread = f"{percent(balanced.mean())} on average, {percent(balanced.min())} to {percent(balanced.max())}"
     rms = l2[l2["outcome"] == "TP"].set_index("method")["rms"]
-    shared = [
-        f"by {metric}, {extremes(group.set_index('method')['overlap_mean'], percent)}"
-        for metric, group in top.groupby("metric", sort=False)
-    ]
+    of_noise = f" Noise of the same values and as smooth: {shared_regions(noise)}." if len(noise) else ""
     return [
         f"Here {count(len(accuracy), 'network')} with the same settings and different seeds were "
         f"{describe_scans(scans)}, with {count(l2['method'].nunique(), 'attribution method')}. Balanced accuracy on "
         f"the test scans: {spread}.",
         f"Root mean square difference per voxel between two models’ mean maps over true positives, each scaled to a "
         f"maximum of 1: {extremes(rms, number)}. Share of their top {top['k'].iloc[0]} regions that two models have in "
-        f"common: {'; '.join(shared)}; with random choices, {percent(top['chance'].mean())} on average.",
+        f"common: {shared_regions(top)}; with random choices, {percent(top['chance'].mean())} on average.{of_noise}",
     ]
 
 
@@ -110,8 +121,9 @@ def judge(scores: pd.DataFrame, controls: pd.DataFrame | None) -> list[str]:
     if controls is not None and (controls["control"] == "random_head").any():
         heads = controls[controls["control"] == "random_head"].groupby("method")["spearman"].mean()
         said.append(
-            "Rank correlation of a model’s mean map and its map after the last layers are drawn anew, with nothing "
-            f"that they learned: {extremes(heads, '{:.2f}'.format)}. A method near 1 is robust whatever they learned."
+            "Rank correlation of the absolute values of a model’s mean map and of its map after the last layers are "
+            f"drawn anew, with nothing that they learned: {extremes(heads, '{:.2f}'.format)}. A method near 1 shows "
+            "the same places whatever they learned, though signs may turn."
         )
     return [
         *said,

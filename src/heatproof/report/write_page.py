@@ -26,11 +26,12 @@ from heatproof.report.comparison import (
     accuracy_rows,
     bound_rows,
     cause_rows,
-    chances,
     enough_seeds,
     group_rows,
     l2_rows,
     measure_rows,
+    metric_spans,
+    noise_of,
     note_rows,
     overlap_rows,
     quality_rows,
@@ -115,6 +116,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
     of_voxels, of_regions = voxel_measures(config["compare"]["top_percent"]), region_measures()
     bound_heads, bounds = bound_rows(scores, config["compare"]["top_k"])
     judged = [name for name in methods if (scores.loc[scores["method"] == name, "kind"] == "method").any()]
+    noise = noise_of(top, judged)
     followed = scores.loc[scores["measure"].isin(FAITHFULNESS), "method"].unique().tolist()
     cause_heads, causes = cause_rows(scores, judged, config["compare"]["top_k"])
     variance = read_table(compare / "variance.tsv")
@@ -123,7 +125,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
     return {
         "config": config,
         "answer": [
-            *summarise(scans, accuracy, l2[l2["method"].isin(methods)], top[top["method"].isin(methods)]),
+            *summarise(scans, accuracy, l2[l2["method"].isin(judged)], top[top["method"].isin(judged)], noise),
             *judge(scores, read_table(controls) if controls else None),
         ],
         "scans": count_scans(scans),
@@ -134,7 +136,8 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
         "l2": l2_rows(l2, scores, methods),
         "overlap": overlap_rows(top, scores, methods),
         "metrics": METRICS,
-        "chances": chances(top),
+        "chances": metric_spans(top, "chance"),
+        "noise": metric_spans(noise, "overlap_mean") if len(noise) else None,
         "bound_heads": bound_heads,
         "bound_rows": bounds,
         "voxel_heads": list(of_voxels.values()),

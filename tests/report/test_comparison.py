@@ -22,6 +22,12 @@ def test_noise_like_the_maps_of_the_methods_shown_stands_before_chance():
     assert found == [("LRP", "0.80"), ("Occlusion", "0.70"), noise, ("Chance", "0.14")]
 
 
+def test_chance_is_that_of_the_methods_shown():
+    table = scores(("lrp", 0.8), ("t_map", 1.0))
+    table.loc[1, "chance"] = 1.0
+    assert names_and_values(measure_rows(table, {"rbo_sum": "RBO"}, "TP", ["lrp"]))[-1] == ("Chance", "0.14")
+
+
 def test_noise_with_a_row_of_its_own_has_no_second_one():
     table = scores(("lrp", 0.8), ("lrp.noise", 0.9))
     found = names_and_values(measure_rows(table, {"rbo_sum": "RBO"}, "TP", ["lrp", "lrp.noise"]))

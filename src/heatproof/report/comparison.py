@@ -230,7 +230,7 @@ def measure_rows(
     ]
     noise = noise_of(chosen[~chosen["method"].isin(methods)], methods)
     spans = {"Noise like their maps": noise.groupby("measure")["value"]} if len(noise) else {}
-    spans["Chance"] = chosen.groupby("measure")["chance"]
+    spans["Chance"] = chosen[chosen["method"].isin(methods)].groupby("measure")["chance"]
     for name, groups in spans.items():
         ends = groups.agg(["min", "max"]).reindex(list(columns))
         rows.append({"name": name, "cells": [(decimals(low, high), "") for low, high in ends.itertuples(index=False)]})

@@ -136,7 +136,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
         "l2": l2_rows(l2, scores, methods),
         "overlap": overlap_rows(top, scores, methods),
         "metrics": METRICS,
-        "chances": metric_spans(top, "chance"),
+        "chances": metric_spans(top[top["method"].isin(judged)], "chance"),
         "noise": metric_spans(noise, "overlap_mean") if len(noise) else None,
         "bound_heads": bound_heads,
         "bound_rows": bounds,

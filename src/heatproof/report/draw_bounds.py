@@ -39,7 +39,7 @@ def head_points(controls: pd.DataFrame) -> pd.DataFrame:
     """Return value, low and high of the likeness of a method's maps before and after its heads are drawn anew."""
     chosen = controls[controls["control"] == HEAD].groupby("method")["spearman"]
     rows = {method: mean_with_interval(values) for method, values in chosen}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"]).clip(-1, 1)
 
 
 def draw_points(axes: plt.Axes, across: pd.DataFrame, up: pd.DataFrame, colours: Mapping[str, tuple]) -> None:

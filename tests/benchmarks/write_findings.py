@@ -73,13 +73,17 @@ def methods_table(study: Path) -> str:
 def quoted_values(study: Path) -> dict[str, str]:
     """Write every number over true positives by its name.
 
-    ``{method}.{measure}``; ``{method}.{measure}.of_{n}``, that of the mean map of n models; ``{method}.stays``;
-    ``{method}.forgets``; ``chance.{measure}``.
+    ``{method}.{measure}``; ``{method}.{measure}.of_{n}``, that of the mean map of n models;
+    ``{method}.pearson.pairs``, the range over pairs of models; ``{method}.stays``; ``{method}.forgets``;
+    ``chance.{measure}``.
     """
     scores = read_table(study / "compare/scores.tsv")
     scores = scores[(scores["outcome"] == "TP") & scores["value"].notna()]
     values = {f"{row.method}.{row.measure}": f"{row.value:.2f}" for row in scores.itertuples()}
     values |= {f"chance.{name}": f"{chance:.2f}" for name, chance in scores.groupby("measure")["chance"].mean().items()}
+    for path in (study / "compare").glob("*/agreement.tsv"):
+        pairs = read_table(path).query("measure == 'pearson' and outcome == 'TP' and left_out == 0")["value"]
+        values[f"{path.parent.name}.pearson.pairs"] = f"{pairs.min():.2f} to {pairs.max():.2f}"
     for path in (study / "compare").glob("*/ensembles.tsv"):
         measured = read_table(path).dropna(subset="value")
         values |= {f"{path.parent.name}.{r.measure}.of_{r.n_models}": f"{r.value:.2f}" for r in measured.itertuples()}

@@ -174,4 +174,4 @@ def test_a_region_that_the_grid_lost_is_named_once(study):
     table.to_csv(study.template / "regions.tsv", sep="\t", index=False)
     for seed in range(3):
         study.add_model(seed, ALL_RIGHT)
-    assert gaps_of(study.finish()) == [(None, None, "Basal Forebrain has no voxel on the working grid")]
+    assert gaps_of(study.finish()) == [(None, None, "Basal Forebrain has no voxel of the working grid in the brain")]

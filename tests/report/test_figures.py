@@ -125,7 +125,8 @@ def test_figure_3_shows_the_mean_over_pairs_and_what_is_missing():
     pairs.columns = ["method", "metric", "seed_a", "seed_b", "overlap"]
     summary = pd.DataFrame([("lrp", "sum", 10, 0.4, 0.139), ("lrp", "gain", 10, np.nan, np.nan)])
     summary.columns = ["method", "metric", "k", "overlap_mean", "chance"]
-    figure = draw_overlaps.draw_overlaps(pairs, summary, ["lrp"], [3, 7])
+    not_drawn = summary.assign(method="t_map", chance=1.0)
+    figure = draw_overlaps.draw_overlaps(pairs, pd.concat([summary, not_drawn]), ["lrp"], [3, 7])
     found = texts(figure)
     assert {"mean 40.0 %", "no pair has a value", "chance 13.9 %", "shared among the top 10 regions"} <= set(found)
     assert found.count("100") == 4 and found.count("40") == 2 and found.count("–") == 2

@@ -38,9 +38,9 @@ def map_gaps(maps: pd.DataFrame, within: str) -> Iterator[str]:
 
 
 def grid_gaps(regions: pd.DataFrame) -> Iterator[str]:
-    """Name the regions that the working grid is too coarse for."""
+    """Name the regions that the working grid is too coarse for, or that the brain mask leaves out."""
     for region in regions.loc[regions["n_voxels"] == 0, "region"]:
-        yield f"{region} has no voxel on the working grid"
+        yield f"{region} has no voxel of the working grid in the brain"
 
 
 def region_gaps(regions: pd.DataFrame, top_k: int) -> Iterator[str]:

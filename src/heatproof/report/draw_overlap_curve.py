@@ -27,7 +27,7 @@ def draw_overlap_curve(curve: pd.DataFrame, methods: list[str], top_k: int) -> p
     colours = method_colours(methods)
     figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 2.6), sharey=True, layout="constrained")
     for axes, metric in zip(panels, metrics, strict=True):
-        rows = curve[curve["metric"] == metric]
+        rows = curve[(curve["metric"] == metric) & curve["method"].isin(methods)]
         for method in methods:
             of_method = rows[rows["method"] == method]
             axes.plot(

@@ -96,7 +96,8 @@ def draw_overlaps(
             axes.set_ylabel(fill(title_of(method), 24), weight="bold", labelpad=6)
         if row == len(methods) - 1:
             axes.set_xlabel("seed")
-    draw_bar(figure.add_axes([1 - BAR / width, 0.3, 0.1 / width, 0.4]), image, summary)
+    shown = summary[summary["method"].isin(methods)]
+    draw_bar(figure.add_axes([1 - BAR / width, 0.3, 0.1 / width, 0.4]), image, shown)
     return figure
 
 

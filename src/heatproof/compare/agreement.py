@@ -63,8 +63,16 @@ def unit_volume(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.pad(volume, WINDOW // 2)
 
 
-def mean_ssim(a: np.ndarray, b: np.ndarray, inside: np.ndarray) -> float:
-    """Return the structural similarity of two volumes, averaged over the voxels in a mask near which one has a value.
+def near_values(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Mark the voxels of a mask whose cube of `WINDOW` voxels holds a value other than 0; bool, shape (voxels,)."""
+    box = mask[crop_box(mask)]
+    volume = np.zeros(box.shape, bool)
+    volume[box] = values != 0
+    return maximum_filter(volume, WINDOW, mode="constant")[box]
+
+
+def mean_ssim(a: np.ndarray, b: np.ndarray, inside: np.ndarray, counted: np.ndarray) -> float:
+    """Return the structural similarity of two volumes, averaged over those voxels in a mask that count.
 
     Wang et al. 2004 in three dimensions, by scikit-image: cubes of `WINDOW` voxels with equal weights, K1 0.01,
     K2 0.03. It is made for grey values: both volumes are lifted by the largest absolute value of the two, so that no
@@ -72,23 +80,21 @@ def mean_ssim(a: np.ndarray, b: np.ndarray, inside: np.ndarray) -> float:
     keep the ratios finite, is 1: the root mean square of each map, as `unit_volume` scales it. A range from peak to
     peak would make these constants as large as the variance of most windows, and maps with nothing in common alike.
 
-    A voxel counts where its cube holds a value other than 0 in either volume: sparse maps do not agree by their zeros.
-
     References
     ----------
     Wang, Bovik, Sheikh and Simoncelli 2004, doi:10.1109/TIP.2003.819861
     """
     lift = max(np.abs(a).max(), np.abs(b).max())
     _, similarity = structural_similarity(a + lift, b + lift, win_size=WINDOW, data_range=1.0, full=True)
-    near = maximum_filter((a != 0) | (b != 0), WINDOW)
-    return float(similarity[inside & near].mean())
+    return float(similarity[inside][counted].mean())
 
 
 def compare_voxels(values: Sequence[np.ndarray], brain: np.ndarray, percent: float) -> pd.DataFrame:
     """Compare the maps of every two models within the brain.
 
-    Ranks and top voxels are found once per map. Besides the maps' voxels in the brain, one rank and one bit each, two
-    volumes are held at a time.
+    Structural similarity leaves out voxels near which neither map has a value, so that sparse maps do not agree by
+    their zeros. Ranks, top voxels and these are found once per map: besides the maps' voxels in the brain, one rank and
+    two bits each, two volumes are held at a time.
 
     Parameters
     ----------
@@ -106,6 +112,7 @@ def compare_voxels(values: Sequence[np.ndarray], brain: np.ndarray, percent: flo
     """
     ranks = [rankdata(vector).astype(np.float32) for vector in values]
     tops = [top_voxels(vector, percent) for vector in values]
+    near = [near_values(vector, brain) for vector in values]
     inside = np.pad(brain[crop_box(brain)], WINDOW // 2)
     rows = []
     for a in range(len(values)):
@@ -115,7 +122,7 @@ def compare_voxels(values: Sequence[np.ndarray], brain: np.ndarray, percent: flo
                 (
                     correlation(values[a], values[b]),
                     correlation(ranks[a], ranks[b]),
-                    mean_ssim(volume, unit_volume(values[b], brain), inside),
+                    mean_ssim(volume, unit_volume(values[b], brain), inside, near[a] | near[b]),
                     dice(tops[a], tops[b]),
                     chance_dice(tops[a], tops[b]),
                 )

@@ -127,7 +127,8 @@ def write_maps(
     """
     brain_image = load_image(template / "brain_mask.nii.gz")
     brain, voxel_volume = np.asarray(brain_image.dataobj) > 0, abs(np.linalg.det(brain_image.affine))
-    numbers, names = regions_in_brain(template, regions)
+    labels, atlas = load_array(template / "regions.nii.gz", np.int32), read_table(template / "regions.tsv")
+    numbers, names = regions_in_brain(labels, atlas, brain, regions)
     described, measured = [], []
     for left_out in range(len(maps["TP"])):
         chosen = {outcome: volumes[left_out] for outcome, volumes in maps.items()}

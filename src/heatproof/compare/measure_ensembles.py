@@ -32,11 +32,11 @@ from heatproof.compare.ensembles import (
     unit_maps,
 )
 from heatproof.compare.layout import gather_tables, mean_map_path, model_folder
-from heatproof.compare.regions import region_sums, regions_in_brain
+from heatproof.compare.regions import region_sums
 from heatproof.compare.rightness import score_voxels, true_effects, true_voxels
 from heatproof.generators import generator
 from heatproof.images import load_array
-from heatproof.regions import SCHEMES
+from heatproof.regions import SCHEMES, merge_regions, relabel
 from heatproof.tables import read_table, write_table
 
 MOST = 20  # sets of one size
@@ -118,7 +118,7 @@ def main() -> None:
 
     brain = load_array(args.template / "brain_mask.nii.gz", np.uint8) > 0
     labels, atlas = load_array(args.template / "regions.nii.gz", np.int32), read_table(args.template / "regions.tsv")
-    numbers, names = regions_in_brain(args.template, args.regions)
+    numbers, names = relabel(labels, merge_regions(atlas, args.regions))
     described = gather_tables(args.folder, [args.method], args.seeds, "mean_maps.tsv")
     usable = described[(described["outcome"] == "TP") & (described["peak_brain"] > 0)]["seed"]
     logging.info("%s: averaging maps of up to %d models", args.method, len(usable))

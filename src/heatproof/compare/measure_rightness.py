@@ -20,11 +20,10 @@ from heatproof.regions import SCHEMES
 from heatproof.tables import read_table, write_table
 
 
-def region_effects(effects: np.ndarray, template: Path, scheme: str) -> np.ndarray:
-    """Average true effects (x, y, z) over each merged region in the brain; NaN for a region without a voxel."""
-    numbers, names = regions_in_brain(template, scheme)
-    voxels = region_sums(np.ones_like(effects), numbers, len(names), "signed")
-    return region_sums(effects, numbers, len(names), "signed") / np.where(voxels > 0, voxels, np.nan)
+def region_effects(effects: np.ndarray, numbers: np.ndarray, count: int) -> np.ndarray:
+    """Average true effects (x, y, z) over each of the regions 1..count; NaN for a region without a voxel."""
+    voxels = region_sums(np.ones_like(effects), numbers, count, "signed")
+    return region_sums(effects, numbers, count, "signed") / np.where(voxels > 0, voxels, np.nan)
 
 
 def main() -> None:
@@ -44,7 +43,8 @@ def main() -> None:
     effects = true_effects(labels, atlas, read_table(args.truth))
     true = true_voxels(effects, brain, args.truth)
     chance = {"pr_auc": true.mean(), "true_mass": true.mean(), "true_top": true.mean()}
-    by_region = region_effects(effects, args.template, args.regions)
+    numbers, names = regions_in_brain(labels, atlas, brain, args.regions)
+    by_region = region_effects(effects, numbers, len(names))
 
     maps = gather_replicates(args.folder, args.method, args.seeds, "mean_maps.tsv")
     maps = maps[maps["outcome"] == "TP"]

@@ -28,6 +28,13 @@ def first_regions(values: np.ndarray) -> np.ndarray:
     return values >= ranked[:, None]
 
 
+def first_of_both(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return `first_regions` of two rankings, for every depth that both have."""
+    firsts = first_regions(a), first_regions(b)
+    depth = min(map(len, firsts))
+    return firsts[0][:depth], firsts[1][:depth]
+
+
 def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the share of the first d regions that two rankings have in common, for every depth d.
 
@@ -44,8 +51,8 @@ def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     ndarray of float, shape (depths,)
         For d = 1 to the length of the shorter ranking.
     """
-    both = [(s, t) for s, t in zip(first_regions(a), first_regions(b), strict=False)]
-    return np.array([2 * np.count_nonzero(s & t) / (np.count_nonzero(s) + np.count_nonzero(t)) for s, t in both])
+    s, t = first_of_both(a, b)
+    return 2 * (s & t).sum(axis=1) / (s.sum(axis=1) + t.sum(axis=1))
 
 
 def chance_overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -55,9 +62,7 @@ def chance_overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     regions share d² / n on average.
     """
     ranked_a, ranked_b = ~np.isnan(a), ~np.isnan(b)
-    sizes_a, sizes_b = first_regions(a).sum(axis=1), first_regions(b).sum(axis=1)
-    depth = min(len(sizes_a), len(sizes_b))
-    sizes_a, sizes_b = sizes_a[:depth], sizes_b[:depth]
+    sizes_a, sizes_b = (first.sum(axis=1) for first in first_of_both(a, b))
     drawn = np.count_nonzero(ranked_a & ranked_b) / max(np.count_nonzero(ranked_a) * np.count_nonzero(ranked_b), 1)
     return 2 * sizes_a * sizes_b * drawn / (sizes_a + sizes_b)
 

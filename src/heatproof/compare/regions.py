@@ -1,27 +1,28 @@
 """How much relevance a region of the atlas receives: sum, density and gain."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from heatproof.images import load_array
 from heatproof.regions import merge_regions, relabel
-from heatproof.tables import read_table
 
 METRICS = ("sum", "density", "gain")
 
 
-def regions_in_brain(template: Path, scheme: str) -> tuple[np.ndarray, list[str]]:
-    """Read the regions that maps are measured over: those of the atlas, joined, as far as they lie in the brain.
+def regions_in_brain(
+    labels: np.ndarray, atlas: pd.DataFrame, brain: np.ndarray, scheme: str
+) -> tuple[np.ndarray, list[str]]:
+    """Number the regions that maps are measured over: those of the atlas, joined, as far as they lie in the brain.
 
     The atlas may reach beyond the template's brain, to where no registered scan has a value.
 
     Parameters
     ----------
-    template : Path
-        Folder of brain_mask.nii.gz, regions.nii.gz and regions.tsv.
+    labels : ndarray of int, shape (x, y, z)
+    atlas : DataFrame
+        index, name of each label.
+    brain : ndarray of bool, shape (x, y, z)
     scheme : str
         A key of `heatproof.regions.SCHEMES`.
 
@@ -32,9 +33,7 @@ def regions_in_brain(template: Path, scheme: str) -> tuple[np.ndarray, list[str]
     names : list of n str
         Their names; a region may have no voxel.
     """
-    brain = load_array(template / "brain_mask.nii.gz", np.uint8) > 0
-    merged = merge_regions(read_table(template / "regions.tsv"), scheme)
-    numbers, names = relabel(load_array(template / "regions.nii.gz", np.int32), merged)
+    numbers, names = relabel(labels, merge_regions(atlas, scheme))
     return np.where(brain, numbers, 0), names
 
 

@@ -185,8 +185,8 @@ def main() -> None:
     measures = {key: measured_in(table) for key, table in tables.items()}
     scores = pd.concat([score(values, measures), expected_rows(args.folder)]).drop_duplicates(NAMES)
     scores["kind"] = np.where(scores["method"].isin(args.methods), "method", "control")
-    measures = {key: found for key, found in measures.items() if key[0] in args.methods}
     tables = {key: table for key, table in tables.items() if key[0] in args.methods}
+    measures = {key: measures[key] for key in tables}
     write_table(scores[[*NAMES, "value", "low", "high", "chance", "kind"]], args.scores)
     write_table(compare_methods(tables), args.differences)
     write_table(predict_widths(measures), args.seeds)

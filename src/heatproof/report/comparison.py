@@ -229,9 +229,9 @@ def measure_rows(
         for method in methods
     ]
     noise = noise_of(chosen[~chosen["method"].isin(methods)], methods)
-    spans = {"Noise like their maps": noise.groupby("measure")["value"]} if len(noise) else {}
-    spans["Chance"] = chosen[chosen["method"].isin(methods)].groupby("measure")["chance"]
-    for name, groups in spans.items():
+    floors = {"Noise like their maps": noise.groupby("measure")["value"]} if len(noise) else {}
+    floors["Chance"] = chosen[chosen["method"].isin(methods)].groupby("measure")["chance"]
+    for name, groups in floors.items():
         ends = groups.agg(["min", "max"]).reindex(list(columns))
         rows.append({"name": name, "cells": [(decimals(low, high), "") for low, high in ends.itertuples(index=False)]})
     return rows

@@ -116,7 +116,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
     of_voxels, of_regions = voxel_measures(config["compare"]["top_percent"]), region_measures()
     bound_heads, bounds = bound_rows(scores, config["compare"]["top_k"])
     judged = [name for name in methods if (scores.loc[scores["method"] == name, "kind"] == "method").any()]
-    noise = noise_of(top, judged)
+    shared, noise = top[top["method"].isin(judged)], noise_of(top, judged)
     followed = scores.loc[scores["measure"].isin(FAITHFULNESS), "method"].unique().tolist()
     cause_heads, causes = cause_rows(scores, judged, config["compare"]["top_k"])
     variance = read_table(compare / "variance.tsv")
@@ -125,7 +125,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
     return {
         "config": config,
         "answer": [
-            *summarise(scans, accuracy, l2[l2["method"].isin(judged)], top[top["method"].isin(judged)], noise),
+            *summarise(scans, accuracy, l2[l2["method"].isin(judged)], shared, noise),
             *judge(scores, read_table(controls) if controls else None),
         ],
         "scans": count_scans(scans),
@@ -136,7 +136,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
         "l2": l2_rows(l2, scores, methods),
         "overlap": overlap_rows(top, scores, methods),
         "metrics": METRICS,
-        "chances": metric_spans(top[top["method"].isin(judged)], "chance"),
+        "chances": metric_spans(shared, "chance"),
         "noise": metric_spans(noise, "overlap_mean") if len(noise) else None,
         "bound_heads": bound_heads,
         "bound_rows": bounds,

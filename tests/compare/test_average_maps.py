@@ -8,7 +8,7 @@ import pytest
 
 from heatproof.compare.average_maps import mean_maps
 from heatproof.errors import StudyError
-from heatproof.images import load_array, save_image
+from heatproof.images import load_array, load_image, save_image
 from heatproof.tables import read_table, write_table
 
 OUTCOMES = {"sub-1": "TP", "sub-2": "TP", "sub-3": "TN", "sub-4": "FN", "sub-5": "TP", "sub-6": "TN"}
@@ -65,16 +65,28 @@ def test_regions_are_those_of_the_mean_maps_on_disk_with_hemispheres_joined(stud
 
 
 def test_signed_relevance_over_all_controls_divides_by_every_control_scan(study):
-    study.add_model(3, {"sub-1": "TP", "sub-2": "FP", "sub-3": "TN", "sub-4": "FP"})
-    folder = study.average("smooth", 3, relevance="signed", gain_controls="all")
+    study.add_model(8, {"sub-1": "TP", "sub-2": "FP", "sub-3": "TN", "sub-4": "FP"})
+    folder = study.average("smooth", 8, relevance="signed", gain_controls="all")
     regions = read_table(folder / "regions.tsv").set_index("region")
     stem = study.labels == 9
-    controls = [load_array(study.heatmap("smooth", 3, f"sub-{i}"), float)[stem].sum() for i in (2, 3, 4)]
-    patients = load_array(study.heatmap("smooth", 3, "sub-1"), float)[stem].sum()
+    controls = [load_array(study.heatmap("smooth", 8, f"sub-{i}"), float)[stem].sum() for i in (2, 3, 4)]
+    patients = load_array(study.heatmap("smooth", 8, "sub-1"), float)[stem].sum()
     assert regions.loc["Brain Stem", "controls_sum"] == pytest.approx(np.mean(controls), rel=1e-5)
     assert regions.loc["Brain Stem", "sum"] == pytest.approx(patients)
-    positive = regions[regions["controls_sum"] > 0]
-    assert len(positive) and (positive["gain"] == positive["sum"] / positive["controls_sum"]).all()
+    assert regions.loc["Brain Stem", "gain"] == pytest.approx(patients / np.mean(controls), rel=1e-5)
+
+
+def test_regions_are_measured_as_far_as_they_lie_in_the_brain(study):
+    study.add_model(0, OUTCOMES)
+    brain = study.brain.copy()
+    brain[:3] = False
+    mask = study.template / "brain_mask.nii.gz"
+    save_image(brain, load_image(mask).affine, mask)
+    stem = read_table(study.average("smooth", 0) / "regions.tsv").set_index("region").loc["Brain Stem"]
+    inside = brain & (study.labels == 9)
+    assert stem["n_voxels"] == inside.sum() < (study.labels == 9).sum()
+    mean = load_array(study.compare / "smooth/seed-0/mean_TP.nii.gz", float)
+    assert stem["sum"] == pytest.approx(np.abs(mean[inside]).sum())
 
 
 def test_maps_without_a_group_are_the_plain_mean_of_all_other_participants(study):

@@ -7,6 +7,7 @@ from heatproof.tables import read_table
 
 ALL_RIGHT = {"sub-1": "TP", "sub-2": "TN", "sub-3": "TP", "sub-4": "TN"}
 ZERO = np.zeros((6, 7, 5), np.float32)
+SCATTERED = ["l2_rms", "pearson", "spearman", "ssim", "pr_auc", "true_mass"]  # whatever few regions there are
 
 
 def notes_of(folder):
@@ -36,7 +37,19 @@ def test_a_study_without_gaps_has_no_notes_and_no_empty_cell_but_the_chance_of_l
         assert read_table(folder / f"{name}.tsv").notna().all(axis=None)
     scores = read_table(folder / "scores.tsv")
     assert scores.drop(columns=["low", "high", "chance"]).notna().all(axis=None)
+    assert scores[scores["measure"].isin(SCATTERED)]["low"].notna().all()
     assert (scores["chance"].isna() == (scores["measure"] == "l2_rms")).all()
+
+
+def test_a_measure_that_nothing_changes_has_no_interval_and_a_note(study):
+    for seed in range(3):
+        study.add_model(seed, ALL_RIGHT)
+    folder = study.finish()
+    (reason,) = [note[2] for note in notes_of(folder) if note[0] == "rough" and note[2].startswith("no interval")]
+    assert reason.endswith("or nothing changes without them")
+    scores = read_table(folder / "scores.tsv").query("method == 'rough'")
+    empty = scores[scores["low"].isna()]
+    assert all(f"{row.measure} ({row.outcome})" in reason for row in empty.itertuples())
 
 
 def test_a_model_without_true_positive(study):
@@ -56,7 +69,8 @@ def test_a_model_without_true_positive(study):
     assert filled(pairs[pairs["seed_b"] != 3])["l2"].all()
     overlaps = read_table(folder / "top_regions_pairs.tsv")
     assert (overlaps["overlap"].isna() == (overlaps["seed_b"] == 3)).all()
-    assert read_table(folder / "scores.tsv")["value"].notna().all()
+    scores = read_table(folder / "scores.tsv")
+    assert scores["value"].notna().all() and scores[scores["measure"].isin(SCATTERED)]["low"].notna().all()
 
 
 def test_a_map_that_is_zero_in_every_voxel(study):

@@ -152,6 +152,11 @@ def test_the_curve_passes_through_table_2_and_ends_at_1():
     assert curve.loc[15, "overlap_mean"] == 1
 
 
+def test_chance_of_the_curve_is_k_of_n_where_no_two_regions_are_equal():
+    curve = overlap_curve(list(np.random.default_rng(0).random((4, 15))))
+    assert curve["chance"].tolist() == pytest.approx([k / 15 for k in range(1, 16)])
+
+
 def test_a_model_whose_regions_can_not_be_ranked_has_no_part_in_the_curve():
     values = [random_values(seed, 6) for seed in range(3)]
     pd.testing.assert_frame_equal(overlap_curve([*values, np.zeros(6)]), overlap_curve(values))

@@ -97,6 +97,7 @@ def test_the_table_of_a_study(scored, study):
 def test_a_right_method_scores_1_in_a_study(scored):
     scores = read_table(scored / "scores.tsv").query("method == 'smooth'").set_index("measure")
     assert scores.loc[VOXELS, "value"].tolist() == pytest.approx([1] * len(VOXELS))
+    assert scores.loc[VOXELS, ["low", "high"]].isna().all(axis=None)
 
 
 def test_a_truth_without_a_region_of_the_atlas_is_refused(study):

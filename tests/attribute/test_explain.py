@@ -57,8 +57,7 @@ class Study:
         values |= {option: self.folder / file for option, file in files.items()}
         arguments = [text for option, value in values.items() for text in (f"--{option}", str(value))]
         self.monkeypatch.setattr("sys.argv", ["explain", *arguments])
-        self.monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda *_, **__: None)
-        self.monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+        self.monkeypatch.setattr(explain, "prepare_device", torch.device)
         explain.main()
         return {path.name: load_image(path) for path in sorted((self.folder / out).iterdir())}
 

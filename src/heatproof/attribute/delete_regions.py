@@ -16,8 +16,8 @@ import torch
 
 from heatproof.attribute.deletion import deletion_curves, depths, rank_regions
 from heatproof.attribute.outputs import PATIENT
-from heatproof.command import run, threads
-from heatproof.device import choose_device
+from heatproof.command import run
+from heatproof.device import prepare_device
 from heatproof.generators import generator
 from heatproof.images import load_array
 from heatproof.regions import SCHEMES, merge_regions, relabel
@@ -49,9 +49,7 @@ def main() -> None:
     parser.add_argument("--device", required=True)
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
-    torch.set_num_threads(threads())
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    device = choose_device(args.device)
+    device = prepare_device(args.device)
 
     store, model = open_store(args.scans), load_model(args.model, device)
     merged = merge_regions(read_table(args.template / "regions.tsv"), args.regions)

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from heatproof.attribute import METHODS
 from heatproof.attribute.outputs import CONVENTIONS, OUTPUTS, SIGNS, TARGETS
 from heatproof.attribute.unfinished import unfinished
-from heatproof.command import json_option, run, threads
-from heatproof.device import choose_device
+from heatproof.command import json_option, run
+from heatproof.device import prepare_device
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
 from heatproof.regions import SCHEMES, merge_regions, relabel
@@ -197,9 +197,7 @@ def main() -> None:
     parser.add_argument("--out-dir", type=Path, required=True)
     arguments = parser.parse_args()
     check_options(arguments.name, arguments.options)
-    torch.set_num_threads(threads())
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    device = choose_device(arguments.device)
+    device = prepare_device(arguments.device)
 
     store = open_store(arguments.scans)
     template = [arguments.template / file for file in ("brain_mask.nii.gz", "regions.nii.gz", "regions.tsv")]

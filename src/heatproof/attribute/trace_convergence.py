@@ -16,8 +16,8 @@ import pandas as pd
 import torch
 
 from heatproof.attribute.convergence import STEPS_BACK, is_chain, trace_convergence
-from heatproof.command import json_option, run, threads
-from heatproof.device import choose_device
+from heatproof.command import json_option, run
+from heatproof.device import prepare_device
 from heatproof.store import open_store
 from heatproof.tables import write_table
 from heatproof.train.network import load_model
@@ -36,9 +36,7 @@ def main() -> None:
     parser.add_argument("--device", required=True)
     parser.add_argument("--out", required=True, help="convergence.tsv")
     args = parser.parse_args()
-    torch.set_num_threads(threads())
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    device = choose_device(args.device)
+    device = prepare_device(args.device)
 
     method = args.options["method"]
     own = signature(STEPS_BACK[method]).parameters

@@ -10,7 +10,7 @@ solving for the displacement follows Karaçali and Davatzikos 2006 (doi:10.1109/
 import numpy as np
 import pandas as pd
 from scipy.fft import dctn, idctn
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import binary_dilation, gaussian_filter, map_coordinates
 
 from heatproof.errors import StudyError
 from heatproof.regions import without_side
@@ -128,12 +128,12 @@ def calibrate_velocity(
     achieved : ndarray
         Logarithm of each region's volume ratio at severity 1, as measured; NaN for labels without a voxel.
     """
-    centres = np.indices(labels.shape, np.float32)
-    divergence = log_change.copy()
+    moved, near = np.indices(labels.shape, np.float32), binary_dilation(labels > 0)
+    centres, divergence = moved[:, near], log_change.copy()
     for step in range(CALIBRATION_STEPS):
         velocity = atrophy_velocity(paint(labels, names, divergence), brain, spacing)
-        volumes = jacobian_determinant(flow(centres, velocity, 1.0, spacing))
-        achieved = np.log(label_means(labels, names, volumes))
+        moved[:, near] = flow(centres, velocity, 1.0, spacing)
+        achieved = np.log(label_means(labels, names, jacobian_determinant(moved)))
         if step < CALIBRATION_STEPS - 1:
             divergence += np.nan_to_num(log_change - achieved)
     return velocity, achieved

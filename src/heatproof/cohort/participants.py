@@ -11,7 +11,6 @@ from heatproof.errors import StudyError
 from heatproof.generators import generator
 
 SESSIONS = ("ses-M00", "ses-M12", "ses-M24")
-SESSION_SHARES = (0.5, 0.25, 0.25)
 
 
 def real_brains(options: dict) -> pd.Series:
@@ -40,6 +39,7 @@ def simulated_participants(options: dict) -> pd.DataFrame:
     Where the cohort is made from real brains, the column anatomy says from whose.
     """
     simulate, rows = options["simulate"], []
+    shares = np.array(simulate["sessions"]) / np.sum(simulate["sessions"])
     for label, prefix in (("patient", "P"), ("control", "C")):
         for number in range(1, simulate[f"{label}s"] + 1):
             participant = f"sub-{prefix}{number:03d}"
@@ -51,7 +51,7 @@ def simulated_participants(options: dict) -> pd.DataFrame:
                     "sex": random.choice(["F", "M"]),
                     "age": int(random.integers(60, 86)),
                     "severity": random.uniform(*simulate["severity"][label]),
-                    "sessions": int(random.choice([1, 2, 3], p=SESSION_SHARES)),
+                    "sessions": 1 + int(random.choice(len(shares), p=shares)),
                 }
             )
     people = pd.DataFrame(rows)

@@ -12,8 +12,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from heatproof.command import json_option, run, threads
-from heatproof.device import choose_device
+from heatproof.command import json_option, run
+from heatproof.device import prepare_device
 from heatproof.errors import StudyError
 from heatproof.store import Store, open_store
 from heatproof.tables import write_table
@@ -147,14 +147,13 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="the .safetensors to write")
     parser.add_argument("--history", type=Path, required=True, help="the table of epochs to write")
     arguments = parser.parse_args()
-    torch.set_num_threads(threads())
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    device = prepare_device(arguments.options["device"])
     train, validation = open_store(arguments.train), open_store(arguments.validation)
     if arguments.shuffle_seed is not None:
         train, validation = (with_shuffled_labels(store, arguments.shuffle_seed) for store in (train, validation))
     seeds = {"initialisation": arguments.initialisation_seed, "order": arguments.order_seed}
     logging.info("%d training scans, %d validation scans, seeds %s", len(train.images), len(validation.images), seeds)
-    model, history = fit_model(train, validation, arguments.options, seeds, choose_device(arguments.options["device"]))
+    model, history = fit_model(train, validation, arguments.options, seeds, device)
     save_model(model, train.images.shape[1:], arguments.options["network"], arguments.model)
     write_table(history, arguments.history)
 

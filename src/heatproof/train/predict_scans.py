@@ -7,8 +7,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from heatproof.command import run, threads
-from heatproof.device import choose_device
+from heatproof.command import run
+from heatproof.device import prepare_device
 from heatproof.store import Store, open_store
 from heatproof.tables import write_table
 from heatproof.train.batches import plain_batches
@@ -35,8 +35,7 @@ def main() -> None:
     parser.add_argument("--device", required=True)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    torch.set_num_threads(threads())
-    device = choose_device(arguments.device)
+    device = prepare_device(arguments.device)
     model = load_model(arguments.model, device)
     tables = []
     for path in arguments.stores:

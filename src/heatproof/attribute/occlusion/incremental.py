@@ -21,7 +21,7 @@ from heatproof.attribute.occlusion.windows import reached, read, span
 
 ROWS = 2**14  # patches in a chunk, at most
 PIECE = 2**20  # numbers in the windows of a batch, at most: a few of these fit in a processor's cache
-SMALL = 2**28  # voxels that plain sliding windows would run through, up to which differences are float64 as well
+SMALL = 2**26  # voxels that plain sliding windows would run through, up to which differences are float64 as well
 SHARED = 32  # patches with one and the same window, on average, for which it pays to handle them apart
 
 
@@ -129,12 +129,13 @@ def reaching(stages: Sequence[Stage]) -> np.ndarray:
     return x[:, None, None] & y[:, None] & z
 
 
-def largest_window(stage: Stage, place: np.ndarray) -> int:
-    """Return how many numbers the largest window of a patch has in a stage."""
-    sizes = zip(stage.windows, stage.channels, strict=True)
-    return max(
-        width * math.prod(np.ptp(w[:, i]) for w, i in zip(window, place, strict=True)) for window, width in sizes
-    )
+def largest_windows(stage: Stage, places: np.ndarray) -> np.ndarray:
+    """Return how many numbers the largest window of each patch has in a stage."""
+    sizes = [
+        width * math.prod(np.ptp(ends, axis=0)[position] for ends, position in zip(window, places.T, strict=True))
+        for window, width in zip(stage.windows, stage.channels, strict=True)
+    ]
+    return np.max(sizes, axis=0)
 
 
 def entering(stage: Stage) -> int:
@@ -178,9 +179,9 @@ def batches_of(stage: Stage, places: np.ndarray) -> Iterator[np.ndarray]:
     alike = number(stage.spots, places)
     if len(np.unique(alike)) * SHARED > len(places):
         alike = number(stage.shapes, places)
-    order = np.argsort(alike, kind="stable")
+    order, numbers = np.argsort(alike, kind="stable"), largest_windows(stage, places)
     for members in np.split(order, np.flatnonzero(np.diff(alike[order])) + 1):
-        rows = max(1, PIECE // largest_window(stage, places[members[0]]))
+        rows = max(1, PIECE // int(numbers[members[0]]))
         yield from np.split(members, range(rows, len(members), rows))
 
 

@@ -4,6 +4,7 @@ A window is a range of voxels ``start <= voxel < stop`` on one axis, or one such
 share one rule: output ``o`` reads the inputs ``o * stride - padding`` to ``o * stride - padding + kernel - 1``.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +48,7 @@ def read(reader: Reader, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarra
     return np.maximum(first, 0), np.minimum(last, reader.inputs)
 
 
+@lru_cache(maxsize=2**16)
 def runs(reader: Reader, inputs: tuple[int, int], outputs: tuple[int, int]) -> tuple[Run, ...]:
     """Return for each output of a window what it reads of a window of the inputs."""
     found = []

@@ -301,6 +301,16 @@ def test_robustness_is_drawn_against_rightness_and_against_what_stays_without_th
     plt.close("all")
 
 
+def test_intervals_of_methods_are_drawn_whole_and_those_of_controls_where_there_is_room():
+    scores, controls = bounds()
+    robustness = scores["measure"] == "pearson"
+    scores.loc[robustness & (scores["method"] == "lrp"), "low"] = -0.4
+    scores.loc[robustness & (scores["method"] == "lrp.noise"), "low"] = -1.0
+    for axes in draw_bounds.draw_bounds(scores, controls, ["lrp", "occlusion"]).axes:
+        assert -0.6 < axes.get_xlim()[0] < -0.4
+    plt.close("all")
+
+
 def test_the_interval_of_a_mean_over_models_is_student_s():
     mean, low, high = draw_bounds.mean_with_interval(pd.Series([1.0, 2.0, 3.0, np.nan]))
     assert (mean, low, high) == pytest.approx((2, 2 - 4.302653 / np.sqrt(3), 2 + 4.302653 / np.sqrt(3)))

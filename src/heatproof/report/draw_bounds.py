@@ -76,9 +76,11 @@ def panels_of(scores: pd.DataFrame, controls: pd.DataFrame | None) -> dict[str, 
     return panels
 
 
-def limits(values: pd.Series) -> tuple[float, float]:
-    """Return the ends of an axis that shows 0 and all values, with some space around them."""
-    low, high = min(0, values.min()), max(0, values.max())
+def limits(points: pd.DataFrame) -> tuple[float, float]:
+    """Return the ends of an axis that shows 0, all values and the methods' whole intervals; those of controls may end."""
+    methods = points[~points.index.str.contains(".", regex=False)]
+    low = np.nanmin([0, points["value"].min(), methods["low"].min()])
+    high = np.nanmax([0, points["value"].max(), methods["high"].max()])
     space = 0.06 * (high - low)
     return low - space, high + space
 
@@ -128,8 +130,8 @@ def draw_bounds(scores: pd.DataFrame, controls: pd.DataFrame | None, methods: Se
         axes.set_title(title, loc="left")
         axes.set_xlabel("robustness: correlation of two models' mean maps")
         axes.set_ylabel(label)
-        axes.set_xlim(*limits(across.loc[up.index, "value"]))
-        axes.set_ylim(*limits(up["value"]))
+        axes.set_xlim(*limits(across.loc[up.index]))
+        axes.set_ylim(*limits(up))
         axes.spines[["top", "right"]].set_visible(False)
     chance = scores.loc[scores["measure"] == RIGHTNESS, "chance"].mean()
     if np.isfinite(chance):

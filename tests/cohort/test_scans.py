@@ -47,7 +47,8 @@ def test_where_a_volume_is_the_label_every_scan_is_listed_and_split_without_one(
 
 
 def test_a_split_without_anyone_in_one_class_is_refused(config):
-    for excluded in (29, 36):
-        config["cohort"]["exclude"] = [f"sub-P{i:03d}" for i in range(1, excluded + 1)]
-        with pytest.raises(StudyError, match=f"leaves none of the {36 - excluded} patients for training"):
+    patients = config["cohort"]["simulate"]["patients"]
+    for left in (7, 0):
+        config["cohort"]["exclude"] = [f"sub-P{i:03d}" for i in range(1, patients - left + 1)]
+        with pytest.raises(StudyError, match=f"leaves none of the {left} patients for training"):
             list_scans(config["cohort"], "cohort")

@@ -77,7 +77,7 @@ def panels_of(scores: pd.DataFrame, controls: pd.DataFrame | None) -> dict[str, 
 
 
 def limits(points: pd.DataFrame) -> tuple[float, float]:
-    """Return the ends of an axis that shows 0, all values and the methods' whole intervals; those of controls may end."""
+    """Return the ends of an axis that shows 0, all values and the whole intervals of methods, if not of controls."""
     methods = points[~points.index.str.contains(".", regex=False)]
     low = np.nanmin([0, points["value"].min(), methods["low"].min()])
     high = np.nanmax([0, points["value"].max(), methods["high"].max()])

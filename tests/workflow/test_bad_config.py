@@ -13,7 +13,7 @@ MISTAKES = {
         "attribute={methods: {occlusion: {ptach: 3}}}",
         "unknown key 'ptach' in attribute.methods.occlusion; did you mean 'patch'?",
     ),
-    "too few": ("cohort={split: {test: 30, validation: 18, seed: 0}}", "leaves none of the 36 patients for training"),
+    "too few": ("cohort={split: {test: 30, validation: 18, seed: 0}}", "leaves none of the 24 patients for training"),
     "no dataset": ("cohort={bids: nowhere}", "nowhere/participants.tsv does not exist; cohort.bids must name"),
     "lists of different length": ("train={network: {filters: [8]}}", "train.network.filters and train.network.pools"),
     "no region": (

@@ -131,6 +131,7 @@ def draw_bounds(scores: pd.DataFrame, controls: pd.DataFrame | None, methods: Se
         axes.set_xlabel("robustness: correlation of two models' mean maps")
         axes.set_ylabel(label)
         axes.set_xlim(*limits(across.loc[up.index]))
+        axes.locator_params(axis="x", nbins=6)
         axes.set_ylim(*limits(up))
         axes.spines[["top", "right"]].set_visible(False)
     chance = scores.loc[scores["measure"] == RIGHTNESS, "chance"].mean()

@@ -19,6 +19,7 @@ def test_adding_participants_changes_no_one_else(config):
 
 
 def test_patients_have_atrophy_that_progresses_and_controls_little(config):
+    config["cohort"]["simulate"]["sessions"] = [0.5, 0.25, 0.25]
     sessions = simulated_sessions(config["cohort"])
     low, high = config["cohort"]["simulate"]["severity"]["patient"]
     first = sessions.drop_duplicates("participant_id")
@@ -28,6 +29,7 @@ def test_patients_have_atrophy_that_progresses_and_controls_little(config):
     patients = sessions.loc[steps.index, "label"] == "patient"
     assert (steps[patients] - 0.05).abs().max() < 1e-12 and (steps[~patients] == 0).all()
     assert patients.any() and not patients.all()
+    assert set(sessions.groupby("participant_id").size()) == {1, 2, 3}
 
 
 def test_shares_say_how_many_participants_are_scanned_how_often(config):
@@ -52,7 +54,8 @@ def test_the_table_of_scans_names_split_and_image(config):
     row = scans.iloc[0]
     folders = f"cohort/bids/{row['participant_id']}/{row['session_id']}/anat"
     assert row["image"] == f"{folders}/{row['scan']}_T1w.nii.gz"
-    assert (scans["split"] == "test").sum() >= 12
+    test = scans[scans["split"] == "test"].groupby("label")["participant_id"].nunique()
+    assert test.tolist() == [config["cohort"]["split"]["test"]] * 2 and (scans["split"] == "test").sum() > test.sum()
 
 
 @pytest.fixture

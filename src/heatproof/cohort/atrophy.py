@@ -128,7 +128,7 @@ def calibrate_velocity(
     achieved : ndarray
         Logarithm of each region's volume ratio at severity 1, as measured; NaN for labels without a voxel.
     """
-    moved, near = np.indices(labels.shape, np.float32), binary_dilation(labels > 0)
+    moved, near = np.indices(labels.shape, np.float32), binary_dilation(labels > 0)  # Jacobians read the neighbours
     centres, divergence = moved[:, near], log_change.copy()
     for step in range(CALIBRATION_STEPS):
         velocity = atrophy_velocity(paint(labels, names, divergence), brain, spacing)

@@ -179,9 +179,9 @@ def batches_of(stage: Stage, places: np.ndarray) -> Iterator[np.ndarray]:
     alike = number(stage.spots, places)
     if len(np.unique(alike)) * SHARED > len(places):
         alike = number(stage.shapes, places)
-    order, numbers = np.argsort(alike, kind="stable"), largest_windows(stage, places)
+    order, largest = np.argsort(alike, kind="stable"), largest_windows(stage, places)
     for members in np.split(order, np.flatnonzero(np.diff(alike[order])) + 1):
-        rows = max(1, PIECE // int(numbers[members[0]]))
+        rows = max(1, PIECE // largest[members[0]])
         yield from np.split(members, range(rows, len(members), rows))
 
 

@@ -141,7 +141,7 @@ def test_no_more_than_a_batch_is_read_at_once(study, tmp_path):
 
 @pytest.mark.parametrize("options", [{"method": "gradient_input"}, {"method": "occlusion", "patch": 1, "stride": 1}])
 def test_a_job_that_broke_off_goes_on_where_it_was_and_ends_with_the_same_bytes(study, monkeypatch, options):
-    monkeypatch.setattr(incremental, "ROWS", 500)
+    monkeypatch.setitem(incremental.ROWS, "cpu", 500)
     whole = study.explain("whole", batch_size=1, **options)
     calls = {"explain": 0, "measure": 0}
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from heatproof.attribute.occlusion import incremental, occlusion
+from heatproof.attribute.occlusion import differences, incremental, occlusion
 from heatproof.attribute.occlusion.chunks import measured
 from heatproof.attribute.occlusion.method import plan_work, read_network
 from heatproof.attribute.occlusion.patches import place_patches
@@ -164,6 +164,18 @@ def test_scans_and_networks_of_any_type_on_any_device_are_explained_as_they_are(
 
 
 @PROPERTY
+@given(questions(), st.sampled_from([2**24, 2**8]))
+def test_what_a_gpu_is_asked_for_gives_the_same(question, whole):
+    model, image, patch, stride, baseline = question
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(differences, "on_gpu", lambda values: True)
+        patched.setattr(differences, "WHOLE", whole)
+        heatmap = occlusion(model, image, 1, patch=patch, stride=stride, baseline=baseline).double()
+    exact = captum_occlusion(model, image, 1, patch, stride, baseline)
+    assert largest(heatmap - exact) <= ROUNDING * largest(exact) + NOISE
+
+
+@PROPERTY
 @given(questions())
 def test_differences_in_float32_are_as_exact_as_float32_allows(question):
     model, image, patch, stride, baseline = question
@@ -284,7 +296,7 @@ def test_patches_that_hide_only_the_baseline_are_not_computed(chain, image):
 @pytest.mark.parametrize("size", [2**28, 0], ids=["float64", "float32"])
 def test_chunks_give_the_same_bytes_alone_resumed_and_shared_among_threads(chain, image, size, monkeypatch):
     monkeypatch.setattr(incremental, "SMALL", size)
-    monkeypatch.setattr(incremental, "ROWS", 500)
+    monkeypatch.setitem(incremental.ROWS, "cpu", 500)
     work = plan_work(read_network(chain), image[0], 1, place_patches(image.shape[2:], 3, 2))
     drops = list(measured(work))
     again = plan_work(read_network(chain), image[0], 1, place_patches(image.shape[2:], 3, 2))

@@ -10,6 +10,7 @@ difference that they are given.
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,9 @@ from torch import Tensor
 from heatproof.attribute.occlusion import chain
 from heatproof.attribute.occlusion.windows import Run, cut, read, runs, span
 
-CALL = 200_000  # multiply-adds that one more matrix product costs before it starts
+CALL = 200_000  # multiply-adds that one more matrix product costs before it starts, on a CPU
+WHOLE = 2**24  # weights up to which a GPU convolves windows by one matrix, zeros included
+AT_ONCE = {torch.maximum: torch.amax, torch.add: torch.sum}  # on a GPU
 
 
 class Place(NamedTuple):
@@ -40,14 +43,26 @@ class Place(NamedTuple):
     outputs: Sequence[tuple[int, int]]
 
 
+def on_gpu(values: Tensor) -> bool:
+    """Tell whether a call costs more than what it does."""
+    return values.is_cuda
+
+
 def hide(layer: chain.Hidden, change: None, place: Place) -> Tensor:
     """Begin with what hiding changes in the scan."""
     return cut(layer.difference, place.starts, tuple(stop - start for start, stop in place.inputs)).clone()
 
 
 def convolve(layer: chain.Convolution, change: Tensor, place: Place) -> Tensor:
-    """Convolve windows, in whichever of two ways takes fewer multiply-adds."""
+    """Convolve windows, in whichever of three ways takes least time.
+
+    On a CPU that is what takes fewest multiply-adds. A GPU has those to spare, and pays for each call and each pass over
+    memory instead.
+    """
     reads = [runs(*axis) for axis in zip(layer.readers, place.inputs, place.outputs, strict=True)]
+    if on_gpu(change):
+        weights = math.prod([*change.shape[1:], *map(len, reads), layer.weight.shape[0]])
+        return convolve_whole(layer, change, reads) if weights <= WHOLE else convolve_dense(layer, change, place)
     planes, lines = (sum(run.stop - run.start for run in axis) for axis in reads[:2])
     products = planes * len(reads[1])
     line = change.shape[3] * len(reads[2]) * math.prod(layer.weight.shape[:2])
@@ -81,6 +96,27 @@ def banded_weight(layer: chain.Convolution, length: int, reads: Sequence[Run]) -
             taps = layer.weight[..., run.tap : run.tap + run.stop - run.start]
             band[:, :, run.start : run.stop, :, z] = taps.permute(2, 3, 4, 1, 0)
         layer.bands[key] = band.flatten(4, 5).flatten(2, 3)
+    return layer.bands[key]
+
+
+def convolve_whole(layer: chain.Convolution, change: Tensor, reads: Sequence[Sequence[Run]]) -> Tensor:
+    """Convolve windows in one matrix product, from all that is read to all that is made."""
+    after = change.flatten(1) @ whole_weight(layer, change.shape[1:4], reads)
+    return after.view(len(change), *map(len, reads), layer.weight.shape[0])
+
+
+def whole_weight(layer: chain.Convolution, edges: Sequence[int], reads: Sequence[Sequence[Run]]) -> Tensor:
+    """Write the convolution as a matrix: (voxel and channel that is read, voxel and channel that is made)."""
+    key = (*edges, *map(tuple, reads))
+    if key not in layer.bands:
+        outputs, inputs = layer.weight.shape[:2]
+        matrix = layer.weight.new_zeros(*edges, inputs, *map(len, reads), outputs)
+        for place in product(*map(enumerate, reads)):
+            made, found = zip(*place, strict=True)
+            x, y, z = (slice(run.start, run.stop) for run in found)
+            taps = layer.weight[:, :, *(slice(run.tap, run.tap + run.stop - run.start) for run in found)]
+            matrix[x, y, z, :, *made] = taps.permute(2, 3, 4, 1, 0)
+        layer.bands[key] = matrix.flatten(4).flatten(0, 3)
     return layer.bands[key]
 
 
@@ -128,10 +164,15 @@ def box(windows: Sequence[tuple[int, int]], outer: Sequence[tuple[int, int]]) ->
 def combine(operation: Callable[..., Tensor], values: Tensor, reads: Sequence[Sequence[Run]]) -> Tensor:
     """Reduce blocks along one axis after the other."""
     for axis, found in enumerate(reads, start=1):
-        if [(run.start, run.stop) for run in found] == [(i, i + 1) for i in range(values.shape[axis])]:
+        edge, count = found[0].stop, len(found)
+        tiles = [(run.start, run.stop) for run in found] == [(i * edge, (i + 1) * edge) for i in range(count)]
+        if tiles and edge * count == values.shape[axis] == count:
+            continue
+        if tiles and on_gpu(values):
+            values = AT_ONCE[operation](values.narrow(axis, 0, edge * count).unfold(axis, edge, edge), dim=-1)
             continue
         lines = values.unbind(axis)
-        values = values.new_empty(*values.shape[:axis], len(found), *values.shape[axis + 1 :])
+        values = values.new_empty(*values.shape[:axis], count, *values.shape[axis + 1 :])
         for total, run in zip(values.unbind(axis), found, strict=True):
             first, *others = lines[run.start : run.stop]
             if not others:

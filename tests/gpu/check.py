@@ -1,4 +1,4 @@
-"""Measure the networks on a GPU: answers, bytes, training, methods, writing, occlusion. One table each, written at once."""
+"""Measure the networks on a GPU; each section writes its table as soon as it is done."""
 
 import argparse
 import os
@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -109,10 +110,8 @@ def measure_environment() -> list[dict]:
         ("Python", platform.python_version()),
         ("CPU cores", os.cpu_count()),
     ]
-    block = torch.rand(2**29, device="cuda")
-    target = torch.empty_like(block)
-    rows.append(("copy, TB/s read and written", 2 * block.nbytes / seconds(lambda: target.copy_(block)) / 1e12))
-    del block, target
+    block, copy = torch.rand(2, 2**29, device="cuda")
+    rows.append(("copy, TB/s read and written", 2 * block.nbytes / seconds(lambda: copy.copy_(block)) / 1e12))
     square = torch.rand(8192, 8192, device="cuda")
     for name, tf32, dtype in (("float32", False, None), ("TF32", True, None), ("bfloat16", False, torch.bfloat16)):
         precise(tf32)
@@ -123,7 +122,7 @@ def measure_environment() -> list[dict]:
 
 
 def measure_answers() -> list[dict]:
-    """Compare each method on the GPU, with and without TF32, with float64 on the CPU; also whether two runs are equal."""
+    """Compare each method on the GPU, with and without TF32, with float64 on the CPU, and with a second run."""
     model, images, rows = network(SMALL, padding=1), scans(SMALL, 2), []
     on_card, images_there = network(SMALL, padding=1).cuda(), images.cuda()
     for name, options in (METHODS | OCCLUSION).items():
@@ -141,7 +140,7 @@ def measure_answers() -> list[dict]:
 
 
 def measure_bytes() -> list[dict]:
-    """Train a small model twice from one seed on the card, and compare weights; then twice with cuDNN's fixed choice."""
+    """Train a small model twice from one seed on the card, in three ways, and compare weights."""
     rows = []
     options = {"network": {"padding": 1}, "learning_rate": 5e-4, "weight_decay": 1e-4, "batch_size": 4, "epochs": 3}
     options |= {"patience": {"epochs": 8, "from_epoch": 15}, "keep": "accuracy", "augmentation": AUGMENTATION}
@@ -187,7 +186,7 @@ def traffic(model: nn.Module, images: torch.Tensor) -> float:
 
 
 def measure_training() -> list[dict]:
-    """Time a training step at 1 mm on data that is there, by precision, memory format and compiler; then as the stage does it."""
+    """Time a training step at 1 mm on data that is there, by precision, memory format and compiler."""
     rows = []
     for batch in (4, 16):
         images, classes = scans(FULL, batch).cuda(), torch.arange(batch, device="cuda") % 2
@@ -210,7 +209,7 @@ def measure_training() -> list[dict]:
             optimiser = torch.optim.Adam(model.parameters(), lr=1e-4, weight_decay=1e-4)
             called = torch.compile(model) if compiled else model
 
-            def step(called=called, inputs=inputs, optimiser=optimiser, precision=precision) -> None:
+            def step(called=called, inputs=inputs, classes=classes, optimiser=optimiser, precision=precision) -> None:
                 with torch.autocast("cuda", torch.bfloat16, enabled=precision == "bfloat16"):
                     loss = nn.functional.cross_entropy(called(inputs), classes)
                 optimiser.zero_grad()
@@ -265,7 +264,12 @@ def measure_epoch() -> list[dict]:
 
             compute, whole = seconds(alone, 2, 1), seconds(as_stage, 2, 0)
             rows.append(
-                {"TF32": tf32, "batch": batch, "steps alone, scans/s": 16 / compute, "as the stage, scans/s": 16 / whole}
+                {
+                    "TF32": tf32,
+                    "batch": batch,
+                    "steps alone, scans/s": 16 / compute,
+                    "as the stage, scans/s": 16 / whole,
+                }
             )
             rows[-1]["ratio"] = whole / compute
             print(rows[-1])
@@ -282,12 +286,14 @@ def measure_methods() -> list[dict]:
         for name, options in METHODS.items():
             torch.cuda.reset_peak_memory_stats()
             try:
-                taken = seconds(lambda options=options: explain(model, images, **options), 2, 1)
+                taken = seconds(partial(explain, model, images, **options), 2, 1)
             except Exception as error:
                 rows.append({"method": name, "layout": layout, "error": repr(error)[:200]})
             else:
                 memory = torch.cuda.max_memory_allocated() / 1e9
-                rows.append({"method": name, "layout": layout, "scans/s": len(images) / taken, "peak memory, GB": memory})
+                rows.append(
+                    {"method": name, "layout": layout, "scans/s": len(images) / taken, "peak memory, GB": memory}
+                )
             print(rows[-1])
     return rows
 

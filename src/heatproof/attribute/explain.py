@@ -14,11 +14,12 @@ from tqdm import tqdm
 from heatproof.attribute import METHODS
 from heatproof.attribute.outputs import CONVENTIONS, OUTPUTS, SIGNS, TARGETS
 from heatproof.attribute.unfinished import unfinished
-from heatproof.command import json_option, run
+from heatproof.command import json_option, run, threads
 from heatproof.device import prepare_device
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
 from heatproof.regions import SCHEMES, merge_regions, relabel
+from heatproof.running import in_background
 from heatproof.store import Store, open_store
 from heatproof.tables import read_table
 from heatproof.train.network import load_model
@@ -121,10 +122,12 @@ def explain_store(
     affine: np.ndarray,
     batch_size: int,
     device: torch.device,
+    writers: int = 0,
 ) -> None:
     """Write the heatmap of each scan of a store into a folder, but for batches that are there already.
 
-    No more than one batch is held at once. A method that keeps a journal of its own takes one scan at a time.
+    No more than one batch is explained at once. A method that keeps a journal of its own takes one scan at a time, and
+    its heatmaps are written before the next.
 
     Parameters
     ----------
@@ -142,6 +145,8 @@ def explain_store(
         Scans that are explained at once.
     device : device
         Where the network runs.
+    writers : int
+        Threads that write heatmaps while the next scans are explained; with none they are written in between.
 
     Raises
     ------
@@ -150,15 +155,15 @@ def explain_store(
     """
     names, journal = store.scans["scan"].tolist(), folder / "journal"
     if JOURNAL in keyword_options(METHODS[options["method"]]):
-        batch_size, options = 1, {**options, JOURNAL: journal}
-    with tqdm(total=len(names), unit="scan", mininterval=1) as progress:
+        batch_size, writers, options = 1, 0, {**options, JOURNAL: journal}
+    with tqdm(total=len(names), unit="scan", mininterval=1) as progress, in_background(writers) as later:
         for first in range(0, len(names), batch_size):
             batch = slice(first, first + batch_size)
             paths = [folder / f"{name}_heatmap.nii.gz" for name in names[batch]]
             if not all(path.exists() for path in paths):
                 heatmaps = explain_batch(model, store.images[batch], names[batch], options, device)
                 for heatmap, path in zip(heatmaps, paths, strict=True):
-                    save_image(heatmap, affine, path)
+                    later(save_image, heatmap, affine, path)
                 shutil.rmtree(journal, ignore_errors=True)
             progress.update(len(paths))
 
@@ -211,8 +216,9 @@ def main() -> None:
     model = load_model(arguments.model, device)
     files = [arguments.model, arguments.scans, arguments.scans.with_suffix(".tsv"), *template]
     settings = {"options": arguments.options, "batch_size": arguments.batch_size, "device": arguments.device}
+    running = {"batch_size": arguments.batch_size, "device": device, "writers": threads() - 1}
     with unfinished(arguments.out_dir, files, settings) as folder:
-        explain_store(model, store, options, folder, affine=grid.affine, batch_size=arguments.batch_size, device=device)
+        explain_store(model, store, options, folder, affine=grid.affine, **running)
 
 
 if __name__ == "__main__":

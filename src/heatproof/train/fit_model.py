@@ -10,38 +10,36 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from heatproof.command import json_option, run
 from heatproof.device import prepare_device
 from heatproof.errors import StudyError
+from heatproof.running import outputs, resident, to_device
 from heatproof.store import Store, open_store
 from heatproof.tables import write_table
-from heatproof.train.batches import plain_batches, training_batches
+from heatproof.train.batches import training_batches
 from heatproof.train.network import create_network, save_model
 
 KEPT_BY = {"accuracy": ["validation_accuracy", "validation_loss"], "loss": ["validation_loss"]}
 
 
-def train_epoch(model: nn.Module, optimiser: torch.optim.Optimizer, batches: Iterable, device: torch.device) -> float:
-    """Take one step per batch on the cross-entropy; return its mean over scans."""
+def train_epoch(model: nn.Module, optimiser: torch.optim.Optimizer, batches: Iterable) -> float:
+    """Take one step per batch on the cross-entropy; return its mean over scans, the only number that is waited for."""
     model.train()
     total, count = 0.0, 0
     for images, classes in batches:
-        loss = nn.functional.cross_entropy(model(images.to(device)), classes.to(device))
+        loss = nn.functional.cross_entropy(model(images), classes)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        total, count = total + loss.item() * len(classes), count + len(classes)
-    return total / count
+        total, count = total + loss.detach().double() * len(classes), count + len(classes)
+    return (total / count).item()
 
 
-@torch.no_grad()
-def evaluate(model: nn.Module, store: Store, batch_size: int, device: torch.device) -> tuple[float, float]:
-    """Return the mean cross-entropy and the balanced accuracy over a store."""
-    model.eval()
-    logits = torch.cat([model(images.to(device)).cpu() for images, _ in plain_batches(store, batch_size)])
-    classes = torch.from_numpy(store.classes)
+def evaluate(model: nn.Module, scans: Tensor, classes: Tensor, size: int, device: torch.device) -> tuple[float, float]:
+    """Return the mean cross-entropy and the balanced accuracy over scans, run in batches of a size."""
+    logits = outputs(model, scans, size, device)
     right = (logits.argmax(1) == classes).double()
     accuracy = torch.stack([right[classes == c].mean() for c in classes.unique()]).mean()
     return nn.functional.cross_entropy(logits, classes).item(), accuracy.item()
@@ -96,17 +94,21 @@ def fit_model(train: Store, validation: Store, options: dict, seeds: dict, devic
     """
     torch.manual_seed(seeds["initialisation"])
     model = create_network(train.images.shape[1:], options["network"])
-    model.to(device, memory_format=torch.channels_last_3d)
+    to_device(model, device)
     optimiser = torch.optim.Adam(model.parameters(), lr=options["learning_rate"], weight_decay=options["weight_decay"])
     torch.manual_seed(seeds["order"])
     random = np.random.default_rng(seeds["order"])
+    training, validating = resident(train.images, device), resident(validation.images, device)
+    classes = torch.from_numpy(validation.classes)
     history, best, weights = [], None, None
     for epoch in range(1, options["epochs"] + 1):
         start, clock = time.perf_counter(), {"loading": 0.0}
-        batches = training_batches(train, options["batch_size"], options["augmentation"], random)
-        train_loss = train_epoch(model, optimiser, timed(batches, clock), device)
+        batches = training_batches(
+            training, train.classes, options["batch_size"], options["augmentation"], random, device
+        )
+        train_loss = train_epoch(model, optimiser, timed(batches, clock))
         loading = clock["loading"] / (time.perf_counter() - start)
-        loss, accuracy = evaluate(model, validation, options["batch_size"], device)
+        loss, accuracy = evaluate(model, validating, classes, options["batch_size"], device)
         if not np.isfinite([train_loss, loss]).all():
             raise StudyError(f"the loss is no longer finite in epoch {epoch}; lower train.learning_rate")
         row = {"epoch": epoch, "train_loss": train_loss, "validation_loss": loss, "validation_accuracy": accuracy}

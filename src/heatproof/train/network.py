@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import nn
 
 from heatproof.errors import StudyError
+from heatproof.running import to_device
 from heatproof.train.layers import PAPER_NETWORK, feature_edges
 
 
@@ -130,4 +131,4 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> nn.Modul
     description, weights = read_model(path)
     model = create_network(description["shape"], description["network"])
     model.load_state_dict(weights)
-    return model.to(device).eval()
+    return to_device(model, device).eval()

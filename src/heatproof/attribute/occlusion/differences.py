@@ -56,8 +56,7 @@ def hide(layer: chain.Hidden, change: None, place: Place) -> Tensor:
 def convolve(layer: chain.Convolution, change: Tensor, place: Place) -> Tensor:
     """Convolve windows, in whichever of three ways takes least time.
 
-    On a CPU that is what takes fewest multiply-adds. A GPU has those to spare: there each call and each pass over memory
-    costs more.
+    On a CPU that is what takes fewest multiply-adds. A GPU has those to spare: there calls and passes over memory cost.
     """
     reads = [runs(*axis) for axis in zip(layer.readers, place.inputs, place.outputs, strict=True)]
     if on_gpu(change):

@@ -17,8 +17,8 @@ import pandas as pd
 import torch
 from torch import nn
 
+from heatproof import running
 from heatproof.attribute.explain import explain
-from heatproof.attribute.occlusion import incremental
 from heatproof.attribute.occlusion.method import plan_work, read_network
 from heatproof.attribute.occlusion.patches import place_patches
 from heatproof.images import save_image
@@ -243,35 +243,30 @@ def measure_training() -> list[dict]:
 
 
 def measure_epoch() -> list[dict]:
-    """Time an epoch at 1 mm as the stage runs it, reading from a store and augmenting, against the same steps alone."""
-    rows = []
+    """Time an epoch at 1 mm as the stage runs it, from a store that lies on the card or not, and its steps alone."""
+    rows, device = [], torch.device("cuda")
     with tempfile.TemporaryDirectory() as folder:
         data = store(FULL, 16, Path(folder))
-        for tf32, batch in ((False, 4), (True, 4), (True, 16)):
+        for tf32, batch, share in ((True, 4, 0.5), (True, 4, 0), (True, 16, 0.5), (True, 16, 0)):
             precise(tf32)
-            model = network(FULL, padding=0).cuda().to(memory_format=torch.channels_last_3d)
+            running.SHARE = share
+            start = time.perf_counter()
+            scans_there = running.resident(data.images, device)
+            torch.cuda.synchronize()
+            moving = time.perf_counter() - start
+            model = running.to_device(network(FULL, padding=0), device)
             optimiser = torch.optim.Adam(model.parameters(), lr=1e-4, weight_decay=1e-4)
-            images = scans(FULL, batch).cuda()
-            there = [(images, torch.arange(batch) % 2)] * (16 // batch)
-            device = torch.device("cuda")
+            there = [(scans(FULL, batch).cuda(), torch.arange(batch, device="cuda") % 2)] * (16 // batch)
 
-            def as_stage(model=model, optimiser=optimiser, batch=batch, device=device) -> None:
+            def as_stage(batch=batch, scans_there=scans_there, model=model, optimiser=optimiser) -> None:
                 random = np.random.default_rng(0)
-                train_epoch(model, optimiser, training_batches(data, batch, AUGMENTATION, random), device)
+                made = training_batches(scans_there, data.classes, batch, AUGMENTATION, random, device)
+                train_epoch(model, optimiser, made)
 
-            def alone(model=model, optimiser=optimiser, there=there, device=device) -> None:
-                train_epoch(model, optimiser, there, device)
-
-            compute, whole = seconds(alone, 2, 1), seconds(as_stage, 2, 0)
-            rows.append(
-                {
-                    "TF32": tf32,
-                    "batch": batch,
-                    "steps alone, scans/s": 16 / compute,
-                    "as the stage, scans/s": 16 / whole,
-                }
-            )
-            rows[-1]["ratio"] = whole / compute
+            compute, whole = seconds(partial(train_epoch, model, optimiser, there), 3, 1), seconds(as_stage, 3, 1)
+            row = {"batch": batch, "store": "card" if scans_there.is_cuda else "disk", "moving it, s": moving}
+            row |= {"steps alone, scans/s": 16 / compute, "as the stage, scans/s": 16 / whole}
+            rows.append({**row, "ratio": whole / compute})
             print(rows[-1])
     return rows
 
@@ -321,18 +316,16 @@ def measure_writing() -> list[dict]:
 
 
 def measure_occlusion(limit: float = 8) -> list[dict]:
-    """Time voxel-by-voxel occlusion at 1 mm on some chunks, by the size of pieces; then captum by position."""
+    """Time voxel-by-voxel occlusion at 1 mm on some chunks, by the memory allowed; then captum by position."""
     from captum.attr import Occlusion
 
     precise(False)
     model, image, mask = network(FULL, padding=0).cuda(), scans(FULL, 1)[0].cuda(), ellipsoid(FULL)
     patches, rows = place_patches(FULL, 1, 1, mask), []
     positions = int(patches.placed.sum())
-    usual = incremental.PIECE, incremental.ROWS
-    for piece, most in ((2**20, 2**14), (2**24, 2**14), (2**24, 2**17), (2**27, 2**17)):
-        incremental.PIECE, incremental.ROWS = piece, most
+    for memory in (2 * 10**9, 16 * 10**9):
         start = time.perf_counter()
-        work = plan_work(read_network(model), image, 1, patches, memory=20 * 10**9)
+        work = plan_work(read_network(model), image, 1, patches, memory=memory)
         torch.cuda.synchronize()
         planned, order = time.perf_counter() - start, np.random.default_rng(0).permutation(len(work.chunks))
         work.measure(work.chunks[order[0]])
@@ -344,11 +337,10 @@ def measure_occlusion(limit: float = 8) -> list[dict]:
                 break
         taken = time.perf_counter() - start
         whole = planned + taken / done * positions
-        row = {"piece": piece, "rows": most, "chunks": len(work.chunks), "planning, s": planned, "measured": done}
+        row = {"memory, GB": memory / 1e9, "chunks": len(work.chunks), "planning, s": planned, "measured": done}
         rows.append({**row, "whole brain, s": whole})
         print(rows[-1])
         del work
-    incremental.PIECE, incremental.ROWS = usual
     half = tuple(-(-edge // 2) for edge in FULL)
     times = []
     for batch in (1, 2, 4, 8):
@@ -380,6 +372,35 @@ def profile_occlusion() -> list[dict]:
     total_cpu = sum(event.self_cpu_time_total for event in profile.key_averages())
     total_gpu = sum(event.self_device_time_total for event in profile.key_averages())
     return [*rows, {"what": f"all, {len(chunk)} positions", "GPU, us": total_gpu, "CPU, us": total_cpu}]
+
+
+def profile_gradient() -> list[dict]:
+    """List what the gradient of two scans at 1 mm asks of the card, and time its convolutions."""
+    precise(False)
+    model, images = running.to_device(network(FULL, padding=0), torch.device("cuda")), scans(FULL, 2).cuda()
+    explain(model, images, method="gradient_input")
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        explain(model, images, method="gradient_input")
+        torch.cuda.synchronize()
+    found = sorted(profile.key_averages(), key=lambda event: -event.self_device_time_total)[:20]
+    rows = [{"what": e.key[:100], "calls": e.count, "ms": e.self_device_time_total / 1000} for e in found]
+    for layout in (torch.contiguous_format, torch.channels_last_3d):
+        for number, (made, read, edge) in enumerate(((8, 1, 0), (16, 8, 96), (32, 16, 31), (64, 32, 14)), start=1):
+            shape = FULL if not edge else (edge, round(edge * 1.19), edge)
+            layer = nn.Conv3d(read, made, 3).cuda().to(memory_format=layout)
+            inputs = torch.rand(2, read, *shape, device="cuda").to(memory_format=layout).requires_grad_()
+            output = layer(inputs)
+            slopes = torch.rand_like(output)
+            flipped = layer.weight.detach().flip(2, 3, 4).transpose(0, 1).contiguous(memory_format=layout)
+            ways = {
+                "forward": partial(layer, inputs),
+                "backward": partial(torch.autograd.grad, output, inputs, slopes, retain_graph=True),
+                "backward as a convolution": partial(nn.functional.conv3d, slopes, flipped, padding=2),
+            }
+            for name, way in ways.items():
+                what = f"convolution {number}, {str(layout).rpartition('.')[2]}, {name}"
+                rows.append({"what": what, "ms": 1000 * seconds(way, 3, 1)})
+    return rows
 
 
 def measure_bfloat16() -> list[dict]:
@@ -420,6 +441,7 @@ SECTIONS: dict[str, Callable[[], list[dict]]] = {
     "training": measure_training,
     "occlusion": measure_occlusion,
     "profile": profile_occlusion,
+    "gradient": profile_gradient,
     "methods": measure_methods,
     "answers": measure_answers,
     "writing": measure_writing,

@@ -72,7 +72,7 @@ def store(shape: tuple[int, int, int], number: int, folder: Path) -> Store:
     np.save(folder / "store.npy", images)
     labels = [("patient", "control")[i % 2] for i in range(number)]
     table = pd.DataFrame({"scan": [f"sub-{i:03}" for i in range(number)], "label": labels})
-    return Store(np.load(folder / "store.npy", mmap_mode="r"), table)
+    return Store(np.load(folder / "store.npy", mmap_mode="c"), table)
 
 
 def seconds(function: Callable[[], object], repeats: int = 5, warm: int = 2) -> float:

@@ -161,17 +161,16 @@ def box(windows: Sequence[tuple[int, int]], outer: Sequence[tuple[int, int]]) ->
 
 
 def combine(operation: Callable[..., Tensor], values: Tensor, reads: Sequence[Sequence[Run]]) -> Tensor:
-    """Reduce blocks along one axis after the other."""
+    """Reduce blocks along one axis after the other, or on a GPU all at once if they lie side by side."""
+    if on_gpu(values) and all(side_by_side(found, edge) for found, edge in zip(reads, values.shape[1:4], strict=True)):
+        for axis in (3, 2, 1):
+            values = values.unflatten(axis, (len(reads[axis - 1]), -1))
+        return AT_ONCE[operation](values, dim=(2, 4, 6))
     for axis, found in enumerate(reads, start=1):
-        edge, count = found[0].stop, len(found)
-        tiles = [(run.start, run.stop) for run in found] == [(i * edge, (i + 1) * edge) for i in range(count)]
-        if tiles and edge * count == values.shape[axis] == count:
-            continue
-        if tiles and on_gpu(values):
-            values = AT_ONCE[operation](values.narrow(axis, 0, edge * count).unfold(axis, edge, edge), dim=-1)
+        if [(run.start, run.stop) for run in found] == [(i, i + 1) for i in range(values.shape[axis])]:
             continue
         lines = values.unbind(axis)
-        values = values.new_empty(*values.shape[:axis], count, *values.shape[axis + 1 :])
+        values = values.new_empty(*values.shape[:axis], len(found), *values.shape[axis + 1 :])
         for total, run in zip(values.unbind(axis), found, strict=True):
             first, *others = lines[run.start : run.stop]
             if not others:
@@ -179,6 +178,12 @@ def combine(operation: Callable[..., Tensor], values: Tensor, reads: Sequence[Se
             for number, line in enumerate(others):
                 operation(total if number else first, line, out=total)
     return values
+
+
+def side_by_side(found: Sequence[Run], length: int) -> bool:
+    """Tell whether runs cut an axis into pieces of one length."""
+    edge, rest = divmod(length, len(found))
+    return not rest and [(run.start, run.stop) for run in found] == [(i, i + edge) for i in range(0, length, edge)]
 
 
 def pool_mean(layer: chain.MeanPool, change: Tensor, place: Place) -> Tensor:

@@ -22,7 +22,10 @@ from heatproof.attribute.occlusion.windows import reached, read, span
 ROWS = {"cpu": 2**14, "cuda": 2**17}  # patches in a chunk, at most
 PIECE = {"cpu": 2**20, "cuda": 2**26}  # numbers in the windows of a batch, at most: a few of these fit in a CPU's cache
 SMALL = 2**26  # voxels that plain sliding windows would run through, up to which differences are float64 as well
-SHARED = 32  # patches with one and the same window, on average, for which it pays to handle them apart
+SHARED = {
+    "cpu": 32,
+    "cuda": ROWS["cuda"],
+}  # patches with one window, on average, from which on it is handled apart
 
 
 class Stage(NamedTuple):
@@ -177,7 +180,7 @@ def measure(stages: Sequence[Stage], target: int, places: np.ndarray) -> np.ndar
 def batches_of(stage: Stage, places: np.ndarray, device: str) -> Iterator[np.ndarray]:
     """Yield the indices of patches that go through a stage together on a kind of device."""
     alike = number(stage.spots, places)
-    if len(np.unique(alike)) * SHARED > len(places):
+    if len(np.unique(alike)) * SHARED[device] > len(places):
         alike = number(stage.shapes, places)
     order, largest = np.argsort(alike, kind="stable"), largest_windows(stage, places)
     for members in np.split(order, np.flatnonzero(np.diff(alike[order])) + 1):

@@ -28,6 +28,7 @@ MISTAKES = {
         "cohort={simulate: {anatomy_from: nowhere}}",
         "nowhere holds no file sub-*/[ses-*/]anat/*_T1w.nii.gz; correct cohort.simulate.anatomy_from",
     ),
+    "no transform": ("register={transform: Identity}", "a transform type of ants.registration that finds a transform"),
     "grid too small": (
         "register={voxel_size: 12.0}",
         "too small for train.network (pools [2, 3, 2, 3], kernel 3, padding 1); choose a smaller register.voxel_size",

@@ -59,5 +59,5 @@ def plain_batches(store: Store, batch_size: int) -> Iterator[tuple[torch.Tensor,
 
 
 def as_input(images: np.ndarray) -> torch.Tensor:
-    """Turn scans (N, x, y, z) into a network's input, float32 (N, 1, x, y, z)."""
-    return torch.from_numpy(np.asarray(images, np.float32))[:, None]
+    """Turn scans (N, x, y, z) into a network's input, float32 (N, 1, x, y, z), a copy that it may work on in place."""
+    return torch.from_numpy(np.array(images, np.float32))[:, None]

@@ -254,7 +254,7 @@ def test_a_mask_on_another_grid_is_refused(study):
             "regions is 'lobes'; choose one of atlas, hemispheres, boe",
         ),
         ({"method": "lrp", "target": "control"}, "mine.target is 'control'; choose one of patient, predicted"),
-        ({"method": "lrp", "output": "score"}, "mine.output is 'score'; choose one of logit, probability"),
+        ({"method": "lrp", "output": "score"}, "mine.output is 'score'; choose one of margin, logit, probability"),
         ({"method": "lrp", "sign": "negative"}, "mine.sign is 'negative'; choose one of signed, absolute, positive"),
     ],
 )

@@ -55,9 +55,9 @@ def is_one_of(layer: nn.Module, kinds: type | tuple[type, ...]) -> bool:
 
 def unfold(model: nn.Module) -> list[nn.Module]:
     """Return the layers of a chain, and of the chains in it, in the order in which they are applied."""
-    if type(model).forward is not nn.Sequential.forward or not is_bare(model):
-        return [model]
-    return [layer for part in model for layer in unfold(part)]
+    if isinstance(model, nn.Sequential) and type(model).forward is nn.Sequential.forward and is_bare(model):
+        return [layer for part in model for layer in unfold(part)]
+    return [model]
 
 
 def apply_apart(layer: nn.Module, inputs: Tensor) -> Tensor:
@@ -122,8 +122,9 @@ def require_repeatable(model: nn.Module, images: Tensor) -> None:
         return
     scan, before = images[:1], {name: buffer.clone() for name, buffer in model.named_buffers()}
     once, again, (among, other) = (outputs_of(model, batch) for batch in (scan, scan, torch.cat([scan, 1 - scan])))
-    tolerance = max(TOLERANCE, 20 * torch.finfo(once.dtype).eps) * max(once.abs().max(), other.abs().max())
-    same = partial(torch.allclose, once[0], rtol=0, atol=float(tolerance), equal_nan=True)
+    largest = torch.stack([once[0], other]).abs().nan_to_num().max()
+    tolerance = float(largest) * max(TOLERANCE, 20 * torch.finfo(once.dtype).eps)
+    same = partial(torch.allclose, once[0], rtol=0, atol=tolerance, equal_nan=True)
     if not same(again[0]):
         raise StudyError("the network's output for a scan is another when it is asked again; take chance out of it")
     if not same(among):

@@ -46,6 +46,7 @@ from heatproof.errors import StudyError
 ROUTING = (MaxPool, nn.Flatten, nn.Unflatten)
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 ONE_TO_ONE = (*DROPOUTS, Activation, BatchNorm, nn.Softmax, nn.Identity)
+KNOWN = (*WEIGHTED, AvgPool, *ROUTING, *ONE_TO_ONE)
 LINEAR_PER_CHANNEL = (*DROPOUTS, AvgPool, nn.Flatten, nn.Identity)
 
 
@@ -65,7 +66,8 @@ def steps_back(
     if batch_norm not in ("merge", "pass"):
         raise StudyError(f"lrp can not {batch_norm!r} batch norms; set batch_norm to merge or pass")
     require_evaluation(model)
-    layers = unfold(model) if batch_norm == "pass" else merge_batch_norms(unfold(model))
+    layers = known_layers(model)
+    layers = merge_batch_norms(layers) if batch_norm == "merge" else layers
     layers = merge_margin(layers) if isinstance(layers[-1], Margin) else layers
     options = {"epsilon": epsilon, "gamma": gamma, "zero_params": None if bias else ["bias"]}
     in_first, in_convolution, in_linear = (partial(LAYER_RULES[name], **options) for name in RULES[rule])
@@ -79,25 +81,33 @@ def steps_back(
     return outputs, steps
 
 
+def known_layers(model: nn.Module) -> list[nn.Module]:
+    """Return the layers of a chain, having refused those that relevance is not known to pass."""
+    layers = unfold(model)
+    for layer in layers:
+        if not isinstance(layer, Margin) and not is_one_of(layer, KNOWN):
+            own = "" if is_bare(layer) else " with hooks or a forward pass of its own"
+            raise StudyError(
+                f"lrp does not know how relevance passes a layer of type {type(layer).__name__}{own}; build the network "
+                "as nn.Sequential of torch's convolution, linear, batch norm, activation, pooling, flatten and dropout "
+                "layers"
+            )
+    return layers
+
+
 def forward(
     layer: nn.Module, inputs: Tensor, make_rule: Callable[..., BasicHook]
 ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Return a layer's outputs, and the function that takes their relevance to the relevance of its inputs."""
-    if is_one_of(layer, WEIGHTED):
+    if isinstance(layer, WEIGHTED):
         return layer(inputs), partial(share, make_rule(inputs), layer, inputs)
-    if is_one_of(layer, AvgPool):
+    if isinstance(layer, AvgPool):
         return layer(inputs), partial(share, Norm(), layer, inputs)
-    if is_one_of(layer, ROUTING):
-        return pull_back(layer, inputs)
-    if is_one_of(layer, ONE_TO_ONE):
-        return apply_apart(layer, inputs), lambda relevance: relevance
     if isinstance(layer, Lead):
         return layer(inputs), partial(layer.share, inputs)
-    own = "" if is_bare(layer) else " with hooks or a forward pass of its own"
-    raise StudyError(
-        f"lrp does not know how relevance passes a layer of type {type(layer).__name__}{own}; build the network as "
-        "nn.Sequential of torch's convolution, linear, batch norm, activation, pooling, flatten and dropout layers"
-    )
+    if isinstance(layer, ROUTING):
+        return pull_back(layer, inputs)
+    return apply_apart(layer, inputs), lambda relevance: relevance
 
 
 def share(rule: BasicHook, layer: nn.Module, inputs: Tensor, relevance: Tensor) -> Tensor:
@@ -159,11 +169,11 @@ def merge_batch_norms(layers: list[nn.Module]) -> list[nn.Module]:
     """
     merged = []
     for layer in layers:
-        if not is_one_of(layer, BatchNorm):
+        if not isinstance(layer, BatchNorm):
             merged.append(layer)
-        elif merged and is_one_of(merged[-1], CONVOLUTIONS):
+        elif merged and isinstance(merged[-1], CONVOLUTIONS):
             merged[-1] = fuse_conv_bn_eval(merged[-1], layer)
-        elif merged and is_one_of(merged[-1], nn.Linear):
+        elif merged and isinstance(merged[-1], nn.Linear):
             merged[-1] = fuse_linear_bn_eval(merged[-1], layer)
         else:
             raise StudyError(
@@ -213,10 +223,10 @@ def merge_margin(layers: list[nn.Module]) -> list[nn.Module]:
         If differences can not be taken that early, because what follows is not linear in each class alone.
     """
     *body, _ = layers
-    last = max((i for i, layer in enumerate(body) if is_one_of(layer, WEIGHTED)), default=None)
+    last = max((i for i, layer in enumerate(body) if isinstance(layer, WEIGHTED)), default=None)
     following = [] if last is None else body[last + 1 :]
     apart = last is not None and getattr(body[last], "groups", 1) == 1
-    if not apart or not all(is_one_of(layer, LINEAR_PER_CHANNEL) for layer in following):
+    if not apart or not all(isinstance(layer, LINEAR_PER_CHANNEL) for layer in following):
         raise StudyError(
             "lrp explains a margin by the weights of the last linear layer or convolution, which none but dropout, "
             "average-pooling and flatten layers may follow; end the network so, or set output: logit"

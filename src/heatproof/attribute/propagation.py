@@ -88,9 +88,9 @@ def known_layers(model: nn.Module) -> list[nn.Module]:
         if not isinstance(layer, Margin) and not is_one_of(layer, KNOWN):
             own = "" if is_bare(layer) else " with hooks or a forward pass of its own"
             raise StudyError(
-                f"lrp does not know how relevance passes a layer of type {type(layer).__name__}{own}; build the network "
-                "as nn.Sequential of torch's convolution, linear, batch norm, activation, pooling, flatten and dropout "
-                "layers"
+                f"lrp does not know how relevance passes a layer of type {type(layer).__name__}{own}; build the "
+                "network as nn.Sequential of torch's convolution, linear, batch norm, activation, pooling, flatten and "
+                "dropout layers"
             )
     return layers
 

@@ -177,6 +177,15 @@ def lambda_of(model):
     return Whole().eval()
 
 
+def test_hooks_of_all_modules_are_hooks_of_each(images):
+    model, handle = layers(), nn.modules.module.register_module_forward_hook(lambda module, inputs, output: output / 2)
+    try:
+        assert unfold(model) == [model] and as_chain(model) is None
+    finally:
+        handle.remove()
+    assert len(unfold(model)) == len(model)
+
+
 @pytest.mark.filterwarnings("ignore:.*weight_norm")
 @pytest.mark.parametrize("batch_norm", ["merge", "pass"])
 @pytest.mark.parametrize("change", CHANGES)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from heatproof.attribute import gradients, propagation
-from heatproof.attribute.layers import CONVOLUTIONS, WEIGHTED, Step, apply_apart, unfold
+from heatproof.attribute.layers import CONVOLUTIONS, WEIGHTED, Step, apply_apart, require_evaluation, unfold
 from heatproof.errors import StudyError
 
 STEPS_BACK: dict[str, Callable[..., tuple[Tensor, list[Step]]]] = {
@@ -98,6 +98,7 @@ def trace_convergence(
         raise StudyError(f"convergence is not measured for {method!r}; choose one of {', '.join(STEPS_BACK)}")
     if not is_chain(model):
         raise StudyError("convergence is measured in chains of layers, with weights in at least two of them")
+    require_evaluation(model)
     _, steps = STEPS_BACK[method](model, images, **options)
     names = name_layers([step.layer for step in steps])
     while not names[-1]:

@@ -52,8 +52,8 @@ def grad_cam(model: nn.Module, images: Tensor, target: int | Tensor, *, layer: i
     if not -len(spread) <= layer < len(spread):
         grid = " x ".join(map(str, images.shape[2:]))
         raise StudyError(
-            f"grad_cam has no layer {layer}: for scans of {grid} voxels the network has {len(spread)} ReLUs with more than "
-            "one voxel"
+            f"grad_cam has no layer {layer}: for scans of {grid} voxels the network has {len(spread)} ReLUs with more "
+            "than one voxel"
         )
     relu, features = spread[layer]
     (slopes,) = torch.autograd.grad(outputs, torch.autograd.graph.GradientEdge(relu, 0), one_hot(outputs, target))

@@ -40,7 +40,8 @@ class Step(NamedTuple):
 def is_bare(layer: nn.Module) -> bool:
     """Tell whether a call of a layer is its class's forward pass and no more: no hook, and no forward of its own."""
     own = "forward" in vars(layer) or type(layer).__call__ is not nn.Module.__call__
-    return not own and not any(getattr(layer, hooks) for hooks in HOOKS)
+    hooked = nn.modules.module._has_any_global_hook() or any(getattr(layer, hooks) for hooks in HOOKS)
+    return not own and not hooked
 
 
 def is_torchs(layer: nn.Module) -> bool:
@@ -103,19 +104,8 @@ def require_evaluation(model: nn.Module) -> None:
 def require_repeatable(model: nn.Module, images: Tensor) -> None:
     """Refuse a network that gives a scan another output when it is asked again, or in other company.
 
-    Networks of torch's own layers are known not to; any other is asked three times for the first scan.
-
-    Parameters
-    ----------
-    model : Module
-        Network in evaluation mode, images to (N, classes).
-    images : Tensor, shape (N, 1, x, y, z)
-        Scans on the working grid.
-
-    Raises
-    ------
-    StudyError
-        If its output for the first scan, or one of its buffers, does not stay as it was.
+    Networks of torch's own layers are known not to. Any other is asked for the first of the images, (N, 1, x, y, z),
+    once more, and beside another one; neither its output nor one of its buffers may change.
     """
     require_evaluation(model)
     if all(is_torchs(layer) for layer in model.modules()):

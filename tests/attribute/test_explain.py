@@ -230,6 +230,13 @@ def test_a_heatmap_that_is_not_finite_is_refused_by_name(study, monkeypatch):
         study.explain(method="broken")
 
 
+@pytest.mark.parametrize(("value", "told"), [(0.0, True), (0.3, True), (None, False)])
+def test_the_log_tells_of_heatmaps_that_are_the_same_in_all_voxels(study, monkeypatch, caplog, value, told):
+    monkeypatch.setitem(METHODS, "flat", lambda model, images, target: images * (value is None) + (value or 0.0))
+    study.explain(method="flat")
+    assert ("3 of 3 heatmaps say nothing: they have one value in all voxels" in caplog.text) == told
+
+
 def test_a_mask_on_another_grid_is_refused(study):
     save_image(np.ones((14, 12, 12), bool), AFFINE, study.folder / "brain_mask.nii.gz")
     with pytest.raises(
@@ -254,7 +261,7 @@ def test_a_mask_on_another_grid_is_refused(study):
             "regions is 'lobes'; choose one of atlas, hemispheres, boe",
         ),
         ({"method": "lrp", "target": "control"}, "mine.target is 'control'; choose one of patient, predicted"),
-        ({"method": "lrp", "output": "score"}, "mine.output is 'score'; choose one of logit, probability"),
+        ({"method": "lrp", "output": "score"}, "mine.output is 'score'; choose one of margin, logit, probability"),
         ({"method": "lrp", "sign": "negative"}, "mine.sign is 'negative'; choose one of signed, absolute, positive"),
     ],
 )

@@ -33,6 +33,13 @@ def test_every_preset_is_valid(config, preset):
     assert study["study"] == preset.stem or preset.stem == "config"
 
 
+@pytest.mark.parametrize(("key", "value"), [("device", "mps"), ("precision", "bfloat16")])
+def test_how_a_network_can_not_be_run_is_refused(config, key, value):
+    config["train"][key] = value
+    with pytest.raises(StudyError, match=rf"config: train\.{key}: '{value}' .* it is: "):
+        check_config(config)
+
+
 def properties(schema: dict, path: str = "") -> dict[str, dict]:
     found = {}
     for key, value in schema.get("properties", {}).items():

@@ -28,6 +28,7 @@ rule explain_scans:
         batch_size=config["attribute"]["batch_size"],
         device=config["train"]["device"],
     shell:
+        "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.attribute.explain --model {input.model} --scans {input.images} "
         "--template $(dirname {input.template[0]}) "
         "--name {wildcards.method} --options {params.options:q} --batch-size {params.batch_size} "
@@ -63,6 +64,7 @@ rule delete_regions:
         batch_size=config["attribute"]["batch_size"],
         device=config["train"]["device"],
     shell:
+        "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.attribute.delete_regions --model {input.model} --predictions {input.predictions} "
         "--scans {input.images} --heatmaps {input.heatmaps} --template $(dirname {input.template[0]}) "
         "--regions {params.regions} --most-scans {params.most} --batch-size {params.batch_size} "
@@ -94,6 +96,7 @@ rule trace_convergence:
         most=config["attribute"]["convergence_scans"],
         device=config["train"]["device"],
     shell:
+        "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.attribute.trace_convergence --models {input.models} --seeds {params.seeds} "
         "--scans {input.images} --options {params.options:q} --most-scans {params.most} --device {params.device} "
         "--out {output} > {log} 2>&1"

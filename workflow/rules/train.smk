@@ -6,7 +6,7 @@ CONTROL_MODEL = f"{RESULTS}/train/seed-{{seed}}/controls/{{control}}.safetensors
 FIXED = config["train"]["fix"]
 FIT_OPTIONS = [
     *["network", "learning_rate", "weight_decay", "batch_size", "epochs"],
-    *["patience", "keep", "augmentation", "device", "fix"],
+    *["patience", "keep", "augmentation", "device", "precision", "fix"],
 ]
 
 
@@ -90,6 +90,7 @@ rule fit_model:
         order=lambda wildcards: own_or(FIXED["order"], wildcards.seed),
         labels="",
     shell:
+        "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.train.fit_model --train {input.train} --validation {input.validation} "
         "--options {params.options:q} --initialisation-seed {params.initialisation} --order-seed {params.order} "
         "{params.labels} --model {output.model} --history {output.history} > {log} 2>&1"
@@ -176,5 +177,6 @@ rule predict_scans:
         batch_size=config["train"]["batch_size"],
         device=config["train"]["device"],
     shell:
+        "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.train.predict_scans --model {input.model} --stores {input.stores} "
         "--batch-size {params.batch_size} --device {params.device} --out {output} > {log} 2>&1"

@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="the .safetensors to write")
     parser.add_argument("--history", type=Path, required=True, help="the table of epochs to write")
     arguments = parser.parse_args()
-    device = prepare_device(arguments.options["device"])
+    device = prepare_device(arguments.options["device"], precision=arguments.options["precision"])
     train, validation = open_store(arguments.train), open_store(arguments.validation)
     if arguments.shuffle_seed is not None:
         train, validation = (with_shuffled_labels(store, arguments.shuffle_seed) for store in (train, validation))

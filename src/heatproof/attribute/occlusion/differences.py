@@ -20,6 +20,7 @@ from torch import Tensor
 
 from heatproof.attribute.occlusion import chain
 from heatproof.attribute.occlusion.windows import Run, cut, read, runs, span
+from heatproof.attribute.outputs import others
 
 CALL = 200_000  # multiply-adds that one more matrix product costs before it starts, on a CPU
 WHOLE = 2**24  # weights up to which a GPU convolves windows by one matrix, zeros included
@@ -226,6 +227,17 @@ def soften(layer: chain.Softmax, change: Tensor, place: Place) -> Tensor:
     return -(mass * gap.sign() * torch.expm1(-gap.abs())).sum(2)
 
 
+def lead(layer: chain.Leads, change: Tensor, place: Place) -> Tensor:
+    """Ask how far each margin moves: its own score does, less the others' log-sum-exp, log sum_j p_j exp(d_j).
+
+    p is the softmax of the others' untouched scores. Small changes go through expm1 and log1p, which keep their digits.
+    """
+    rest = others(change.shape[1]).to(change.device)
+    shares, moves = torch.log_softmax(layer.before[rest], 1), change[:, rest]
+    near = torch.log1p((shares.exp() * torch.expm1(moves)).sum(2))
+    return change - torch.where(moves.abs().amax(2) < 1, near, torch.logsumexp(shares + moves, 2))
+
+
 CHANGES = {
     chain.Hidden: hide,
     chain.Convolution: convolve,
@@ -236,6 +248,7 @@ CHANGES = {
     chain.Gather: gather,
     chain.Linear: multiply,
     chain.Softmax: soften,
+    chain.Leads: lead,
 }
 
 

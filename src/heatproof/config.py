@@ -1,5 +1,6 @@
 """The configuration: checked against its schema, each mistake told in one sentence."""
 
+import ast
 import json
 import re
 from collections.abc import Mapping
@@ -10,12 +11,13 @@ import jsonschema
 import yaml
 
 from heatproof.errors import StudyError
-from heatproof.sources import dictionary_entries
+from heatproof.sources import dictionary_entries, find_function, lacks
+from heatproof.train.layers import PAPER_NETWORK
 
 ATTRIBUTE = "src/heatproof/attribute/__init__.py"
+OUTPUTS = "src/heatproof/attribute/outputs.py"
 MAP_CONTROLS = ("noise", "t_map")
 BASELINES = ("edges", "input")  # methods that do not look at the model
-LINEAR_LAYERS = 2  # of the paper's network
 TEXT = ("study", "label", "patient", "control")
 
 
@@ -32,7 +34,7 @@ def typed(value: object, key: str = "") -> object:
 
 
 def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.schema.yaml") -> None:
-    """Check a configuration against the schema, and that every method exists.
+    """Check a configuration against the schema, and that every method, its options and the network exist.
 
     Raises
     ------
@@ -43,14 +45,53 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
     mistakes = sorted(validator.iter_errors(config), key=lambda error: (len(error.path), str(error.path)))
     if mistakes:
         raise StudyError(explain(mistakes[0]))
-    known = dictionary_entries(ATTRIBUTE, "METHODS")
     for name, options in config["attribute"]["methods"].items():
-        if options and options["method"] not in known:
-            raise StudyError(
-                f"config: attribute.methods.{name}.method is {options['method']!r}; the methods are {', '.join(known)}"
-            )
-    if len(config["train"]["network"].get("filters", [])) != len(config["train"]["network"].get("pools", [])):
+        if options:
+            check_method(f"attribute.methods.{name}", options)
+    check_network_function(config["train"]["network"])
+
+
+def check_method(key: str, options: Mapping) -> None:
+    """Check that the method which an entry names exists, and has its options, without importing it."""
+    known, method = dictionary_entries(ATTRIBUTE, "METHODS"), options["method"]
+    if method not in known:
+        raise StudyError(f"config: {key}.method is {method!r}; the methods are {', '.join(known)}")
+    function = next(filter(None, map(find_function, known[method])), None)
+    if function:
+        own = [option.arg for option in function.args.kwonlyargs]
+        known = ["method", *dictionary_entries(OUTPUTS, "CONVENTIONS"), *own]
+        for option in sorted(options.keys() - set(known)):
+            raise StudyError(f"config: {key} has no option {option!r}; {method} has {', '.join(known)}")
+
+
+def check_network_function(network: Mapping) -> None:
+    """Check what can be known of the function that builds the network, and of its options, without importing it."""
+    if len(network.get("filters", [])) != len(network.get("pools", [])):
         raise StudyError("config: train.network.filters and train.network.pools must be equally long; correct one")
+    module, _, name = network["function"].partition(":")
+    if lacks(module, name):
+        raise StudyError(
+            f"config: train.network.function {network['function']!r} is not found below src/; name it module:function"
+        )
+    function, inherited = find_function(f"{module}.{name}"), find_function(PAPER_NETWORK.replace(":", "."))
+    if function is None or function.args.kwarg:
+        return
+    taken = parameters(function)
+    for option in sorted(network.keys() - {"function"} - taken.keys() - parameters(inherited).keys()):
+        raise StudyError(
+            f"config: train.network: {network['function']} takes no option {option!r}; it takes {', '.join(taken)}"
+        )
+    for option in list(taken)[1:]:
+        if taken[option] and option not in network:
+            raise StudyError(f"config: train.network lacks {option!r}, which {network['function']} needs; add it")
+
+
+def parameters(function: ast.FunctionDef) -> dict[str, bool]:
+    """Return the parameters of a function, and whether each must be given."""
+    positional, keywords = [*function.args.posonlyargs, *function.args.args], function.args.kwonlyargs
+    free = len(positional) - len(function.args.defaults)
+    needed = {parameter.arg: i < free for i, parameter in enumerate(positional)}
+    return needed | {a.arg: default is None for a, default in zip(keywords, function.args.kw_defaults, strict=True)}
 
 
 def check_models(config: Mapping, results: str | Path = "results") -> None:
@@ -75,23 +116,12 @@ def check_models(config: Mapping, results: str | Path = "results") -> None:
 
 
 def model_controls(config: Mapping) -> list[str]:
-    """List the controls that explain another model: as ``compare.controls`` names them, cascade layer by layer.
-
-    Raises
-    ------
-    StudyError
-        If the cascade is asked for and the number of the network's layers is not known from the config.
-    """
+    """List the controls that explain another model: as ``compare.controls`` names them, cascade part by part."""
     asked = [control for control in config["compare"]["controls"] if control not in MAP_CONTROLS]
     if "cascade" not in asked:
         return asked
-    network = config["train"]["network"]
-    if "filters" not in network:
-        raise StudyError(
-            "config: compare.controls: cascade needs train.network.filters to count layers; leave it out here"
-        )
-    layers = len(network["filters"]) + LINEAR_LAYERS
-    cascade = [f"random_top_{number}" for number in range(1, layers + 1)]
+    parts = config["compare"]["cascade_parts"]
+    cascade = [f"random_top_{part}_of_{parts}" for part in range(1, parts + 1)]
     return [*(control for control in asked if control != "cascade"), *cascade]
 
 

@@ -20,12 +20,20 @@ def store() -> Store:
 
 def test_an_epoch_has_every_scan_once_with_its_class(store):
     batches = list(training_batches(store, 3, PLAIN, np.random.default_rng(0)))
-    assert [len(classes) for _, classes in batches] == [3, 3, 1]
+    assert [len(classes) for _, classes in batches] == [3, 4]
     images, classes = (torch.cat(part) for part in zip(*batches, strict=True))
     order = [int(image[0, 0, 0, 0]) // 60 for image in images]
     assert sorted(order) == list(range(7)) and order != list(range(7))
     assert images.shape == (7, 1, 3, 4, 5) and images.dtype == torch.float32
     assert classes.tolist() == store.classes[order].tolist()
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "sizes"), [(1, [1] * 7), (2, [2, 2, 3]), (4, [4, 3]), (5, [5, 2]), (6, [7]), (7, [7]), (8, [7])]
+)
+def test_no_scan_is_left_alone_in_a_batch(store, batch_size, sizes):
+    batches = training_batches(store, batch_size, PLAIN, np.random.default_rng(0))
+    assert [len(classes) for _, classes in batches] == sizes
 
 
 def test_the_order_follows_the_seed(store):

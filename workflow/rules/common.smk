@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 from functools import cache
+from pathlib import Path
 
 sys.path.insert(0, "src")
 
@@ -37,6 +38,7 @@ except StudyError as error:
     sys.exit(f"error: {error}")
 
 TEMPLATE = f"{RESULTS}/register/template"
+CHECKED = f"{TEMPLATE}/network_checked"
 REGION_FILES = expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"])
 REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['space']}_T1w.nii.gz"
 SEEDS = config["train"]["seeds"]

@@ -39,14 +39,16 @@ def training_batches(
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield one epoch of augmented batches in random order.
 
+    A scan that would be left for a batch of its own joins the batch before: behind the last voxels a batch norm can not
+    learn from one scan.
+
     Yields
     ------
     images : Tensor of float32, shape (N, 1, x, y, z)
     classes : Tensor of int64, shape (N,)
     """
     order = random.permutation(len(store.images))
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
+    for chosen in np.split(order, range(batch_size, len(order) - (batch_size > 1), batch_size)):
         images = np.stack([augment(store.images[i], augmentation, random) for i in chosen])
         yield as_input(images), torch.from_numpy(store.classes[chosen])
 

@@ -103,9 +103,15 @@ def create_network(shape: Sequence[int], options: dict) -> nn.Module:
 
 
 def save_model(model: nn.Module, shape: Sequence[int], options: dict, path: str | Path) -> None:
-    """Write weights as safetensors, with the shape and the network's options in the header."""
+    """Write weights as safetensors, with the shape and the network's options in the header.
+
+    Weights that share memory, as of a module that goes by two names, are written under each name.
+    """
     description = json.dumps({"shape": list(shape), "network": options}, sort_keys=True)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    weights = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
     Path(path).write_bytes(save(weights, {"heatproof": description}))
 
 

@@ -29,7 +29,6 @@ rule all:
         [f"{STUDY}/compare/controls.tsv"] if CONTROLS else [],
         expand(f"{STUDY}/{{stage}}/dataset_description.json", stage=DERIVATIVES),
         dataset_files(),
-        POSSIBLE,
         expand(REGISTERED, scan=SCANS["scan"]),
         expand(MODEL, seed=SEEDS),
         expand(HEATMAPS, method=EXPLAINED, seed=SEEDS) if config["attribute"]["keep"] == "all" else [],

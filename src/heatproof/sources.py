@@ -128,7 +128,7 @@ def dictionary_entries(path: str, name: str) -> dict[str, list[str]]:
 
 
 def find_function(name: str, root: str = "src") -> ast.FunctionDef | None:
-    """Find a function by its dotted name in the files below a folder, through imports; None where it is not a plain one."""
+    """Find a function by its dotted name in the files below a folder, through imports; None where there is none."""
     module, _, own = name.rpartition(".")
     path = module_file(module, root) if module else None
     if path is None:

@@ -13,10 +13,10 @@ class Sfcn(nn.Module):
 
     def __init__(self, pooled_first=True):
         super().__init__()
-        blocks = [
-            [nn.Conv3d(a, b, 3, padding=1), nn.BatchNorm3d(b), nn.MaxPool3d(2), nn.ReLU()] for a, b in ((1, 4), (4, 6))
-        ]
-        self.body, self.classifier, self.pooled_first = nn.Sequential(*sum(blocks, [])), nn.Conv3d(6, 2, 1), pooled_first
+        first = [nn.Conv3d(1, 4, 3, padding=1), nn.BatchNorm3d(4), nn.MaxPool3d(2), nn.ReLU()]
+        second = [nn.Conv3d(4, 6, 3, padding=1), nn.BatchNorm3d(6), nn.MaxPool3d(2), nn.ReLU()]
+        self.body, self.classifier = nn.Sequential(*first, *second), nn.Conv3d(6, 2, 1)
+        self.pooled_first = pooled_first
 
     def forward(self, images):
         features = self.body(images)
@@ -30,7 +30,8 @@ class Block(nn.Module):
 
     def __init__(self, inputs, outputs, stride):
         super().__init__()
-        self.shortcut = nn.Sequential(nn.Conv3d(inputs, outputs, 1, stride), nn.BatchNorm3d(outputs)) if stride > 1 else None
+        shortcut = nn.Sequential(nn.Conv3d(inputs, outputs, 1, stride), nn.BatchNorm3d(outputs))
+        self.shortcut = shortcut if stride > 1 else None
         self.norm2, self.conv2 = nn.BatchNorm3d(outputs), nn.Conv3d(outputs, outputs, 3, padding=1)
         self.norm1, self.conv1 = nn.BatchNorm3d(outputs), nn.Conv3d(inputs, outputs, 3, stride, padding=1)
         squeezed = max(1, outputs // 2)
@@ -82,7 +83,7 @@ class VisionTransformer(nn.Module):
 
 
 class ByHand(nn.Module):
-    """Layers called as functions, a head that is a bare weight, a norm without scale, a convolution with weight norm."""
+    """Layers called as functions, a head that is a bare weight, a norm without scale, and weight norm."""
 
     def __init__(self):
         super().__init__()
@@ -110,6 +111,18 @@ class Recurrent(nn.Module):
         for layer in (self.again, self.same, self.again):
             features = functional.relu(self.norm(layer(features)))
         return self.head(features.mean((2, 3, 4)))
+
+
+KINDS = (
+    "sfcn",
+    "sfcn_averaged_last",
+    "resnet",
+    "squeezed_resnet",
+    "transformer",
+    "by_hand",
+    "recurrent",
+    "normed_head",
+)
 
 
 def sfcn(shape):
@@ -162,7 +175,7 @@ def with_its_layers(shape):
 
 
 def scripted(shape):
-    return torch.jit.script(nn.Sequential(nn.Conv3d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(4, 2)))
+    return torch.jit.script(linear(shape))
 
 
 def forgetful(shape):

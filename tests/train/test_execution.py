@@ -15,7 +15,8 @@ SHAPE = (16, 12, 16)
 def modules_of(network, shape=SHAPE):
     """Return the modules that own the weights of each layer, in order, and the size of the head."""
     layers = layers_in_order(network, shape)
-    return [list(dict.fromkeys(name.rpartition(".")[0] for name in layer.weights)) for layer in layers], head_size(layers)
+    owners = [[name.rpartition(".")[0] for name in layer.weights] for layer in layers]
+    return [list(dict.fromkeys(names)) for names in owners], head_size(layers)
 
 
 def test_batch_norm_goes_with_its_convolution():

@@ -15,7 +15,6 @@ from heatproof.train.randomise_model import randomise_model
 
 SHAPE = (16, 12, 16)
 PAPER = {"filters": [3, 4], "pools": [2, 3], "padding": 1, "hidden": 5}
-OTHERS = ["sfcn", "sfcn_averaged_last", "resnet", "squeezed_resnet", "transformer", "by_hand", "recurrent", "normed_head"]
 
 
 def own(name):
@@ -71,7 +70,7 @@ def test_layers_are_drawn_anew_from_the_top(trained, control, layers):
     assert "13" in changed(drawn, randomise_model(path, control, 1))
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", networks.KINDS)
 def test_any_network_s_head_is_drawn_anew_and_its_body_stays(trained, name):
     path = trained(own(name))
     of_head = changed(randomise_model(path, "random_head", 7), load_model(path))
@@ -79,7 +78,7 @@ def test_any_network_s_head_is_drawn_anew_and_its_body_stays(trained, name):
     assert set(of_head) == by_name.get(name, {"classifier"} if "sfcn" in name else {"head"})
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", networks.KINDS)
 def test_a_cascade_ends_with_a_network_that_knows_nothing(trained, name):
     path = trained(own(name))
     drawn, model = (m.state_dict() for m in (randomise_model(path, "random_top_3_of_3", 7), load_model(path)))

@@ -10,9 +10,8 @@ rule check_network:
         template=REGION_FILES,
     output:
         table=POSSIBLE,
-        # Kept where a later check fails, and not made anew for another study of the same models: nothing is registered
-        # or trained again for it.
-        checked=[] if RESULTS != STUDY and Path(CHECKED).exists() else update(touch(CHECKED)),
+        # Once there they are files that no rule makes, so that a later check has nothing registered or trained again.
+        checked=[touch(file) for file in (CHECKED, TRAINABLE) if not Path(file).exists()],
     log:
         f"{STUDY}/logs/check_network.log",
     benchmark:
@@ -24,7 +23,8 @@ rule check_network:
         mem_mb=megabytes(2000, 600),
         runtime=minutes(60),
     params:
-        source=code_of("heatproof.attribute.check_network", network_module()),
+        source=code_of("heatproof.attribute.check_network", network_module(), apart=["heatproof.attribute"]),
+        methods=[explaining_code(method) for method in METHODS],
         train=options("train", "network", "batch_size"),
         attribute=options("attribute", "methods", "convergence_scans"),
         compare=options("compare", "controls", "cascade_parts"),

@@ -36,7 +36,7 @@ rule register_scan:
         template=f"{TEMPLATE}/T1w.nii.gz",
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
         regions=multiext(f"{TEMPLATE}/regions", ".nii.gz", ".tsv"),
-        checked=ancient(CHECKED),
+        checked=CHECKED,
     output:
         scan=REGISTERED,
         transforms=directory(f"{RESULTS}/register/{{scan}}/transforms"),

@@ -1,7 +1,7 @@
 """Try the network and every method of a config on random scans, before hours are spent on real ones: ``possible.tsv``.
 
-Columns: what name possible note. what is ``network``, ``control``, ``method``, or ``convergence`` of a method; possible is
-``yes`` or ``no``; note says why not, or what is known of the network. The command ends with an error after a ``no``.
+Columns: what name possible note. what is ``network``, ``control``, ``method``, or ``convergence`` of a method; possible
+is ``yes`` or ``no``; note says why not, or what is known of the network. The command ends with an error after a ``no``.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def check_network(brain: Tensor, options: dict, folder: Path) -> tuple[nn.Module
     if logits.shape != (SCANS, CLASSES):
         raise StudyError(f"train.network returns a tensor of shape {tuple(logits.shape)} for {SCANS} scans; {WANTED}")
     if not logits.isfinite().all():
-        raise StudyError("train.network returns logits that are not finite for random scans before training; correct it")
+        raise StudyError("train.network returns logits that are not finite for random scans, untrained; correct it")
     with told("can not be trained", "correct it, or raise train.batch_size if one scan at once is too few"):
         optimiser = torch.optim.Adam(network.parameters(), lr=0.0)
         batch = scans[: options["batch_size"]].clone()
@@ -82,8 +82,8 @@ def check_network(brain: Tensor, options: dict, folder: Path) -> tuple[nn.Module
     before, after = logits_of(network, scans), logits_of(again, scans)
     if (before - after).abs().max() > ROUNDING * before.abs().max():
         raise StudyError(
-            "train.network, written to a file and read again, returns other logits: it computes with something that is not "
-            "in its state_dict, or at random; make it a parameter or a buffer, or leave it out in evaluation mode"
+            "train.network, written to a file and read again, returns other logits: it computes at random in "
+            "evaluation mode, or with something that is not in its state_dict; make that a parameter or a buffer"
         )
     return network, scans
 
@@ -125,7 +125,7 @@ def try_method(name: str, options: dict, network: nn.Module, scans: Tensor, temp
 
 
 def quick(options: dict, template: Path, brain: Tensor) -> dict:
-    """Return options with as little to do as there can be: patches that touch one voxel, one region, step and sample."""
+    """Return options with as little to do as can be: patches that touch one voxel, one region, step and sample."""
     least = {"mask": torch.zeros_like(brain), "steps": 1, "samples": 1}
     least["mask"][tuple(brain.nonzero()[int(brain.sum()) // 2])] = True
     filled = from_template(options, template)

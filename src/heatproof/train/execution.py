@@ -55,8 +55,8 @@ def layers_in_order(model: nn.Module, shape: Sequence[int]) -> list[Layer]:
     used = {name: i for i, operation in enumerate(trace.operations) for name in operation.weights}
     if not used or not all(tensor in trace.of_scan for tensor in tensors_in(logits)):
         raise StudyError(
-            "the layers of the network that train.network names can not be followed from the scan to its logits; build it "
-            "of plain modules and functions of torch, none of them scripted"
+            "the layers of the network that train.network names can not be followed from the scan to its logits; build "
+            "it of plain modules and functions of torch, none of them scripted"
         )
     names = sorted((name for name in state if name in used), key=used.get)
     layers: list[Layer] = []
@@ -83,7 +83,7 @@ def own_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def owner(name: str) -> str:
-    """Return the module that owns a weight, that which is parametrised (as by spectral norm) for what makes its weight."""
+    """Return the module that owns a weight; of what makes a weight, as spectral norm does, the module that has it."""
     return name.partition("parametrizations.")[0].rpartition(".")[0]
 
 

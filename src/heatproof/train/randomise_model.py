@@ -69,8 +69,8 @@ def randomise_model(path: Path, control: str, seed: int) -> nn.Module:
         logging.info("%s: the last %d of %d layers with weights", control, count, len(layers))
     if all(torch.equal(weight, trained[name]) for name, weight in model.state_dict().items()):
         raise StudyError(
-            f"{control} leaves every weight of {path} as it was and would control nothing: training did not change these "
-            f"weights, or the network draws none of them at random; leave {control} out of compare.controls"
+            f"{control} leaves every weight of {path} as it was and would control nothing: training did not change "
+            f"them, or the network draws none of them at random; leave {control} out of compare.controls"
         )
     return model
 

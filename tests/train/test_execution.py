@@ -62,8 +62,9 @@ def test_what_runs_several_times_counts_where_it_runs_last_and_under_its_first_n
     assert modules_of(networks.Recurrent()) == ([["stem"], ["again", "norm"], ["head"]], 1)
 
 
-def test_a_norm_behind_the_last_voxels_belongs_to_the_head():
-    assert modules_of(networks.normed_head(SHAPE)) == ([["0"], ["4"], ["5"]], 2)
+def test_a_norm_goes_with_the_layer_behind_it_where_network_or_head_begin():
+    assert modules_of(networks.normed_head(SHAPE)) == ([["0"], ["4", "5"]], 1)
+    assert modules_of(nn.Sequential(nn.BatchNorm3d(1), *networks.normed_head(SHAPE))) == ([["0", "1"], ["5", "6"]], 1)
 
 
 def test_a_network_that_is_all_head_or_none():

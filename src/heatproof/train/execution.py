@@ -32,8 +32,8 @@ def layers_in_order(model: nn.Module, shape: Sequence[int]) -> list[Layer]:
 
     Every operation counts that takes a weight and something that was made of the scan, whether a module does it or a
     function, and whatever the weight was turned into before. What a module owns itself and uses without another in
-    between is a layer; what is used more than once counts where it is used last. Scales and shifts (batch norm, other
-    norms) go with the layer before them, if both or neither are in the head.
+    between is a layer; what is used more than once counts where it is used last. Scales and shifts (batch norms and
+    other norms) go with the layer before them, or where the network or its head begins with them, with the one behind.
 
     Parameters
     ----------
@@ -58,13 +58,17 @@ def layers_in_order(model: nn.Module, shape: Sequence[int]) -> list[Layer]:
             "the layers of the network that train.network names can not be followed from the scan to its logits; build "
             "it of plain modules and functions of torch, none of them scripted"
         )
-    names = sorted((name for name in state if name in used), key=used.get)
+
+    def scales(names: Sequence[str]) -> bool:
+        return all(state[name].ndim <= 1 for name in names)
+
     layers: list[Layer] = []
-    for (module, in_head), group in groupby(names, lambda name: (owner(name), used[name] > last_voxels)):
-        weights = list(group)
-        weights += [name for name in state if owner(name) == module and name not in used]
-        if layers and layers[-1].in_head == in_head and all(state[name].ndim <= 1 for name in weights):
-            layers[-1].weights.extend(weights)
+    in_order = sorted((name for name in state if name in used), key=used.get)
+    for (module, in_head), group in groupby(in_order, lambda name: (owner(name), used[name] > last_voxels)):
+        weights = [*group, *(name for name in state if owner(name) == module and name not in used)]
+        before = layers[-1] if layers and layers[-1].in_head == in_head else None
+        if before and (scales(weights) or scales(before.weights)):
+            before.weights.extend(weights)
         else:
             layers.append(Layer(weights, in_head))
     return layers

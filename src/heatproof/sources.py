@@ -141,7 +141,7 @@ def find_function(name: str, root: str = "src") -> ast.FunctionDef | None:
 
 def lacks(module: str, name: str, root: str = "src") -> bool:
     """Tell whether a package below a folder surely has no such module, or the module no such name."""
-    if not Path(root, module.partition(".")[0]).exists() and not module_file(module, root):
+    package, path = module.partition(".")[0], module_file(module, root)
+    if not (Path(root, package).is_dir() or module_file(package, root)):
         return False
-    path = module_file(module, root)
     return path is None or not re.search(rf"\b{name}\b|import \*|def __getattr__", Path(path).read_text())

@@ -1,0 +1,34 @@
+"""A network or method that can not be gone on with is told before any scan is registered, also with --keep-going."""
+
+SMALLER = ["--configfile", "tests/workflow/tiny.yaml", "tests/workflow/smaller.yaml"]
+MISTAKES = ["attribute={methods: {cam: {method: grad_cam, layer: 9, target: patient, output: logit, sign: signed}}}"]
+
+
+def started(checkout, rule):
+    return sorted((checkout.folder / "results/tiny/logs" / rule).glob("*"))
+
+
+def test_an_impossible_method_is_told_before_any_registration_and_costs_nothing_once_corrected(checkout):
+    until = ["--until", "check_network", "register_scan"]
+    done = checkout.snakemake("--cores", "2", "--keep-going", *SMALLER, *until, "--config", *MISTAKES)
+    assert done.returncode == 1 and "Traceback" not in done.stdout
+    assert "attribute.methods.cam: grad_cam has no layer 9" in done.stdout.split("What went wrong:\n")[1]
+    assert not started(checkout, "register_scan")
+
+    done = checkout.snakemake("--cores", "2", *SMALLER, *until)
+    assert done.returncode == 0 and len(started(checkout, "register_scan")) == 8
+
+    done = checkout.snakemake("--cores", "2", *SMALLER, *until, "--config", *MISTAKES)
+    assert done.returncode == 1
+    for mistake, jobs in ((MISTAKES, {"check_network": 1}), ([], {"check_network": 1})):
+        planned = checkout.jobs(*SMALLER, *until, *(["--config", *mistake] if mistake else []))
+        assert {rule: count for rule, count in planned.items() if rule != "total"} == jobs
+
+
+def test_training_waits_for_a_new_network_to_be_tried(copied_study):
+    network = "train={network: {function: 'heatproof.train.network:create_network', options: {}}}"
+    done = copied_study.tiny("--cores", "2", "--keep-going", "--until", "fit_model", "--config", network)
+    assert done.returncode == 1 and "is too small for train.network" in done.stdout
+    models = [path.stat().st_mtime for path in copied_study.results.glob("train/seed-*/model.safetensors")]
+    log = copied_study.results / "logs/check_network.log"
+    assert len(models) == 2 and max(models) < log.stat().st_mtime

@@ -58,6 +58,16 @@ def test_a_module_of_two_names_is_saved_and_comes_back_as_one(tmp_path):
     assert torch.equal(loaded(image), model(image)) and loaded.same.weight is loaded.again.weight
 
 
+def test_a_model_of_a_network_that_was_changed_since_is_refused_by_name(tmp_path, monkeypatch):
+    options = {"function": f"{networks.__name__}:recurrent"}
+    save_model(networks.Recurrent(), (6, 6, 6), options, tmp_path / "model.safetensors")
+    monkeypatch.setattr(networks, "recurrent", networks.linear)
+    with pytest.raises(
+        StudyError, match=r"model.safetensors is of another network .*Missing key.*; delete it to train"
+    ):
+        load_model(tmp_path / "model.safetensors")
+
+
 def test_what_is_no_model_is_refused_by_name(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"no model")
     with pytest.raises(StudyError, match=r"model.safetensors is not a model"):

@@ -132,8 +132,20 @@ def read_model(path: str | Path) -> tuple[dict, dict[str, torch.Tensor]]:
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
-    """Load a model in evaluation mode; raises as `read_model` does."""
+    """Load a model in evaluation mode.
+
+    Raises
+    ------
+    StudyError
+        As `read_model` and `create_network` do, and if the weights are not those of the network that is built now.
+    """
     description, weights = read_model(path)
     model = create_network(description["shape"], description["network"])
-    model.load_state_dict(weights)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise StudyError(
+            f"{path} is of another network than is built now ({reason}); delete it to train it again"
+        ) from error
     return model.to(device).eval()

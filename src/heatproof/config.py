@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -60,8 +60,8 @@ def check_method(key: str, options: Mapping) -> None:
     if function:
         own = [option.arg for option in function.args.kwonlyargs]
         known = ["method", *dictionary_entries(OUTPUTS, "CONVENTIONS"), *own]
-        for option in sorted(options.keys() - set(known)):
-            raise StudyError(f"config: {key} has no option {option!r}; {method} has {', '.join(known)}")
+        if unknown := sorted(options.keys() - set(known)):
+            raise StudyError(f"config: {key} has no option {quoted(unknown)}; {method} has {', '.join(known)}")
 
 
 def check_network_function(network: Mapping) -> None:
@@ -77,13 +77,17 @@ def check_network_function(network: Mapping) -> None:
     if function is None or function.args.kwarg:
         return
     taken = parameters(function)
-    for option in sorted(network.keys() - {"function"} - taken.keys() - parameters(inherited).keys()):
+    if unknown := sorted(network.keys() - {"function"} - taken.keys() - parameters(inherited).keys()):
         raise StudyError(
-            f"config: train.network: {network['function']} takes no option {option!r}; it takes {', '.join(taken)}"
+            f"config: train.network: {network['function']} takes no option {quoted(unknown)}; it takes {', '.join(taken)}"
         )
-    for option in list(taken)[1:]:
-        if taken[option] and option not in network:
-            raise StudyError(f"config: train.network lacks {option!r}, which {network['function']} needs; add it")
+    if missing := [option for option in list(taken)[1:] if taken[option] and option not in network]:
+        raise StudyError(f"config: train.network lacks {quoted(missing)}, which {network['function']} needs; add it")
+
+
+def quoted(names: Sequence[str]) -> str:
+    """List names in quotes."""
+    return ", ".join(map(repr, names))
 
 
 def parameters(function: ast.FunctionDef) -> dict[str, bool]:

@@ -121,7 +121,11 @@ TOLD = [
     ("mine:biuld", {}, "train.network.function 'mine:biuld' is not found below src/; name it module:function"),
     ("mine.networks:build", {}, "'mine.networks:build' is not found below src/"),
     ("heatproof.trian.network:build", {}, "'heatproof.trian.network:build' is not found below src/"),
-    ("mine:build", {"depth": 2, "wdith": 3}, "mine:build takes no option 'wdith'; it takes shape, depth, width"),
+    (
+        "mine:build",
+        {"depth": 2, "wdith": 3, "x": 1},
+        "mine:build takes no option 'wdith', 'x'; it takes shape, depth, width",
+    ),
     ("mine:build", {"width": 3}, "train.network lacks 'depth', which mine:build needs; add it"),
 ]
 

@@ -1,9 +1,8 @@
 """The configuration: checked against its schema, each mistake told in one sentence."""
 
-import ast
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -11,11 +10,8 @@ import jsonschema
 import yaml
 
 from heatproof.errors import StudyError
-from heatproof.sources import dictionary_entries, find_function, lacks
-from heatproof.train.layers import PAPER_NETWORK
+from heatproof.functions import check_methods, check_network_function
 
-ATTRIBUTE = "src/heatproof/attribute/__init__.py"
-OUTPUTS = "src/heatproof/attribute/outputs.py"
 MAP_CONTROLS = ("noise", "t_map")
 BASELINES = ("edges", "input")  # methods that do not look at the model
 TEXT = ("study", "label", "patient", "control")
@@ -45,57 +41,8 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
     mistakes = sorted(validator.iter_errors(config), key=lambda error: (len(error.path), str(error.path)))
     if mistakes:
         raise StudyError(explain(mistakes[0]))
-    for name, options in config["attribute"]["methods"].items():
-        if options:
-            check_method(f"attribute.methods.{name}", options)
+    check_methods(config["attribute"]["methods"])
     check_network_function(config["train"]["network"])
-
-
-def check_method(key: str, options: Mapping) -> None:
-    """Check that the method which an entry names exists, and has its options, without importing it."""
-    known, method = dictionary_entries(ATTRIBUTE, "METHODS"), options["method"]
-    if method not in known:
-        raise StudyError(f"config: {key}.method is {method!r}; the methods are {', '.join(known)}")
-    function = next(filter(None, map(find_function, known[method])), None)
-    if function:
-        own = [option.arg for option in function.args.kwonlyargs]
-        known = ["method", *dictionary_entries(OUTPUTS, "CONVENTIONS"), *own]
-        if unknown := sorted(options.keys() - set(known)):
-            raise StudyError(f"config: {key} has no option {quoted(unknown)}; {method} has {', '.join(known)}")
-
-
-def check_network_function(network: Mapping) -> None:
-    """Check what can be known of the function that builds the network, and of its options, without importing it."""
-    if len(network.get("filters", [])) != len(network.get("pools", [])):
-        raise StudyError("config: train.network.filters and train.network.pools must be equally long; correct one")
-    module, _, name = network["function"].partition(":")
-    if lacks(module, name):
-        raise StudyError(
-            f"config: train.network.function {network['function']!r} is not found below src/; name it module:function"
-        )
-    function, inherited = find_function(f"{module}.{name}"), find_function(PAPER_NETWORK.replace(":", "."))
-    if function is None or function.args.kwarg:
-        return
-    taken = parameters(function)
-    if unknown := sorted(network.keys() - {"function"} - taken.keys() - parameters(inherited).keys()):
-        raise StudyError(
-            f"config: train.network: {network['function']} takes no option {quoted(unknown)}; it takes {', '.join(taken)}"
-        )
-    if missing := [option for option in list(taken)[1:] if taken[option] and option not in network]:
-        raise StudyError(f"config: train.network lacks {quoted(missing)}, which {network['function']} needs; add it")
-
-
-def quoted(names: Sequence[str]) -> str:
-    """List names in quotes."""
-    return ", ".join(map(repr, names))
-
-
-def parameters(function: ast.FunctionDef) -> dict[str, bool]:
-    """Return the parameters of a function, and whether each must be given."""
-    positional, keywords = [*function.args.posonlyargs, *function.args.args], function.args.kwonlyargs
-    free = len(positional) - len(function.args.defaults)
-    needed = {parameter.arg: i < free for i, parameter in enumerate(positional)}
-    return needed | {a.arg: default is None for a, default in zip(keywords, function.args.kw_defaults, strict=True)}
 
 
 def check_models(config: Mapping, results: str | Path = "results") -> None:

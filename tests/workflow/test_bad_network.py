@@ -1,7 +1,8 @@
 """A network or method that can not be gone on with is told before any scan is registered, also with --keep-going."""
 
 SMALLER = ["--configfile", "tests/workflow/tiny.yaml", "tests/workflow/smaller.yaml"]
-MISTAKES = ["attribute={methods: {cam: {method: grad_cam, layer: 9, target: patient, output: logit, sign: signed}}}"]
+CAM = "{method: grad_cam, layer: 9, target: patient, output: logit, sign: signed}"
+MISTAKES = ["--config", f"attribute={{methods: {{cam: {CAM}}}}}"]
 
 
 def started(checkout, rule):
@@ -9,19 +10,19 @@ def started(checkout, rule):
 
 
 def test_an_impossible_method_is_told_before_any_registration_and_costs_nothing_once_corrected(checkout):
-    wanted = ["results/tiny/register/qc.tsv", "results/tiny/attribute/possible.tsv", *SMALLER]
-    done = checkout.snakemake(*wanted, "--cores", "2", "--keep-going", "--config", *MISTAKES)
+    wanted = ["--cores", "2", "results/tiny/register/qc.tsv", "results/tiny/attribute/possible.tsv"]
+    done = checkout.snakemake(*SMALLER, *MISTAKES, "--keep-going", *wanted)
     assert done.returncode == 1 and "Traceback" not in done.stdout
     assert "attribute.methods.cam: grad_cam has no layer 9" in done.stdout.split("What went wrong:\n")[1]
     assert not started(checkout, "register_scan")
 
-    done = checkout.snakemake(*wanted, "--cores", "2")
+    done = checkout.snakemake(*SMALLER, *wanted)
     assert done.returncode == 0 and len(started(checkout, "register_scan")) == 8
 
-    done = checkout.snakemake(*wanted, "--cores", "2", "--config", *MISTAKES)
+    done = checkout.snakemake(*SMALLER, *MISTAKES, *wanted)
     assert done.returncode == 1
-    for mistakes in (["--config", *MISTAKES], []):
-        assert checkout.jobs(*wanted, *mistakes) == {"check_network": 1, "total": 1}
+    for mistakes in (MISTAKES, []):
+        assert checkout.jobs(*SMALLER, *mistakes, *wanted) == {"check_network": 1, "total": 1}
 
 
 def test_training_waits_for_a_new_network_to_be_tried(copied_study):

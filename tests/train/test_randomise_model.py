@@ -9,9 +9,10 @@ from torch import nn
 
 from heatproof.errors import StudyError
 from heatproof.store import Store
+from heatproof.train.execution import Layer
 from heatproof.train.fit_model import with_shuffled_labels
 from heatproof.train.network import create_network, load_model, save_model
-from heatproof.train.randomise_model import randomise_model
+from heatproof.train.randomise_model import layers_of, randomise_model
 
 SHAPE = (16, 12, 16)
 PAPER = {"filters": [3, 4], "pools": [2, 3], "padding": 1, "hidden": 5}
@@ -68,6 +69,12 @@ def test_layers_are_drawn_anew_from_the_top(trained, control, layers):
     assert changed(drawn, load_model(path)) == layers
     assert changed(drawn, randomise_model(path, control, 0)) == []
     assert "13" in changed(drawn, randomise_model(path, control, 1))
+
+
+@pytest.mark.parametrize(("depth", "parts", "counts"), [(21, 6, [4, 7, 11, 14, 18, 21]), (6, 6, [1, 2, 3, 4, 5, 6])])
+def test_parts_of_the_depth_are_equal_and_end_with_all_layers(depth, parts, counts):
+    layers = [Layer([], False)] * depth
+    assert [layers_of(f"random_top_{part}_of_{parts}", layers) for part in range(1, parts + 1)] == counts
 
 
 @pytest.mark.parametrize("name", networks.KINDS)

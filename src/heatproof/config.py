@@ -10,12 +10,10 @@ import jsonschema
 import yaml
 
 from heatproof.errors import StudyError
-from heatproof.sources import dictionary_entries
+from heatproof.functions import check_methods, check_network_function
 
-ATTRIBUTE = "src/heatproof/attribute/__init__.py"
 MAP_CONTROLS = ("noise", "t_map")
 BASELINES = ("edges", "input")  # methods that do not look at the model
-LINEAR_LAYERS = 2  # of the paper's network
 TEXT = ("study", "label", "patient", "control")
 
 
@@ -32,7 +30,7 @@ def typed(value: object, key: str = "") -> object:
 
 
 def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.schema.yaml") -> None:
-    """Check a configuration against the schema, and that every method exists.
+    """Check a configuration against the schema, and that every method, its options and the network exist.
 
     Raises
     ------
@@ -43,14 +41,8 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
     mistakes = sorted(validator.iter_errors(config), key=lambda error: (len(error.path), str(error.path)))
     if mistakes:
         raise StudyError(explain(mistakes[0]))
-    known = dictionary_entries(ATTRIBUTE, "METHODS")
-    for name, options in config["attribute"]["methods"].items():
-        if options and options["method"] not in known:
-            raise StudyError(
-                f"config: attribute.methods.{name}.method is {options['method']!r}; the methods are {', '.join(known)}"
-            )
-    if len(config["train"]["network"].get("filters", [])) != len(config["train"]["network"].get("pools", [])):
-        raise StudyError("config: train.network.filters and train.network.pools must be equally long; correct one")
+    check_methods(config["attribute"]["methods"])
+    check_network_function(config["train"]["network"])
 
 
 def check_models(config: Mapping, results: str | Path = "results") -> None:
@@ -75,23 +67,12 @@ def check_models(config: Mapping, results: str | Path = "results") -> None:
 
 
 def model_controls(config: Mapping) -> list[str]:
-    """List the controls that explain another model: as ``compare.controls`` names them, cascade layer by layer.
-
-    Raises
-    ------
-    StudyError
-        If the cascade is asked for and the number of the network's layers is not known from the config.
-    """
+    """List the controls that explain another model: as ``compare.controls`` names them, cascade part by part."""
     asked = [control for control in config["compare"]["controls"] if control not in MAP_CONTROLS]
     if "cascade" not in asked:
         return asked
-    network = config["train"]["network"]
-    if "filters" not in network:
-        raise StudyError(
-            "config: compare.controls: cascade needs train.network.filters to count layers; leave it out here"
-        )
-    layers = len(network["filters"]) + LINEAR_LAYERS
-    cascade = [f"random_top_{number}" for number in range(1, layers + 1)]
+    parts = config["compare"]["cascade_parts"]
+    cascade = [f"random_top_{part}_of_{parts}" for part in range(1, parts + 1)]
     return [*(control for control in asked if control != "cascade"), *cascade]
 
 

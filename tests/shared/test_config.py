@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from heatproof.attribute import METHODS
-from heatproof.config import check_config, check_models, typed
+from heatproof.config import check_config, check_models, model_controls, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
 from heatproof.sources import dictionary_entries
@@ -88,6 +88,12 @@ def test_a_method_that_no_one_wrote_is_told_with_those_there_are(config):
     config["attribute"]["methods"]["mine"] = config["attribute"]["methods"]["lrp"] | {"method": "rlp"}
     with pytest.raises(StudyError, match=r"mine.method is 'rlp'; the methods are gradient_input"):
         check_config(config)
+
+
+def test_a_cascade_is_planned_in_parts_whatever_the_network(config):
+    config["compare"] |= {"controls": ["untrained", "noise", "cascade"], "cascade_parts": 3}
+    config["train"]["network"] = {"function": "elsewhere:build"}
+    assert model_controls(config) == ["untrained", *(f"random_top_{part}_of_3" for part in (1, 2, 3))]
 
 
 def test_a_method_that_is_null_is_left_out(config):

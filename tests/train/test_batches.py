@@ -18,19 +18,26 @@ def store() -> Store:
     return Store(images, pd.DataFrame({"scan": [f"sub-{i}" for i in range(7)], "label": labels}))
 
 
-def epoch(store, seed=0, augmentation=PLAIN):
+def epoch(store, seed=0, augmentation=PLAIN, batch_size=3):
     scans, random = torch.from_numpy(store.images), np.random.default_rng(seed)
-    return list(training_batches(scans, store.classes, 3, augmentation, random, torch.device("cpu")))
+    return list(training_batches(scans, store.classes, batch_size, augmentation, random, torch.device("cpu")))
 
 
 def test_an_epoch_has_every_scan_once_with_its_class(store):
     batches = epoch(store)
-    assert [len(classes) for _, classes in batches] == [3, 3, 1]
+    assert [len(classes) for _, classes in batches] == [3, 4]
     images, classes = (torch.cat(part) for part in zip(*batches, strict=True))
     order = [int(image[0, 0, 0, 0]) // 60 for image in images]
     assert sorted(order) == list(range(7)) and order != list(range(7))
     assert images.shape == (7, 1, 3, 4, 5) and images.dtype == torch.float32
     assert classes.tolist() == store.classes[order].tolist()
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "sizes"), [(1, [1] * 7), (2, [2, 2, 3]), (4, [4, 3]), (5, [5, 2]), (6, [7]), (7, [7]), (8, [7])]
+)
+def test_no_scan_is_left_alone_in_a_batch(store, batch_size, sizes):
+    assert [len(classes) for _, classes in epoch(store, batch_size=batch_size)] == sizes
 
 
 def test_the_order_follows_the_seed(store):

@@ -1,5 +1,6 @@
 """Training: it learns, it stops in time, and each of two seeds rules what it should."""
 
+import networks
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,6 +67,12 @@ def test_the_initialisation_seed_alone_rules_the_first_weights(stores):
     same = torch.isclose(*first)
     running = sum(buffer.numel() for buffer in fit(stores, epochs=1)[0].buffers())
     assert (~same).sum() <= running
+
+
+def test_a_batch_norm_behind_the_last_voxels_is_trained_though_a_scan_is_left_over(stores):
+    train = Store(stores[0].images[:9], stores[0].scans[:9])
+    _, history = fit((train, stores[1]), network={"function": f"{networks.__name__}:normed_head"}, epochs=1)
+    assert np.isfinite(history["train_loss"]).all()
 
 
 def test_training_stops_when_the_loss_has_not_improved():

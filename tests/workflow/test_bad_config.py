@@ -13,6 +13,10 @@ MISTAKES = {
         "attribute={methods: {occlusion: {ptach: 3}}}",
         "unknown key 'ptach' in attribute.methods.occlusion; did you mean 'patch'?",
     ),
+    "no network": (
+        "train={network: {function: heatproof.train.network:biuld}}",
+        "train.network.function 'heatproof.train.network:biuld' is not found below src/",
+    ),
     "too few": ("cohort={split: {test: 30, validation: 18, seed: 0}}", "leaves none of the 24 patients for training"),
     "no dataset": ("cohort={bids: nowhere}", "nowhere/participants.tsv does not exist; cohort.bids must name"),
     "lists of different length": ("train={network: {filters: [8]}}", "train.network.filters and train.network.pools"),

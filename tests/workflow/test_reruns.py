@@ -15,7 +15,7 @@ DOCS = ROOT / "docs/reruns.md"
 
 JOBS = {
     **{"list_scans": 4, "prepare_anatomy": 1, "simulate_scan": 12, "describe_dataset": 1, "compare_groups": 1},
-    **{"prepare_template": 1, "register_scan": 12, "summarise_quality": 1},
+    **{"prepare_template": 1, "check_network": 1, "register_scan": 12, "summarise_quality": 1},
     **{"pack_scans": 3, "check_leakage": 2, "fit_model": 2, "predict_scans": 2, "randomise_model": 2},
     **{
         "explain_scans": 16,
@@ -53,7 +53,7 @@ BUT_T_MAP = some("average_maps", "make_noise", "draw_seeds", measure_agreement=1
 FOLLOWED = some("delete_regions", "measure_faithfulness")
 WALKED = some("trace_convergence", "draw_convergence")
 EXPLAINED = COMPARED | AVERAGED | BUT_T_MAP | FOLLOWED | some("explain_scans")
-ONE_METHOD = COMPARED | some(explain_scans=4, average_maps=4, make_noise=2, draw_seeds=1)
+ONE_METHOD = COMPARED | some("check_network", explain_scans=4, average_maps=4, make_noise=2, draw_seeds=1)
 ONE_METHOD |= some(measure_agreement=3, measure_rightness=3)
 ONE_METHOD |= some(delete_regions=4, measure_faithfulness=2, measure_ensembles=1)
 ONE_WALKED = ONE_METHOD | WALKED | {"trace_convergence": 1}
@@ -63,9 +63,10 @@ ONE_SEED |= WALKED | FOLLOWED | {"delete_regions": 8}
 MODELS_KNOWN = EXPLAINED | WALKED | some("predict_scans", "measure_accuracy")
 ONE_TEST_SCAN = MODELS_KNOWN | some("describe_dataset", "compare_groups", "summarise_quality", list_scans=2)
 ONE_TEST_SCAN |= some(simulate_scan=1, register_scan=1, pack_scans=1, check_leakage=1)
+TRIED = some("check_network")
 TRAINED = MODELS_KNOWN | some("fit_model", "randomise_model", "draw_training")
 REGISTERED = TRAINED | DRAWN | some("register_scan", "summarise_quality", "pack_scans", "check_leakage")
-ALL_BUT_COHORT = REGISTERED | some("prepare_template")
+ALL_BUT_COHORT = REGISTERED | TRIED | some("prepare_template")
 
 
 def config(text: str) -> Callable:
@@ -126,6 +127,7 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
     "a further method": (config(f"attribute={{methods: {{z_plus: {Z_PLUS}}}}}"), ONE_WALKED),
     "a further test scan": (config("cohort={exclude: []}"), ONE_TEST_SCAN),
     "a learning rate": (config("train={learning_rate: 0.001}"), TRAINED),
+    "the network (`train.network`)": (config("train={network: {hidden: 9}}"), TRAINED | TRIED),
     "a template": (own_template, ALL_BUT_COHORT),
     "one function in `attribute/propagation.py`": (
         edit("attribute/propagation.py", "gamma: float = 0.25", "gamma: float = 0.5"),
@@ -133,7 +135,7 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
     ),
     "one function in `attribute/explain.py`": (
         edit("attribute/explain.py", "progress.update(len(paths))", "progress.update()"),
-        EXPLAINED,
+        EXPLAINED | TRIED,
     ),
     "one function in `compare/regions.py`": (
         edit("compare/regions.py", "def control_map", "later = 1\n\n\ndef control_map"),
@@ -145,9 +147,12 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
     ),
     "one function in `train/batches.py`": (
         edit("train/batches.py", "random.random() <", "random.random() <="),
-        TRAINED,
+        TRAINED | TRIED,
     ),
-    "one function in `train/fit_model.py`": (edit("train/fit_model.py", "model.eval()", "model.train(False)"), TRAINED),
+    "one function in `train/fit_model.py`": (
+        edit("train/fit_model.py", "model.eval()", "model.train(False)"),
+        TRAINED | TRIED,
+    ),
     "one function in `register/register_scan.py`": (
         edit("register/register_scan.py", "def main", "later = 1\n\n\ndef main"),
         REGISTERED,

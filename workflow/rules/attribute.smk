@@ -1,6 +1,36 @@
 """attribute: every model explains every test scan by every method."""
 
 HEATMAPS = f"{STUDY}/attribute/{{method}}/seed-{{seed}}"
+POSSIBLE = f"{STUDY}/attribute/possible.tsv"
+
+
+rule check_network:
+    """Try the network and every method on random scans: registration and training wait for it."""
+    input:
+        template=REGION_FILES,
+    output:
+        table=POSSIBLE,
+        # Once there they are files that no rule makes, so that a later check has nothing registered or trained again.
+        checked=[touch(file) for file in (CHECKED, TRAINABLE) if not Path(file).exists()],
+    log:
+        f"{STUDY}/logs/check_network.log",
+    benchmark:
+        f"{STUDY}/benchmarks/attribute/check_network.tsv"
+    priority: 3
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=megabytes(2000, 600),
+        runtime=minutes(60),
+    params:
+        source=code_of("heatproof.attribute.check_network", network_module(), apart=["heatproof.attribute"]),
+        methods=[explaining_code(method) for method in METHODS],
+        train=options("train", "network", "batch_size"),
+        attribute=options("attribute", "methods", "convergence_scans"),
+        compare=options("compare", "controls", "cascade_parts"),
+    shell:
+        "python -m heatproof.attribute.check_network --template $(dirname {input.template[0]}) --train {params.train:q} "
+        "--attribute {params.attribute:q} --compare {params.compare:q} --out {output.table} > {log} 2>&1"
 
 
 rule explain_scans:

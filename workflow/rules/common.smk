@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 from functools import cache
+from pathlib import Path
 
 sys.path.insert(0, "src")
 
@@ -37,6 +38,7 @@ except StudyError as error:
     sys.exit(f"error: {error}")
 
 TEMPLATE = f"{RESULTS}/register/template"
+CHECKED = f"{TEMPLATE}/network_checked"  # and TRAINABLE in train.smk: what registration and training wait for
 REGION_FILES = expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"])
 REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['space']}_T1w.nii.gz"
 SEEDS = config["train"]["seeds"]
@@ -145,6 +147,11 @@ def dataset_files():
 def network_module():
     """Name the module that builds the network."""
     return config["train"]["network"]["function"].partition(":")[0]
+
+
+def network_digest():
+    """Return a fingerprint of the network: its options, and the code that builds it."""
+    return hashlib.sha256((options("train", "network") + code_of(network_module())).encode()).hexdigest()[:16]
 
 
 def register_files():

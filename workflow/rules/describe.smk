@@ -21,6 +21,7 @@ rule write_provenance:
         ),
         ran=[  # the last commands of the stages whose logs are read
             f"{RESULTS}/cohort/demographics.tsv",
+            POSSIBLE,
             *expand(f"{STUDY}/compare/{{method}}/ensembles.tsv", method=JUDGED),
             *expand(f"{STUDY}/attribute/{{method}}/convergence.tsv", method=WALKED),
             *([f"{STUDY}/compare/controls.tsv"] if CONTROLS else []),

@@ -12,6 +12,7 @@ rule prepare_template:
         f"{RESULTS}/logs/prepare_template.log",
     benchmark:
         f"{RESULTS}/benchmarks/register/prepare_template.tsv"
+    priority: 3  # for check_network
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -35,6 +36,7 @@ rule register_scan:
         template=f"{TEMPLATE}/T1w.nii.gz",
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
         regions=multiext(f"{TEMPLATE}/regions", ".nii.gz", ".tsv"),
+        checked=CHECKED,
     output:
         scan=REGISTERED,
         transforms=directory(f"{RESULTS}/register/{{scan}}/transforms"),

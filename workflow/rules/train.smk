@@ -3,6 +3,7 @@
 STORE = f"{RESULTS}/train/store"
 MODEL = f"{RESULTS}/train/seed-{{seed}}/model.safetensors"
 CONTROL_MODEL = f"{RESULTS}/train/seed-{{seed}}/controls/{{control}}.safetensors"
+TRAINABLE = f"{RESULTS}/train/checked/{network_digest()}"
 FIXED = config["train"]["fix"]
 FIT_OPTIONS = [
     *["network", "learning_rate", "weight_decay", "batch_size", "epochs"],
@@ -69,7 +70,7 @@ rule fit_model:
         train_scans=f"{STORE}/train.tsv",
         validation=f"{STORE}/validation.npy",
         validation_scans=f"{STORE}/validation.tsv",
-        checked=f"{STORE}/leakage_validation.tsv",
+        checked=[f"{STORE}/leakage_validation.tsv", TRAINABLE],
     output:
         model=MODEL,
         history=f"{RESULTS}/train/seed-{{seed}}/history.tsv",
@@ -107,11 +108,11 @@ rule randomise_model:
     benchmark:
         f"{RESULTS}/benchmarks/train/randomise_model.seed-{{seed}}_{{control}}.tsv"
     wildcard_constraints:
-        control="untrained|random_head|random_top_[0-9]+",
+        control="untrained|random_head|random_top_[0-9]+_of_[0-9]+",
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=megabytes(2000),
+        mem_mb=megabytes(2000, 300),
         runtime=minutes(10),
     params:
         source=code_of("heatproof.train.randomise_model", network_module()),

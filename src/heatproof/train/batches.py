@@ -66,6 +66,9 @@ def training_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield one epoch of augmented batches in random order.
 
+    A scan that would be left for a batch of its own joins the batch before: behind the last voxels a batch norm can not
+    learn from one scan.
+
     Parameters
     ----------
     scans : Tensor of float16, shape (scans, x, y, z)
@@ -84,7 +87,7 @@ def training_batches(
     classes : Tensor of int64, shape (N,)
     """
     order = random.permutation(len(scans))
-    chosen = np.split(order, range(batch_size, len(order), batch_size))
+    chosen = np.split(order, range(batch_size, len(order) - (batch_size > 1), batch_size))
     for rows, batch in zip(chosen, batches(scans, chosen, device), strict=True):
         changes = [draw_change(augmentation, random) for _ in rows]
         yield changed(batch, changes, augmentation), torch.from_numpy(classes[rows]).to(device, non_blocking=True)

@@ -131,10 +131,14 @@ def fit_model(train: Store, validation: Store, options: dict, seeds: dict, devic
 def with_shuffled_labels(store: Store, seed: int) -> Store:
     """Return a store whose labels are dealt anew among its participants, all scans of one getting the same.
 
-    Each participant gets the label of another's first scan, so that nothing about the label can be learned.
+    Each participant gets the label of another's first scan, so that nothing about the label can be learned. Labels that
+    all came back to where they were are dealt again.
     """
     first = store.scans.drop_duplicates("participant_id").set_index("participant_id")["label"]
-    dealt = pd.Series(np.random.default_rng(seed).permutation(first), first.index)
+    random = np.random.default_rng(seed)
+    dealt = pd.Series(random.permutation(first), first.index)
+    while dealt.equals(first) and first.nunique() > 1:
+        dealt = pd.Series(random.permutation(first), first.index)
     return store._replace(scans=store.scans.assign(label=store.scans["participant_id"].map(dealt)))
 
 

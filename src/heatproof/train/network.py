@@ -104,9 +104,15 @@ def create_network(shape: Sequence[int], options: dict) -> nn.Module:
 
 
 def save_model(model: nn.Module, shape: Sequence[int], options: dict, path: str | Path) -> None:
-    """Write weights as safetensors, with the shape and the network's options in the header."""
+    """Write weights as safetensors, with the shape and the network's options in the header.
+
+    Weights that share memory, as of a module that goes by two names, are written under each name.
+    """
     description = json.dumps({"shape": list(shape), "network": options}, sort_keys=True)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    weights = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
     Path(path).write_bytes(save(weights, {"heatproof": description}))
 
 
@@ -127,8 +133,20 @@ def read_model(path: str | Path) -> tuple[dict, dict[str, torch.Tensor]]:
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
-    """Load a model in evaluation mode; raises as `read_model` does."""
+    """Load a model in evaluation mode.
+
+    Raises
+    ------
+    StudyError
+        As `read_model` and `create_network` do, and if the weights are not those of the network that is built now.
+    """
     description, weights = read_model(path)
     model = create_network(description["shape"], description["network"])
-    model.load_state_dict(weights)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise StudyError(
+            f"{path} is of another network than is built now ({reason}); delete it to train it again"
+        ) from error
     return to_device(model, device).eval()

@@ -142,7 +142,12 @@ def measure_bytes() -> list[dict]:
     """Train a small model twice from one seed on the card, in three ways, and compare weights."""
     rows = []
     options = {"network": {"padding": 1}, "learning_rate": 5e-4, "weight_decay": 1e-4, "batch_size": 4, "epochs": 3}
-    options |= {"patience": {"epochs": 8, "from_epoch": 15}, "keep": "accuracy", "augmentation": AUGMENTATION}
+    options |= {
+        "patience": {"epochs": 8, "from_epoch": 15},
+        "keep": "accuracy",
+        "precision": "float32",
+        "augmentation": AUGMENTATION,
+    }
     seeds = {"initialisation": 0, "order": 0}
     precise(False)
     with tempfile.TemporaryDirectory() as folder:

@@ -21,6 +21,7 @@ OPTIONS = {
     "epochs": 8,
     "patience": {"epochs": 8, "from_epoch": 0},
     "keep": "accuracy",
+    "precision": "float32",
     "augmentation": {"flip": {"axis": "x", "probability": 0.5}, "shift": {"axis": "y", "voxels": 1}},
 }
 

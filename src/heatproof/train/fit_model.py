@@ -15,21 +15,25 @@ from torch import Tensor, nn
 from heatproof.command import json_option, run
 from heatproof.device import prepare_device
 from heatproof.errors import StudyError
-from heatproof.running import outputs, resident, to_device
+from heatproof.running import as_input, outputs, resident, to_device
 from heatproof.store import Store, open_store
 from heatproof.tables import write_table
 from heatproof.train.batches import training_batches
 from heatproof.train.network import create_network, save_model
+from heatproof.train.precision import lower, trusted
 
 KEPT_BY = {"accuracy": ["validation_accuracy", "validation_loss"], "loss": ["validation_loss"]}
 
 
-def train_epoch(model: nn.Module, optimiser: torch.optim.Optimizer, batches: Iterable) -> float:
+def train_epoch(
+    model: nn.Module, optimiser: torch.optim.Optimizer, batches: Iterable, precision: str = "float32"
+) -> float:
     """Take one step per batch on the cross-entropy; return its mean over scans, the only number that is waited for."""
     model.train()
     total, count = 0.0, 0
     for images, classes in batches:
-        loss = nn.functional.cross_entropy(model(images), classes)
+        with lower(precision, images.device):
+            loss = nn.functional.cross_entropy(model(images), classes)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -100,14 +104,15 @@ def fit_model(train: Store, validation: Store, options: dict, seeds: dict, devic
     random = np.random.default_rng(seeds["order"])
     training, validating = resident(train.images, device), resident(validation.images, device)
     classes = torch.from_numpy(validation.classes)
+    precision = trusted(options["precision"], model, as_input(training[: options["batch_size"]].to(device)))
     history, best, weights = [], None, None
     for epoch in range(1, options["epochs"] + 1):
         start, clock = time.perf_counter(), {"loading": 0.0}
         batches = training_batches(
             training, train.classes, options["batch_size"], options["augmentation"], random, device
         )
-        train_loss = train_epoch(model, optimiser, timed(batches, clock))
-        loading = clock["loading"] / (time.perf_counter() - start)
+        train_loss = train_epoch(model, optimiser, timed(batches, clock), precision)
+        fitting = time.perf_counter() - start
         loss, accuracy = evaluate(model, validating, classes, options["batch_size"], device)
         if not np.isfinite([train_loss, loss]).all():
             raise StudyError(f"the loss is no longer finite in epoch {epoch}; lower train.learning_rate")
@@ -116,15 +121,19 @@ def fit_model(train: Store, validation: Store, options: dict, seeds: dict, devic
         if better(row, best, options["keep"]):
             best, weights = row, copy.deepcopy(model.state_dict())
         message = (
-            "epoch %d of %d: training loss %.4f, validation loss %.4f, balanced accuracy %.3f (%.1f s, %.1f %% loading)"
+            "epoch %d of %d: training loss %.4f, validation loss %.4f, balanced accuracy %.3f "
+            "(%.1f s, %.3g training scans a second, %.1f %% waiting for them)"
         )
         seconds = time.perf_counter() - start
-        logging.info(message, epoch, options["epochs"], train_loss, loss, accuracy, seconds, 100 * loading)
+        measured = (epoch, options["epochs"], train_loss, loss, accuracy, seconds, len(training) / fitting)
+        logging.info(message, *measured, 100 * clock["loading"] / fitting)
         if should_stop([row["validation_loss"] for row in history], options["patience"]):
             logging.info("the validation loss has not improved for %d epochs: stopped", options["patience"]["epochs"])
             break
     model.load_state_dict(weights)
     logging.info("kept the weights of epoch %d", best["epoch"])
+    if device.type == "cuda":
+        logging.info("%.1f GB of the GPU at most", torch.cuda.max_memory_allocated(device) / 1e9)
     return model, pd.DataFrame(history).assign(kept=[row is best for row in history])
 
 

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 
+from heatproof.cohort.bids_files import FEWEST_BYTES
 from heatproof.cohort.participants import simulated_participants, simulated_sessions
 from heatproof.cohort.scans import COLUMNS, list_scans
 from heatproof.errors import StudyError
@@ -64,7 +65,7 @@ def on_real(config, tmp_path) -> dict:
     for i in range(1, 5):
         path = tmp_path / f"sub-{i:02d}/ses-1/anat/sub-{i:02d}_ses-1_T1w.nii.gz"
         path.parent.mkdir(parents=True)
-        path.touch()
+        path.write_bytes(bytes(FEWEST_BYTES))
     config["cohort"]["simulate"] |= {"anatomy_from": str(tmp_path), "patients": 8, "controls": 8}
     return config["cohort"]
 

@@ -9,8 +9,9 @@ from functools import cache
 
 sys.path.insert(0, "src")
 
+from heatproof.cohort.bids_tables import PARTICIPANT, SCAN
 from heatproof.cohort.participants import real_brains, simulated_sessions
-from heatproof.cohort.scans import list_scans
+from heatproof.cohort.scans import read_cohort
 from heatproof.config import BASELINES, check_config, check_models, model_controls, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
@@ -31,7 +32,8 @@ try:
     STUDY = f"results/{config['study']}"
     check_feasibility(config)
     check_models(config)
-    SCANS = list_scans(config["cohort"], f"{RESULTS}/cohort").set_index("scan", drop=False)
+    COHORT_TABLES = read_cohort(config["cohort"], f"{RESULTS}/cohort")
+    SCANS = COHORT_TABLES.scans.set_index("scan", drop=False)
     MASKS = find_masks(config["register"], config["cohort"]["bids"], SCANS["scan"])
 except StudyError as error:
     sys.exit(f"error: {error}")
@@ -59,14 +61,14 @@ MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
 
 
 wildcard_constraints:
-    scan="sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?",
+    scan=SCAN,
     seed=r"\d+",
-    brain="sub-[A-Za-z0-9]+",
+    brain=PARTICIPANT,
     method="|".join(map(re.escape, COMPARED)),
     control="[a-z_0-9]+",
     shared="initialisation|order",
     split="train|validation|test",
-    table="scans|train|validation|test",
+    table="scans|train|validation|test|unreadable",
     stage="|".join(DERIVATIVES),
 
 
@@ -86,8 +88,9 @@ def digest(table):
 
 
 def rows_of(table):
-    """Return the rows of the table of all scans, ``scans``, or of that of one split."""
-    return SCANS if table == "scans" else SCANS[SCANS["split"] == table]
+    """Return the rows of the table of all scans, ``scans``, of that of one split, or of those that are ``unreadable``."""
+    whole = {"scans": SCANS, "unreadable": COHORT_TABLES.unreadable}
+    return whole[table] if table in whole else SCANS[SCANS["split"] == table]
 
 
 def splits_up_to(split):

@@ -1,58 +1,125 @@
-"""Compare patients and controls in what is not their illness: age, sex and site, as far as the dataset tells them.
+"""Compare patients and controls in age, sex and site, as far as a dataset tells them.
 
-Writes ``demographics.tsv`` (split, label, participants, age_mean, age_sd, female, sites) and ``group_differences.tsv``
-(characteristic, test, p, warning). A network may learn from any difference of these, and a heatmap will not say so.
+Writes ``demographics.tsv`` (split, label, participants, age_mean, age_sd, female, sex, sites) and
+``group_differences.tsv`` (characteristic, test, p, warning). A network may learn from any difference of these, and a
+heatmap will not say so.
 """
 
 import argparse
+import json
 import logging
+import re
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.stats import chi2_contingency, fisher_exact, mannwhitneyu
 
-from heatproof.cohort.bids import read_sessions, read_text_table
+from heatproof.cohort.bids_tables import cells, gather_tables, read_people
+from heatproof.cohort.conditions import bounds, canonical, missing
 from heatproof.command import run
 from heatproof.tables import read_table, write_table
 
 COLUMNS = {"age": ("age", "age_bl", "age_at_scan"), "sex": ("sex", "gender"), "site": ("site", "site_id", "centre")}
-SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
+SEXES = {"F": {"f", "female", "woman", "women"}, "M": {"m", "male", "man", "men"}, "O": {"o", "other"}}
+PER_YEAR = {"y": 1, "month": 12, "week": 365.25 / 7, "day": 365.25}
+OLDEST = 125
 SIGNIFICANT = 0.05
 
 
-def read_people(folder: Path, scans: pd.DataFrame) -> pd.DataFrame:
+def read_groups(folder: Path, scans: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Gather age, sex and site of every participant at the first scan; empty where the dataset does not tell.
 
     Parameters
     ----------
     folder : Path
-        A BIDS dataset. A session's own column goes before the participant's.
+        A BIDS dataset. A session's own cell goes before the participant's.
     scans : DataFrame
         scan, participant_id, session_id, label, split.
 
     Returns
     -------
-    DataFrame
-        participant_id, label, split, age (years), sex (F, M, or as written), site.
+    people : DataFrame
+        participant_id, label, split, age (years), sex (F, M, O, or ``coded`` and the code), site.
+    notes : list of str
+        What was made of ages that are no plain numbers.
     """
-    people = scans.fillna("").sort_values("scan").drop_duplicates("participant_id")
-    sessions = read_sessions(folder, people["participant_id"])
-    people = people.merge(sessions.rename(columns=str.lower), "left", ["participant_id", "session_id"])
-    participants = read_text_table(folder / "participants.tsv").rename(columns=str.lower)
-    people = people.merge(participants, "left", "participant_id", suffixes=("", "_of_participant"))
-    for name, columns in COLUMNS.items():
-        found = [column for column in people if column.removesuffix("_of_participant") in columns]
-        values = people[found].astype("string").replace("", pd.NA).bfill(axis=1)
-        people[name] = values.iloc[:, 0] if found else pd.NA
-    people["age"] = pd.to_numeric(people["age"], errors="coerce").astype(float)
-    people["sex"] = people["sex"].map(lambda text: SEXES.get(text.lower(), text), na_action="ignore")
-    return people[["participant_id", "label", "split", "age", "sex", "site"]]
+    people = scans.fillna("").sort_values("scan").drop_duplicates("participant_id", ignore_index=True)
+    tables = gather_tables(read_people(folder), folder, people["participant_id"])
+    told, described, nothing = {}, {}, pd.Series(pd.NA, people.index, dtype="string")
+    for name, known in COLUMNS.items():
+        columns = dict.fromkeys(column for table in tables for column in table if column.lower() in known)
+        pairs = [cells(people, column, tables) for column in columns]
+        given = [part.mask(missing(part)).astype("string") for part in chain(*zip(*pairs, strict=True))]
+        told[name] = pd.concat([*given, nothing], axis=1).bfill(axis=1).iloc[:, 0]
+        described[name] = describe_columns(folder, columns)
+    age, notes = read_ages(told["age"], str(described["age"].get("Units") or "years"))
+    sex = read_sexes(told["sex"], described["sex"].get("Levels"))
+    return people[["participant_id", "label", "split"]].assign(age=age, sex=sex, site=told["site"]), notes
+
+
+def describe_columns(folder: Path, columns: Iterable[str]) -> dict:
+    """Return what participants.json or sessions.json says of the first of some columns that it describes."""
+    for path in (folder / "sessions.json", folder / "participants.json"):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError):
+            continue
+        found = [content[name] for name in columns if isinstance(content, dict) and isinstance(content.get(name), dict)]
+        if found:
+            return found[0]
+    return {}
+
+
+def read_ages(told: pd.Series, units: str) -> tuple[pd.Series, list[str]]:
+    """Read ages in years from text, and say what was made of those that are no plain numbers.
+
+    An age that is only bounded counts as its bound (``89+`` as 89), a span of ages as its middle.
+    """
+    words = re.findall(rf"\b({'|'.join(PER_YEAR)})", units.lower())
+    per_year = PER_YEAR[words[0]] if words else 1
+    texts = told.dropna().str.replace(r"\s*y(ears?|rs?)?$", "", case=False, regex=True)
+    spans = texts.map(lambda text: np.array(bounds(text) or (np.nan, np.nan)) / per_year)
+    ages = spans.map(lambda span: np.mean(span[np.isfinite(span)]) if np.isfinite(span).any() else np.nan).astype(float)
+    ages = ages.where(ages.between(0, OLDEST))
+    bounded, lost = texts[ages.notna() & (spans.map(np.ptp) > 0)], texts[ages.isna()]
+    notes = []
+    if len(bounded):
+        notes.append(
+            f"{len(bounded)} ages are bounds or spans ({', '.join(sorted(set(bounded)))}): they count as the bound, or "
+            "the middle, so that mean and spread are near, not exact."
+        )
+    if len(lost):
+        notes.append(
+            f"{len(lost)} ages are not counted, since {', '.join(sorted(set(lost)))} ({units}) can be no age in years."
+        )
+    return ages.reindex(told.index), notes
+
+
+def read_sexes(told: pd.Series, levels: object) -> pd.Series:
+    """Read F, M and O from words, or from what a dataset's levels say of its codes; other codes are told as such."""
+    described = {canonical(code): level for code, level in levels.items()} if isinstance(levels, Mapping) else {}
+
+    def read(code: str) -> str:
+        words = set(re.findall(r"[^\W\d_]+", str(described.get(canonical(code), code)).lower()))
+        sexes = [sex for sex, names in SEXES.items() if words & names]
+        return sexes[0] if len(sexes) == 1 else f"coded {code}"
+
+    return told.map(read, na_action="ignore")
 
 
 def describe_groups(people: pd.DataFrame) -> pd.DataFrame:
-    """Describe each class in each split and in all: participants, age_mean, age_sd, female (share), sites (number)."""
-    rows = []
+    """Describe each class in each split and in all.
+
+    Returns
+    -------
+    DataFrame
+        split, label, participants, age_mean, age_sd, female (a share; empty where anyone's sex is a code that is not
+        known), sex (counts, as ``F (12), M (10)``), sites (their number).
+    """
+    rows, known = [], people["sex"].dropna().isin(SEXES).all()
     for split in ("train", "validation", "test", "all"):
         for label in ("patient", "control"):
             group = people[(people["label"] == label) & ((people["split"] == split) | (split == "all"))]
@@ -64,7 +131,8 @@ def describe_groups(people: pd.DataFrame) -> pd.DataFrame:
                     "participants": len(group),
                     "age_mean": group["age"].mean(),
                     "age_sd": group["age"].std(),
-                    "female": (sex == "F").mean() if len(sex) else np.nan,
+                    "female": (sex == "F").mean() if len(sex) and known else np.nan,
+                    "sex": ", ".join(f"{name} ({count})" for name, count in sex.value_counts().sort_index().items()),
                     "sites": group["site"].nunique() or np.nan,
                 }
             )
@@ -109,8 +177,9 @@ def main() -> None:
     parser.add_argument("--groups", type=Path, required=True, help="demographics.tsv, to write")
     parser.add_argument("--differences", type=Path, required=True, help="group_differences.tsv, to write")
     arguments = parser.parse_args()
-    people = read_people(arguments.dataset, read_table(arguments.scans))
-    differences = compare_groups(people)
+    people, notes = read_groups(arguments.dataset, read_table(arguments.scans))
+    noted = pd.DataFrame({"characteristic": "age", "test": "", "p": np.nan, "warning": notes})
+    differences = pd.concat([compare_groups(people), noted], ignore_index=True)
     write_table(describe_groups(people), arguments.groups)
     write_table(differences, arguments.differences)
     for warning in differences["warning"]:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,11 +17,20 @@ ATTRIBUTE = "src/heatproof/attribute/__init__.py"
 MAP_CONTROLS = ("noise", "t_map")
 BASELINES = ("edges", "input")  # methods that do not look at the model
 LINEAR_LAYERS = 2  # of the paper's network
-TEXT = ("study", "label", "patient", "control")
+TEXT = ("study", "label", "patient", "control", "only", "exclude")
+BY_YAML = {
+    bool: "YAML reads yes, no, on, off, true and false as truth values; write the word in quotes",
+    date: "YAML reads it as a date; write it in quotes",
+    int: "YAML reads a number, and one that begins with 0 as octal; write it in quotes",
+    float: "YAML reads a number; write it in quotes",
+    type(None): "YAML reads nothing, null or ~ as no value; write the word in quotes",
+}
 
 
 def typed(value: object, key: str = "") -> object:
     """Read numbers, truth values and null as YAML does where Snakemake's ``--config`` left them as text."""
+    if key == "only":
+        return value
     if isinstance(value, Mapping):
         return {name: typed(item, name) for name, item in value.items()}
     if isinstance(value, list):
@@ -119,7 +129,15 @@ def explain(mistake: jsonschema.ValidationError) -> str:
     message = mistake.message
     if mistake.validator == "type" and isinstance(mistake.instance, str) and looks_like_number(mistake.instance):
         message = f"{mistake.instance!r} is text to YAML; write a number with a point, as in 1.0e-4"
+    elif takes_text(mistake) and type(mistake.instance) in BY_YAML:
+        message = f"{mistake.instance} is no text: {BY_YAML[type(mistake.instance)]}"
     return f"config: {key}: {message}{hint}"
+
+
+def takes_text(mistake: jsonschema.ValidationError) -> bool:
+    """Tell whether a text could stand where another type was found."""
+    types = [error.validator_value for error in [mistake, *mistake.context] if error.validator == "type"]
+    return any("string" in ([kinds] if isinstance(kinds, str) else kinds) for kinds in types)
 
 
 def looks_like_number(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -72,9 +73,38 @@ def test_numbers_that_yaml_reads_as_text_are_caught(config):
 
 
 def test_values_from_the_command_line_get_their_types():
+    assert typed({"only": {"smoker": "yes", "site": "01"}}) == {"only": {"smoker": "yes", "site": "01"}}
     given = {"a": "1", "b": ["2.5", "x"], "c": {"d": "true", "e": "null"}, "label": "1", "f": "1e-4", "g": 3}
     expected = {"a": 1, "b": [2.5, "x"], "c": {"d": True, "e": None}, "label": "1", "f": "1e-4", "g": 3}
     assert typed(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "patient: yes",
+            "cohort.patient: True is no text: YAML reads yes, no, on, off, true and false as truth values",
+        ),
+        ("control: [CN, no]", "cohort.control.1: False is no text: YAML reads yes, no,"),
+        ("only: {site: on}", "cohort.only.site: True is no text: YAML reads yes, no, on"),
+        ("only: {on: 1}", "cohort.only: True is no text"),
+        ("label: off", "cohort.label: False is no text: YAML reads yes, no"),
+        ("control: 2020-01-31", "cohort.control: 2020-01-31 is no text: YAML reads it as a date; write it in quotes"),
+        ("exclude: [012]", "cohort.exclude.0: 10 is no text: YAML reads a number, and one that begins with 0 as octal"),
+        ("patient: ~", "cohort.patient: None is no text: YAML reads nothing, null or ~ as no value"),
+        ("select: {run: yes}", "cohort.select.run: True is no text"),
+    ],
+)
+def test_text_that_yaml_reads_as_something_else_is_told_with_what_to_write(config, text, message):
+    config["cohort"] |= yaml.safe_load(text)
+    with pytest.raises(StudyError, match=re.escape(message)):
+        check_config(config)
+
+
+def test_numbers_and_quoted_words_may_be_values_of_a_label(config):
+    config["cohort"] |= yaml.safe_load("{patient: ['yes', 1, 0.5], control: '2020-01-31', only: {site: 'on'}}")
+    check_config(config)
 
 
 def test_a_method_that_no_one_wrote_is_told_with_those_there_are(config):

@@ -37,8 +37,13 @@ def test_masks_that_are_only_compared_may_be_missing(derivatives):
     assert find_masks(options | {"masks": None}, "bids", SCANS) == {}
 
 
+def test_a_folder_named_for_masks_that_has_none_is_refused(tmp_path):
+    with pytest.raises(StudyError, match=r"register.masks names .*, which has no brain mask .* of any scan"):
+        find_masks({"brain_extraction": "auto", "masks": str(tmp_path)}, "bids", SCANS)
+
+
 def test_a_missing_mask_is_refused_by_scan_and_folder(tmp_path, derivatives):
-    with pytest.raises(StudyError, match=r"derivatives lacks brain masks .* of 2 scans, the first sub-3"):
+    with pytest.raises(StudyError, match=r"derivatives lacks brain masks .* of sub-3, sub-4;"):
         find_masks({"brain_extraction": "mask", "masks": None}, str(tmp_path), [*SCANS, "sub-3", "sub-4"])
 
 

@@ -27,7 +27,7 @@ def find_masks(options: dict, bids: str | None, scans: Iterable[str]) -> dict[st
     Raises
     ------
     StudyError
-        If masks are to be taken and a scan has none, or if one has several.
+        If masks are to be taken and a scan has none, if none has one in the folder named, or if one has several.
     """
     needed = options["brain_extraction"] == "mask"
     folder = options["masks"] or (f"{bids}/derivatives" if needed else None)
@@ -37,8 +37,13 @@ def find_masks(options: dict, bids: str | None, scans: Iterable[str]) -> dict[st
     missing = [scan for scan, mask in found.items() if mask is None]
     if needed and missing:
         raise StudyError(
-            f"{folder} lacks brain masks (*_desc-brain_mask.nii.gz) of {len(missing)} scans, the first {missing[0]}; "
+            f"{folder} lacks brain masks (*_desc-brain_mask.nii.gz) of {', '.join(missing)}; "
             "name their folder in register.masks, or set register.brain_extraction to auto"
+        )
+    if found and len(missing) == len(found):
+        raise StudyError(
+            f"config: register.masks names {folder}, which has no brain mask (*_desc-brain_mask.nii.gz) of any scan; "
+            "correct it, or set it to null"
         )
     return {scan: mask for scan, mask in found.items() if mask is not None}
 

@@ -115,6 +115,13 @@ def test_ages_that_are_no_plain_numbers_are_counted_as_what_they_tell_and_that_i
     assert [note[: len(noted)] for note in notes] == ([noted] if noted else [])
 
 
+def test_sites_are_counted_and_compared_however_many_there_are(tmp_path, scans):
+    people, _ = people_with(tmp_path, scans, "site", "a b c a NA b")
+    assert describe_groups(people).set_index(["split", "label"]).loc["all", "sites"].tolist() == [2, 2]
+    table = compare_groups(people).set_index("characteristic")
+    assert table.at["site", "p"] == pytest.approx(stats.chi2_contingency([[1, 0, 1], [1, 2, 0]]).pvalue)
+
+
 @pytest.mark.parametrize("column", ["label", "split", "scan", "image", "anatomy", "session_id", "participant"])
 def test_columns_named_as_ours_are_nothing_special(tmp_path, scans, column):
     rows = [f"{name} other {sex}" for name, sex in zip(scans["participant_id"], "FFFMMM", strict=True)]

@@ -139,7 +139,7 @@ def cells(scans: pd.DataFrame, column: str, tables: Tables) -> tuple[pd.Series, 
     visits = pd.MultiIndex.from_frame(scans[list(PREFIXES)])
     of_visit = tables.visits[column].reindex(visits).set_axis(scans.index) if column in tables.visits else nowhere
     of_person = scans["participant_id"].map(tables.people[column]) if column in tables.people else nowhere
-    return of_visit, of_person
+    return of_visit.astype("string"), of_person.astype("string")
 
 
 def column_of(scans: pd.DataFrame, column: str, tables: Tables, key: str) -> pd.Series:
@@ -163,4 +163,4 @@ def column_of(scans: pd.DataFrame, column: str, tables: Tables, key: str) -> pd.
             "%s: the visit's %s is taken, not that of participants.tsv, which is another: %s",
             *(key, column, ", ".join(dict.fromkeys(scans.loc[differ, "scan"]))),
         )
-    return of_visit.fillna(of_person).fillna("")
+    return of_visit.fillna(of_person).fillna("").astype(object)

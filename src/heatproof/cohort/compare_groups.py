@@ -52,7 +52,7 @@ def read_groups(folder: Path, scans: pd.DataFrame) -> tuple[pd.DataFrame, list[s
     for name, known in COLUMNS.items():
         columns = dict.fromkeys(column for table in tables for column in table if column.lower() in known)
         pairs = [cells(people, column, tables) for column in columns]
-        given = [part.mask(missing(part)).astype("string") for part in chain(*zip(*pairs, strict=True))]
+        given = [part.mask(missing(part)) for part in chain(*zip(*pairs, strict=True))]
         told[name] = pd.concat([*given, nothing], axis=1).bfill(axis=1).iloc[:, 0]
         described[name] = describe_columns(folder, columns)
     age, notes = read_ages(told["age"], str(described["age"].get("Units") or "years"))
@@ -146,7 +146,7 @@ def age_test(patients: pd.Series, controls: pd.Series) -> tuple[str, float]:
 
 def count_test(patients: pd.Series, controls: pd.Series) -> tuple[str, float]:
     """Test whether two groups are made up alike: Fisher's exact test of two kinds, chi-squared of more."""
-    counts = pd.concat([patients.value_counts(), controls.value_counts()], axis=1).fillna(0).to_numpy()
+    counts = pd.concat([patients.value_counts(), controls.value_counts()], axis=1).fillna(0).to_numpy(float)
     if len(counts) == 2:
         return "Fisher exact", float(fisher_exact(counts).pvalue)
     return "chi-squared", float(chi2_contingency(counts).pvalue)

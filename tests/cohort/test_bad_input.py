@@ -51,7 +51,7 @@ REFUSED_TABLES = {
     "unknown values": (TABLE.replace("AD", "1"), r"'group' that cohort.patient names \(AD\); the values are 1, CN"),
     "mixed case": (
         TABLE + "sub-04\t71\tad\n",
-        r"the value 'ad' of 'group', written otherwise in cohort.patient \(AD\)",
+        r"the value 'ad' of 'group' is written otherwise in cohort.patient \(AD\)",
     ),
     "a label missing": (TABLE.replace("58\tCN", "58\tn/a"), r"'group' is given for sub-03; .* cohort.unlabelled"),
     "a row too few": (TABLE.replace("sub-03\t58\tCN\n", ""), r"participants.tsv has no row for sub-03, of whom"),

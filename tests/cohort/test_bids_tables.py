@@ -142,3 +142,13 @@ def test_sessions_tables_of_some_participants_only_add_to_those_of_all(options, 
     put(tmp_path / "sub-03/ses-1/anat/sub-03_ses-1_T1w.nii.gz", SCAN)
     put(tmp_path / "sub-03/sub-03_sessions.tsv", "session_id\tgroup\tacq_time\nses-1\tAD\tn/a\n")
     assert labels(options | {"label": "group", "bids": folder})["sub-03_ses-1"] == "patient"
+
+
+def test_values_that_only_scans_left_out_have_are_no_mistake(options, tmp_path):
+    table = TABLE + "sub-04\t50\tMCI\nsub-05\told\tMCI\n"
+    files = [*FILES, *(FILES[0].replace("01", number) for number in ("04", "05"))]
+    options |= {"label": "group", "bids": dataset(tmp_path, table, files), "patient": ["AD", "MCI"]}
+    only = {"participant_id": ["sub-01", "sub-02", "sub-03"], "age": ["> 55", 50]}
+    assert list(labels(options | {"only": only}).values()) == ["patient", "control", "control"]
+    with pytest.raises(StudyError, match=r"no scan that is left by cohort.only and cohort.select is a patient"):
+        labels(options | {"only": {"participant_id": ["sub-02", "sub-03"]}})

@@ -42,15 +42,15 @@ def read_dataset(options: dict) -> pd.DataFrame:
     scans = select_files(files, options["select"])
     for column, wanted in options["only"].items():
         values, key = column_of(files, column, tables, "cohort.only"), f"cohort.only.{column}"
-        met = meets(values, column, wanted, key, folder)
-        scans = scans[met[scans.index]]
+        scans = scans[meets(values, scans.index, column, wanted, key)]
     if scans.empty:
         raise StudyError(f"no scan in {folder} is left by cohort.only and cohort.select; loosen their conditions")
     if isinstance(options["label"], dict):
         scans = scans.assign(label="")
     else:
         check_scanned(scans, tables, options)
-        scans = name_classes(scans, tables, options)
+        values = column_of(files, options["label"], tables, "cohort.label")
+        scans = name_classes(scans, values, tables, options)
     check_single(scans)
     return scans[COLUMNS].sort_values("scan", ignore_index=True)
 
@@ -81,10 +81,9 @@ def check_scanned(scans: pd.DataFrame, tables: Tables, options: dict) -> None:
         )
 
 
-def name_classes(scans: pd.DataFrame, tables: Tables, options: dict) -> pd.DataFrame:
-    """Name each scan's class from the label's value, and leave out scans of neither class."""
-    column, classes = options["label"], ("patient", "control")
-    values = column_of(scans, column, tables, "cohort.label")
+def name_classes(scans: pd.DataFrame, everyone: pd.Series, tables: Tables, options: dict) -> pd.DataFrame:
+    """Name each scan's class from the label's value, given of all scans, and leave out scans of neither class."""
+    column, values, classes = options["label"], everyone[scans.index], ("patient", "control")
     named = [satisfies(values, options[label], f"cohort.{label}") for label in classes]
     unlabelled = missing(values) & ~named[0] & ~named[1]
     if options["unlabelled"] == "refuse" and unlabelled.any():
@@ -92,7 +91,12 @@ def name_classes(scans: pd.DataFrame, tables: Tables, options: dict) -> pd.DataF
             f"no value of {column!r} is given for {', '.join(scans.loc[unlabelled, 'scan'])}; give one in "
             "participants.tsv or sessions.tsv, name the scan in cohort.exclude, or set cohort.unlabelled to leave_out"
         )
-    patient, control = (meets(values, column, options[label], f"cohort.{label}", options["bids"]) for label in classes)
+    patient, control = (meets(everyone, scans.index, column, options[label], f"cohort.{label}") for label in classes)
+    for label, met in zip(classes, (patient, control), strict=True):
+        if not met.any():
+            raise StudyError(
+                f"no scan that is left by cohort.only and cohort.select is a {label}; loosen their conditions"
+            )
     if (patient & control).any():
         value = values[patient & control].iloc[0]
         raise StudyError(f"config: cohort.patient and cohort.control both name {value!r}; take it out of one")
@@ -100,23 +104,25 @@ def name_classes(scans: pd.DataFrame, tables: Tables, options: dict) -> pd.DataF
     return settle(labelled, tables, options)
 
 
-def meets(values: pd.Series, column: str, wanted: object, key: str, dataset: str | Path) -> pd.Series:
-    """Tell which values meet a condition; each of its items must be met, and none be missed by its case alone."""
-    met = pd.Series(False, values.index)
+def meets(everyone: pd.Series, left: pd.Index, column: str, wanted: object, key: str) -> pd.Series:
+    """Tell which of the scans that are left meet a condition.
+
+    Each of its items must be met by a scan of the dataset, and none that is left be missed by its case alone.
+    """
+    values, met = everyone[left], pd.Series(False, left)
     for item in listed(wanted):
         one = satisfies(values, item, key)
-        if not one.any():
+        if not one.any() and not satisfies(everyone, item, key).any():
             raise StudyError(
-                f"no scan in {dataset} has a value of {column!r} that {key} names ({item}); "
-                f"the values are {shown(values)}"
+                f"no scan has a value of {column!r} that {key} names ({item}); the values are {shown(everyone)}"
             )
         met |= one
     folded = {item.casefold() for item in listed(wanted)}
     near = values[~met & values.str.casefold().isin(folded)]
     if len(near):
         raise StudyError(
-            f"{dataset} has the value {near.iloc[0]!r} of {column!r}, written otherwise in "
-            f"{key} ({', '.join(listed(wanted))}); correct the table, or list both"
+            f"the value {near.iloc[0]!r} of {column!r} is written otherwise in {key} ({', '.join(listed(wanted))}); "
+            "correct the table, or list both"
         )
     return met
 

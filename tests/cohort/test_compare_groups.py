@@ -129,4 +129,5 @@ def test_columns_named_as_ours_are_nothing_special(tmp_path, scans, column):
     people, _ = read_groups(tmp_path, scans)
     assert "".join(people["sex"]) == "FFFMMM" and people["label"].tolist() == ["patient", "control"] * 3
     put(tmp_path / "sub-0/sub-0_sessions.tsv", f"session_id {column.replace('session_id', 'x')} sex\nses-1 z M\n")
-    assert "".join(read_groups(tmp_path, scans)[0]["sex"]) == "MFFMMM"
+    people, _ = read_groups(tmp_path, scans)
+    assert "".join(people["sex"]) == "MFFMMM" and people["label"].tolist() == ["patient", "control"] * 3

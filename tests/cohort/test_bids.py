@@ -32,10 +32,12 @@ def make_dataset(folder: Path, rows: dict[str, str], scans: list[str], header: s
     }
 
 
-def test_all_sessions_of_both_classes_are_read_and_others_left_out(tmp_path):
+def test_all_sessions_of_both_classes_are_read_and_others_left_out(tmp_path, caplog):
+    caplog.set_level("INFO")
     rows = {"sub-01": "AD", "sub-02": "CN", "sub-03": "MCI"}
     options = make_dataset(tmp_path, rows, ["sub-01_ses-M00", "sub-01_ses-M06", "sub-02", "sub-03"])
     table = read_dataset(options)
+    assert "neither class are left out, by their group: MCI (1)" in caplog.text
     assert table["scan"].tolist() == ["sub-01_ses-M00", "sub-01_ses-M06", "sub-02"]
     assert table["label"].tolist() == ["patient", "patient", "control"]
     assert table["session_id"].tolist() == ["ses-M00", "ses-M06", ""]

@@ -1,5 +1,6 @@
 """Reading a BIDS dataset: who is in it, with which label, and where each T1w scan is. No image is opened."""
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -100,6 +101,10 @@ def name_classes(scans: pd.DataFrame, everyone: pd.Series, tables: Tables, optio
     if (patient & control).any():
         value = values[patient & control].iloc[0]
         raise StudyError(f"config: cohort.patient and cohort.control both name {value!r}; take it out of one")
+    others = values[~patient & ~control].replace("", "n/a").value_counts()
+    if len(others):
+        told = ", ".join(f"{value} ({count})" for value, count in others.items())
+        logging.info("scans of neither class are left out, by their %s: %s", column, told)
     labelled = scans.assign(label=patient.map({True: "patient", False: "control"}))[patient | control]
     return settle(labelled, tables, options)
 

@@ -26,15 +26,22 @@ def simulated_names(options: dict) -> set[str]:
     return people | {f"{name}_{session}" for name in people for session in SESSIONS}
 
 
-def real_brains(options: dict) -> pd.Series:
-    """List the scans whose brains the cohort is made from, the first of each person: image by participant_id."""
+def brain_scans(options: dict) -> pd.DataFrame:
+    """List the scans whose brains the cohort is made from, each person's first; none where it is the template's."""
+    if options["simulate"]["anatomy_from"] is None:
+        return pd.DataFrame(columns=["scan", "participant_id", "image"])
     folder, excluded = Path(options["simulate"]["anatomy_from"]), options["exclude"]
     files = find_files(folder, excluded, simulated_names(options), "cohort.simulate.anatomy_from")
     scans = select_files(files, options["select"])
     check_single(scans)
-    scans = scans.drop_duplicates("participant_id")
-    unreadable_files(scans, "refuse")
-    return scans.set_index("participant_id")["image"]
+    return scans.drop_duplicates("participant_id")
+
+
+def real_brains(options: dict) -> pd.Series:
+    """List the brains that the cohort is made from, less those that can not be read: image by participant_id."""
+    scans = brain_scans(options)
+    unreadable = unreadable_files(scans, options["unreadable"])
+    return scans[~scans["scan"].isin(unreadable["scan"])].set_index("participant_id")["image"]
 
 
 def assign_brains(people: pd.DataFrame, options: dict) -> pd.Series:

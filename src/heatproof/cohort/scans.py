@@ -6,7 +6,7 @@ import pandas as pd
 
 from heatproof.cohort.bids import read_dataset
 from heatproof.cohort.bids_files import unreadable_files
-from heatproof.cohort.participants import simulated_scans
+from heatproof.cohort.participants import brain_scans, simulated_scans
 from heatproof.cohort.split import split_participants
 from heatproof.errors import StudyError
 
@@ -46,9 +46,13 @@ def read_cohort(options: dict, folder: str) -> Cohort:
     StudyError
         If the dataset, its labels or the split are not as the config says, or too few scans can be read.
     """
-    found = read_dataset(options) if options["bids"] else simulated_scans(options, f"{folder}/bids")
-    unreadable = unreadable_files(found if options["bids"] else found[:0], options["unreadable"])
-    scans = found[~found["scan"].isin(unreadable["scan"])]
+    if options["bids"]:
+        found = read_dataset(options)
+        unreadable = unreadable_files(found, options["unreadable"])
+        scans = found[~found["scan"].isin(unreadable["scan"])]
+    else:
+        found = scans = simulated_scans(options, f"{folder}/bids")
+        unreadable = unreadable_files(brain_scans(options), options["unreadable"])
     if gone := sorted(set(found["label"]) - set(scans["label"])):
         first = unreadable.iloc[0]
         raise StudyError(f"no scan of a {gone[0]} can be read; {first['image']}: {first['reason']}")

@@ -118,8 +118,10 @@ def meets(everyone: pd.Series, left: pd.Index, column: str, wanted: object, key:
     for item in listed(wanted):
         one = satisfies(values, item, key)
         if not one.any() and not satisfies(everyone, item, key).any():
+            is_text = item in (wanted if isinstance(wanted, list) else [wanted])
+            hint = "" if is_text else "; text such as 010, which is 8 to YAML, stands in quotes"
             raise StudyError(
-                f"no scan has a value of {column!r} that {key} names ({item}); the values are {shown(everyone)}"
+                f"no scan has a value of {column!r} that {key} names ({item}); the values are {shown(everyone)}{hint}"
             )
         met |= one
     folded = {item.casefold() for item in listed(wanted)}

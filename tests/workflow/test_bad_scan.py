@@ -16,11 +16,11 @@ cohort:
 """
 
 
-SETTINGS = "study=own", "cohort={bids: heads, unreadable: leave_out, split: {test: 1, validation: 1}}"
+SETTINGS = "study=own", "cohort={bids: my heads, unreadable: leave_out, split: {test: 1, validation: 1}}"
 
 
 def test_scans_that_are_not_whole_are_left_out_when_planning_and_listed_with_the_reason(checkout):
-    bids, names = checkout.folder / "heads", [f"sub-{number}" for number in range(1, 9)]
+    bids, names = checkout.folder / "my heads", [f"sub-{number}" for number in range(1, 9)]
     voxels = np.random.default_rng(0).integers(0, 99, (40, 40, 40), np.int16)
     for name in names:
         (bids / name / "anat").mkdir(parents=True)
@@ -30,10 +30,11 @@ def test_scans_that_are_not_whole_are_left_out_when_planning_and_listed_with_the
     truncated = bids / "sub-3/anat/sub-3_T1w.nii.gz"
     truncated.write_bytes(truncated.read_bytes()[:20_000])
     assert checkout.jobs("--config", *SETTINGS)["register_scan"] == 7
-    listed = "results/own/cohort/unreadable.tsv"
-    done = checkout.snakemake("--cores", "1", listed, "--config", *SETTINGS)
+    listed, groups = (f"results/own/cohort/{table}.tsv" for table in ("unreadable", "demographics"))
+    done = checkout.snakemake("--cores", "1", listed, groups, "--config", *SETTINGS)
     assert done.returncode == 0, done.stdout
     row = read_table(checkout.folder / listed).iloc[0]
+    assert read_table(checkout.folder / groups)["participants"].tolist()[-2:] == [4, 3]
     assert row["scan"] == "sub-3" and row["reason"].startswith("ends too early or is damaged")
 
 

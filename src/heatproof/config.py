@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 
 import jsonschema
@@ -18,6 +19,7 @@ MAP_CONTROLS = ("noise", "t_map")
 BASELINES = ("edges", "input")  # methods that do not look at the model
 LINEAR_LAYERS = 2  # of the paper's network
 TEXT = ("study", "label", "patient", "control", "only", "exclude")
+OTHER_BASE = r"[-+]?(0[0-7_]+|\d+(:[0-5]?\d)+(\.\d*)?)"
 BY_YAML = {
     bool: "YAML reads yes, no, on, off, true and false as truth values; write the word in quotes",
     date: "YAML reads it as a date; write it in quotes",
@@ -39,6 +41,34 @@ def typed(value: object, key: str = "") -> object:
         return value
     scalar = yaml.safe_load(value) if re.fullmatch(r"[-+.\w]*", value) else value
     return scalar if scalar is None or isinstance(scalar, bool | int | float) else value
+
+
+def check_yaml(path: str | Path) -> None:
+    """Refuse what YAML would change without a word: a key that is there twice, and numbers in base 8 or 60.
+
+    Raises
+    ------
+    StudyError
+        For the first such place, with its line.
+    """
+    waiting = [yaml.compose(Path(path).read_text())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value]
+            if twice := next((key for key, _ in node.value if keys.count(key.value) > 1), None):
+                raise StudyError(
+                    f"{path}, line {twice.start_mark.line + 1}: the key {twice.value} is there more than once, "
+                    "and only the last counts; leave one"
+                )
+            waiting += chain.from_iterable(node.value)
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.ScalarNode) and node.style is None and re.fullmatch(OTHER_BASE, node.value):
+            raise StudyError(
+                f"{path}, line {node.start_mark.line + 1}: YAML reads {node.value} as {yaml.safe_load(node.value)}; "
+                "write text in quotes, a number without 0 in front"
+            )
 
 
 def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.schema.yaml") -> None:

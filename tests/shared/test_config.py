@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from heatproof.attribute import METHODS
-from heatproof.config import check_config, check_models, typed
+from heatproof.config import check_config, check_models, check_yaml, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
 from heatproof.sources import dictionary_entries
@@ -28,6 +28,7 @@ def laid_over(below: dict, above: dict) -> dict:
 
 @pytest.mark.parametrize("preset", sorted(Path("config").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_preset_is_valid(config, preset):
+    check_yaml(preset)
     study = laid_over(config, yaml.safe_load(preset.read_text()))
     check_config(study)
     check_feasibility(study)
@@ -100,6 +101,29 @@ def test_text_that_yaml_reads_as_something_else_is_told_with_what_to_write(confi
     config["cohort"] |= yaml.safe_load(text)
     with pytest.raises(StudyError, match=re.escape(message)):
         check_config(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cohort: {exclude: [sub-1],\n  only: {site: [8, 010]}}", r"line 2: YAML reads 010 as 8; write text in quotes"),
+        ("cohort: {only: {time: 12:30}}", r"line 1: YAML reads 12:30 as 750; write text in quotes"),
+        ("cohort: {}\ntrain: {}\ncohort: {}", r"line 1: the key cohort is there more than once"),
+        ("train: {seeds: [1], seeds: [2]}", r"the key seeds is there more than once, and only the last counts"),
+    ],
+)
+def test_what_yaml_would_change_without_a_word_is_told_with_its_line(tmp_path, text, message):
+    (tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(StudyError, match=message):
+        check_yaml(tmp_path / "study.yaml")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a: {b: [0, 0.5, '010', 1.0e-4, 10, 0x1f, 09, -1], c: {b: 1}}", "a: 1\nb: {a: 1}"]
+)
+def test_ordinary_yaml_passes(tmp_path, text):
+    (tmp_path / "study.yaml").write_text(text)
+    check_yaml(tmp_path / "study.yaml")
 
 
 def test_numbers_and_quoted_words_may_be_values_of_a_label(config):

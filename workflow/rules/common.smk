@@ -12,7 +12,7 @@ sys.path.insert(0, "src")
 from heatproof.cohort.bids_tables import PARTICIPANT, SCAN
 from heatproof.cohort.participants import real_brains, simulated_sessions
 from heatproof.cohort.scans import read_cohort
-from heatproof.config import BASELINES, check_config, check_models, model_controls, typed
+from heatproof.config import BASELINES, check_config, check_models, check_yaml, model_controls, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
 from heatproof.gpus import gpus_of_job
@@ -27,6 +27,8 @@ shell.prefix(
 config.update(typed(config))
 
 try:
+    for path in workflow.configfiles:
+        check_yaml(path)
     check_config(config)
     RESULTS = f"results/{config['models'] or config['study']}"
     STUDY = f"results/{config['study']}"

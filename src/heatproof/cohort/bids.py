@@ -43,7 +43,10 @@ def read_dataset(options: dict) -> pd.DataFrame:
     scans = select_files(files, options["select"])
     for column, wanted in options["only"].items():
         values, key = column_of(files, column, tables, "cohort.only"), f"cohort.only.{column}"
-        scans = scans[meets(values, scans.index, column, wanted, key)]
+        met = meets(values, scans.index, column, wanted, key)
+        if untold := scans.loc[missing(values[scans.index]) & ~met, "scan"].tolist():
+            logging.info("scans are left out, since their %s is not told: %s", column, ", ".join(untold))
+        scans = scans[met]
     if scans.empty:
         raise StudyError(f"no scan in {folder} is left by cohort.only and cohort.select; loosen their conditions")
     if isinstance(options["label"], dict):

@@ -98,6 +98,11 @@ def make_viewers(results: Path, models: Path, config: dict) -> str:
     return pack_pages(pages)
 
 
+def left_out(unreadable: pd.DataFrame) -> list[str]:
+    """Say which scans are no part of the study, since their files could not be read, and why."""
+    return [f"{row.scan} is left out: {row.image}: {row.reason}." for row in unreadable.itertuples()]
+
+
 def count_scans(scans: pd.DataFrame) -> list[dict]:
     """Count scans and participants of each split and label."""
     groups = scans.groupby(["split", "label"])["participant_id"].agg(["size", "nunique"])
@@ -105,11 +110,6 @@ def count_scans(scans: pd.DataFrame) -> list[dict]:
         {"split": split, "cells": [tuple(groups.loc[(split, label)]) for label in ("patient", "control")]}
         for split in ("train", "validation", "test")
     ]
-
-
-def left_out(unreadable: pd.DataFrame) -> list[str]:
-    """Say which scans are no part of the study, since their files could not be read, and why."""
-    return [f"{row.scan} is left out: {row.image}: {row.reason}." for row in unreadable.itertuples()]
 
 
 def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, controls: Path | None = None) -> dict:

@@ -131,17 +131,19 @@ def why_unreadable(image: str, thorough: bool) -> str:
     With ``thorough``, the header is read, and whether the file is as long as it says.
     """
     path = Path(image)
-    if not path.exists():
-        return "a link to a file that is not there; fetch the file (datalad get)"
-    if not path.is_file():
-        return "a folder, no file; move it away"
-    if (size := path.stat().st_size) < FEWEST_BYTES:
-        return f"a file of {size} bytes, which is no scan; fetch (datalad get, git lfs pull) or replace it"
     try:
+        if not path.exists():
+            return "a link to a file that is not there; fetch the file (datalad get)"
+        if not path.is_file():
+            return "a folder, no file; move it away"
+        if (size := path.stat().st_size) < FEWEST_BYTES:
+            return f"a file of {size} bytes, which is no scan; fetch (datalad get, git lfs pull) or replace it"
         if thorough:
             check_whole(path)
     except StudyError as error:
         return str(error).removeprefix(f"{path} ")
+    except OSError as error:
+        return f"can not be opened ({error.strerror}); see to its permissions"
     return ""
 
 

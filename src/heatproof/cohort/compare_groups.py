@@ -9,8 +9,7 @@ import argparse
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping
-from itertools import chain
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -48,39 +47,39 @@ def read_groups(folder: Path, scans: pd.DataFrame) -> tuple[pd.DataFrame, list[s
     """
     people = scans.fillna("").sort_values("scan").drop_duplicates("participant_id", ignore_index=True)
     tables = gather_tables(read_people(folder), folder, people["participant_id"])
-    told, described, nothing = {}, {}, pd.Series(pd.NA, people.index, dtype="string")
+    found, notes = people[["participant_id", "label", "split"]].assign(**dict.fromkeys(COLUMNS, None)), []
     for name, known in COLUMNS.items():
         columns = dict.fromkeys(column for table in tables for column in table if column.lower() in known)
-        pairs = [cells(people, column, tables) for column in columns]
-        given = [part.mask(missing(part)) for part in chain(*zip(*pairs, strict=True))]
-        told[name] = pd.concat([*given, nothing], axis=1).bfill(axis=1).iloc[:, 0]
-        described[name] = describe_columns(folder, columns)
-    age, notes = read_ages(told["age"], str(described["age"].get("Units") or "years"))
-    sex = read_sexes(told["sex"], described["sex"].get("Levels"))
-    return people[["participant_id", "label", "split"]].assign(age=age, sex=sex, site=told["site"]), notes
+        for whose, column in product((0, 1), columns):  # visits' cells before participants'
+            given = cells(people, column, tables)[whose]
+            rest = given[~missing(given) & found[name].isna()].astype(object)
+            values, remarks = READERS[name](rest, describe_column(folder, column))
+            found.loc[rest.index, name] = values
+            notes += remarks
+    return found.astype({"age": float}), notes
 
 
-def describe_columns(folder: Path, columns: Iterable[str]) -> dict:
-    """Return what participants.json or sessions.json says of the first of some columns that it describes."""
+def describe_column(folder: Path, column: str) -> dict:
+    """Return what sessions.json or participants.json says of a column."""
     for path in (folder / "sessions.json", folder / "participants.json"):
         try:
-            content = json.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError):
+            described = json.loads(path.read_text(encoding="utf-8-sig"))[column]
+        except (OSError, ValueError, LookupError, TypeError):
             continue
-        found = [content[name] for name in columns if isinstance(content, dict) and isinstance(content.get(name), dict)]
-        if found:
-            return found[0]
+        if isinstance(described, dict):
+            return described
     return {}
 
 
-def read_ages(told: pd.Series, units: str) -> tuple[pd.Series, list[str]]:
+def read_ages(told: pd.Series, described: dict) -> tuple[pd.Series, list[str]]:
     """Read ages in years from text, and say what was made of those that are no plain numbers.
 
     An age that is only bounded counts as its bound (``89+`` as 89), a span of ages as its middle.
     """
+    units = str(described.get("Units") or "years")
     words = re.findall(rf"\b({'|'.join(PER_YEAR)})", units.lower())
     per_year = PER_YEAR[words[0]] if words else 1
-    texts = told.dropna().str.replace(r"\s*y(ears?|rs?)?$", "", case=False, regex=True)
+    texts = told.map(lambda text: re.sub(r"\s*y(ears?|rs?)?$", "", text, flags=re.IGNORECASE))
     spans = texts.map(lambda text: np.array(bounds(text) or (np.nan, np.nan)) / per_year)
     ages = spans.map(lambda span: np.mean(span[np.isfinite(span)]) if np.isfinite(span).any() else np.nan).astype(float)
     ages = ages.where(ages.between(0, OLDEST))
@@ -95,19 +94,28 @@ def read_ages(told: pd.Series, units: str) -> tuple[pd.Series, list[str]]:
         notes.append(
             f"{len(lost)} ages are not counted, since {', '.join(sorted(set(lost)))} ({units}) can be no age in years."
         )
-    return ages.reindex(told.index), notes
+    return ages, notes
 
 
-def read_sexes(told: pd.Series, levels: object) -> pd.Series:
-    """Read F, M and O from words, or from what a dataset's levels say of its codes; other codes are told as such."""
-    described = {canonical(code): level for code, level in levels.items()} if isinstance(levels, Mapping) else {}
+def read_sexes(told: pd.Series, described: dict) -> tuple[pd.Series, list[str]]:
+    """Read F, M and O from words, or from what the column's levels say of its codes; other codes are told as such."""
+    levels = described.get("Levels")
+    levels = {canonical(code): level for code, level in levels.items()} if isinstance(levels, dict) else {}
 
     def read(code: str) -> str:
-        words = set(re.findall(r"[^\W\d_]+", str(described.get(canonical(code), code)).lower()))
+        words = set(re.findall(r"[^\W\d_]+", str(levels.get(canonical(code), code)).lower()))
         sexes = [sex for sex, names in SEXES.items() if words & names]
         return sexes[0] if len(sexes) == 1 else f"coded {code}"
 
-    return told.map(read, na_action="ignore")
+    return told.map(read), []
+
+
+def read_sites(told: pd.Series, described: dict) -> tuple[pd.Series, list[str]]:
+    """Take sites as they are written."""
+    return told, []
+
+
+READERS = {"age": read_ages, "sex": read_sexes, "site": read_sites}
 
 
 def describe_groups(people: pd.DataFrame) -> pd.DataFrame:

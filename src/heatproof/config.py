@@ -3,7 +3,9 @@
 import json
 import re
 from collections.abc import Mapping
+from datetime import date
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 
 import jsonschema
@@ -14,11 +16,21 @@ from heatproof.functions import check_methods, check_network_function
 
 MAP_CONTROLS = ("noise", "t_map")
 BASELINES = ("edges", "input")  # methods that do not look at the model
-TEXT = ("study", "label", "patient", "control")
+TEXT = ("study", "label", "patient", "control", "only", "exclude")
+OTHER_BASE = r"[-+]?(0[0-7_]+|\d+(:[0-5]?\d)+(\.\d*)?)"
+BY_YAML = {
+    bool: "YAML reads yes, no, on, off, true and false as truth values; write the word in quotes",
+    date: "YAML reads it as a date; write it in quotes",
+    int: "YAML reads a number, and one that begins with 0 as octal; write it in quotes",
+    float: "YAML reads a number; write it in quotes",
+    type(None): "YAML reads nothing, null or ~ as no value; write the word in quotes",
+}
 
 
 def typed(value: object, key: str = "") -> object:
     """Read numbers, truth values and null as YAML does where Snakemake's ``--config`` left them as text."""
+    if key == "only":
+        return value
     if isinstance(value, Mapping):
         return {name: typed(item, name) for name, item in value.items()}
     if isinstance(value, list):
@@ -27,6 +39,34 @@ def typed(value: object, key: str = "") -> object:
         return value
     scalar = yaml.safe_load(value) if re.fullmatch(r"[-+.\w]*", value) else value
     return scalar if scalar is None or isinstance(scalar, bool | int | float) else value
+
+
+def check_yaml(path: str | Path) -> None:
+    """Refuse what YAML would change without a word: a key that is there twice, and numbers in base 8 or 60.
+
+    Raises
+    ------
+    StudyError
+        For the first such place, with its line.
+    """
+    waiting = [yaml.compose(Path(path).read_text())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value]
+            if twice := next((key for key, _ in node.value if keys.count(key.value) > 1), None):
+                raise StudyError(
+                    f"{path}, line {twice.start_mark.line + 1}: the key {twice.value} is there more than once, "
+                    "and only the last counts; leave one"
+                )
+            waiting += chain.from_iterable(node.value)
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.ScalarNode) and node.style is None and re.fullmatch(OTHER_BASE, node.value):
+            raise StudyError(
+                f"{path}, line {node.start_mark.line + 1}: YAML reads {node.value} as {yaml.safe_load(node.value)}; "
+                "write text in quotes, a number without 0 in front"
+            )
 
 
 def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.schema.yaml") -> None:
@@ -100,7 +140,15 @@ def explain(mistake: jsonschema.ValidationError) -> str:
     message = mistake.message
     if mistake.validator == "type" and isinstance(mistake.instance, str) and looks_like_number(mistake.instance):
         message = f"{mistake.instance!r} is text to YAML; write a number with a point, as in 1.0e-4"
+    elif takes_text(mistake) and type(mistake.instance) in BY_YAML:
+        message = f"{mistake.instance} is no text: {BY_YAML[type(mistake.instance)]}"
     return f"config: {key}: {message}{hint}"
+
+
+def takes_text(mistake: jsonschema.ValidationError) -> bool:
+    """Tell whether a text could stand where another type was found."""
+    types = [error.validator_value for error in [mistake, *mistake.context] if error.validator == "type"]
+    return any("string" in ([kinds] if isinstance(kinds, str) else kinds) for kinds in types)
 
 
 def looks_like_number(text: str) -> bool:

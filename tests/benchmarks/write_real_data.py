@@ -99,7 +99,7 @@ def describe_study(folder: Path) -> dict[str, str]:
     leakage, balanced = read_table(folder / "train/store/leakage_test.tsv"), accuracy["balanced_accuracy"]
     counts = scans.groupby(["split", "label"])["participant_id"].nunique()
     everyone = groups[groups["split"] == "all"].set_index("label")
-    warnings = read_table(folder / "cohort/group_differences.tsv")
+    differences = read_table(folder / "cohort/group_differences.tsv").dropna(subset="p")
     return {
         "models": str(len(accuracy)),
         "balanced": percent(balanced.mean()),
@@ -122,7 +122,7 @@ def describe_study(folder: Path) -> dict[str, str]:
         "brain_overlap": f"{quality['brain_overlap'].min():.2f}",
         "ages": f"{everyone.at['patient', 'age_mean']:.1f} against {everyone.at['control', 'age_mean']:.1f} years",
         "women": " against ".join(percent(everyone.at[label, "female"], 0) for label in ("patient", "control")),
-        "differences": ", ".join(f"{row.characteristic} p = {row.p:.2f}" for row in warnings.itertuples()),
+        "differences": ", ".join(f"{row.characteristic} p = {row.p:.2f}" for row in differences.itertuples()),
         "true": str(len(true_regions(folder))),
         "true_chance": f"{10 * len(true_regions(folder)) / 72:.1f}",
     }

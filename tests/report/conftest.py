@@ -149,8 +149,10 @@ def make_study(folder, *, voxel_size=6.0, seeds=(0, 1), empty=()):
     scans["image"] = scans["scan"] + "_T1w.nii.gz"
     write_table(scans, folder / "cohort/scans.tsv")
     groups = pd.DataFrame({"split": np.repeat(["train", "validation", "test", "all"], 2), "label": 4 * LABELS})
-    groups = groups.assign(participants=6, age_mean=71.25, age_sd=6.0, female=0.5, sites=np.nan)
+    groups = groups.assign(participants=6, age_mean=71.25, age_sd=6.0, female=0.5, sex="F (3), M (3)", sites=np.nan)
     write_table(groups, folder / "cohort/demographics.tsv")
+    unreadable = {"scan": ["sub-077"], "image": ["sub-077_T1w.nii.gz"], "reason": ["ends too early"]}
+    write_table(pd.DataFrame(unreadable), folder / "cohort/unreadable.tsv")
     differences = [("age", "Mann-Whitney U", 0.01, "Patients and controls differ in age."), ("sex", "Fisher", 0.4, "")]
     columns = ["characteristic", "test", "p", "warning"]
     write_table(pd.DataFrame(differences, columns=columns), folder / "cohort/group_differences.tsv")

@@ -102,7 +102,11 @@ def test_there_is_a_viewer_for_each_method_and_model_and_for_the_mean(page, stud
 def test_patients_and_controls_are_described_and_a_difference_is_warned_of(parsed, page):
     rows = {row[0]: row[1:] for row in parsed.tables["groups"]}
     assert rows["Train"] == rows["All"] == ["71.2 ± 6.0", "50 %", "–"] * 2
-    assert page.count('class="warning"') == 1 and "Patients and controls differ in age." in page
+    assert page.count('class="warning"') == 2 and "Patients and controls differ in age." in page
+
+
+def test_scans_that_were_left_out_are_named_with_the_reason(page):
+    assert "sub-077 is left out: sub-077_T1w.nii.gz: ends too early." in page
 
 
 def test_the_accuracy_table_ends_with_mean_range_and_the_paper(parsed):

@@ -2,13 +2,14 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from heatproof.attribute import METHODS
-from heatproof.config import check_config, check_models, model_controls, typed
+from heatproof.config import check_config, check_models, check_yaml, model_controls, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
 from heatproof.sources import dictionary_entries
@@ -27,6 +28,7 @@ def laid_over(below: dict, above: dict) -> dict:
 
 @pytest.mark.parametrize("preset", sorted(Path("config").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_preset_is_valid(config, preset):
+    check_yaml(preset)
     study = laid_over(config, yaml.safe_load(preset.read_text()))
     check_config(study)
     check_feasibility(study)
@@ -79,9 +81,61 @@ def test_numbers_that_yaml_reads_as_text_are_caught(config):
 
 
 def test_values_from_the_command_line_get_their_types():
+    assert typed({"only": {"smoker": "yes", "site": "01"}}) == {"only": {"smoker": "yes", "site": "01"}}
     given = {"a": "1", "b": ["2.5", "x"], "c": {"d": "true", "e": "null"}, "label": "1", "f": "1e-4", "g": 3}
     expected = {"a": 1, "b": [2.5, "x"], "c": {"d": True, "e": None}, "label": "1", "f": "1e-4", "g": 3}
     assert typed(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "patient: yes",
+            "cohort.patient: True is no text: YAML reads yes, no, on, off, true and false as truth values",
+        ),
+        ("control: [CN, no]", "cohort.control.1: False is no text: YAML reads yes, no,"),
+        ("only: {site: on}", "cohort.only.site: True is no text: YAML reads yes, no, on"),
+        ("only: {on: 1}", "cohort.only: True is no text"),
+        ("label: off", "cohort.label: False is no text: YAML reads yes, no"),
+        ("control: 2020-01-31", "cohort.control: 2020-01-31 is no text: YAML reads it as a date; write it in quotes"),
+        ("exclude: [012]", "cohort.exclude.0: 10 is no text: YAML reads a number, and one that begins with 0 as octal"),
+        ("patient: ~", "cohort.patient: None is no text: YAML reads nothing, null or ~ as no value"),
+        ("select: {run: yes}", "cohort.select.run: True is no text"),
+    ],
+)
+def test_text_that_yaml_reads_as_something_else_is_told_with_what_to_write(config, text, message):
+    config["cohort"] |= yaml.safe_load(text)
+    with pytest.raises(StudyError, match=re.escape(message)):
+        check_config(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cohort: {exclude: [sub-1],\n  only: {site: [8, 010]}}", r"line 2: YAML reads 010 as 8; write text in quotes"),
+        ("cohort: {only: {time: 12:30}}", r"line 1: YAML reads 12:30 as 750; write text in quotes"),
+        ("cohort: {}\ntrain: {}\ncohort: {}", r"line 1: the key cohort is there more than once"),
+        ("train: {seeds: [1], seeds: [2]}", r"the key seeds is there more than once, and only the last counts"),
+    ],
+)
+def test_what_yaml_would_change_without_a_word_is_told_with_its_line(tmp_path, text, message):
+    (tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(StudyError, match=message):
+        check_yaml(tmp_path / "study.yaml")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a: {b: [0, 0.5, '010', 1.0e-4, 10, 0x1f, 09, -1], c: {b: 1}}", "a: 1\nb: {a: 1}"]
+)
+def test_ordinary_yaml_passes(tmp_path, text):
+    (tmp_path / "study.yaml").write_text(text)
+    check_yaml(tmp_path / "study.yaml")
+
+
+def test_numbers_and_quoted_words_may_be_values_of_a_label(config):
+    config["cohort"] |= yaml.safe_load("{patient: ['yes', 1, 0.5], control: '2020-01-31', only: {site: 'on'}}")
+    check_config(config)
 
 
 def test_a_method_that_no_one_wrote_is_told_with_those_there_are(config):

@@ -48,3 +48,9 @@ def test_a_mistake_is_told_before_any_job(checkout, mistake):
     assert message in done.stdout.replace("\n", " "), done.stdout
     assert "Traceback" not in done.stdout
     assert not (checkout.folder / "results").exists()
+
+
+def test_a_number_that_yaml_reads_in_another_base_is_told_before_any_job(checkout):
+    (checkout.folder / "own.yaml").write_text("cohort: {split: {test: 2, validation: 1, seed: 010}}\n")
+    done = checkout.snakemake("--cores", "1", "--configfile", "own.yaml")
+    assert done.returncode == 1 and "own.yaml, line 1: YAML reads 010 as 8" in done.stdout.replace("\n", " ")

@@ -3,6 +3,9 @@
 import shutil
 
 import nibabel as nib
+import numpy as np
+
+from heatproof.tables import read_table
 
 OWN = """
 study: own
@@ -11,6 +14,28 @@ cohort:
   split: {test: 1, validation: 1, seed: 0}
   exclude: [sub-P004, sub-P005, sub-C004, sub-C005]
 """
+
+
+SETTINGS = "study=own", "cohort={bids: my heads, unreadable: leave_out, split: {test: 1, validation: 1}}"
+
+
+def test_scans_that_are_not_whole_are_left_out_when_planning_and_listed_with_the_reason(checkout):
+    bids, names = checkout.folder / "my heads", [f"sub-{number}" for number in range(1, 9)]
+    voxels = np.random.default_rng(0).integers(0, 99, (40, 40, 40), np.int16)
+    for name in names:
+        (bids / name / "anat").mkdir(parents=True)
+        nib.save(nib.Nifti1Image(voxels, np.eye(4)), bids / f"{name}/anat/{name}_T1w.nii.gz")
+    rows = [f"{name}\t{'AD' if number % 2 else 'CN'}\n" for number, name in enumerate(names)]
+    (bids / "participants.tsv").write_text("participant_id\tgroup\n" + "".join(rows))
+    truncated = bids / "sub-3/anat/sub-3_T1w.nii.gz"
+    truncated.write_bytes(truncated.read_bytes()[:20_000])
+    assert checkout.jobs("--config", *SETTINGS)["register_scan"] == 7
+    listed, groups = (f"results/own/cohort/{table}.tsv" for table in ("unreadable", "demographics"))
+    done = checkout.snakemake("--cores", "1", listed, groups, "--config", *SETTINGS)
+    assert done.returncode == 0, done.stdout
+    row = read_table(checkout.folder / listed).iloc[0]
+    assert read_table(checkout.folder / groups)["participants"].tolist()[-2:] == [4, 3]
+    assert row["scan"] == "sub-3" and row["reason"].startswith("ends too early or is damaged")
 
 
 def test_a_truncated_scan_is_named_and_the_other_results_stay(copied_study):

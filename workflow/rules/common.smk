@@ -10,9 +10,10 @@ from pathlib import Path
 
 sys.path.insert(0, "src")
 
+from heatproof.cohort.bids_tables import PARTICIPANT, SCAN
 from heatproof.cohort.participants import real_brains, simulated_sessions
-from heatproof.cohort.scans import list_scans
-from heatproof.config import BASELINES, check_config, check_models, model_controls, typed
+from heatproof.cohort.scans import read_cohort
+from heatproof.config import BASELINES, check_config, check_models, check_yaml, model_controls, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
 from heatproof.gpus import gpus_of_job
@@ -27,12 +28,15 @@ shell.prefix(
 config.update(typed(config))
 
 try:
+    for path in workflow.configfiles:
+        check_yaml(path)
     check_config(config)
     RESULTS = f"results/{config['models'] or config['study']}"
     STUDY = f"results/{config['study']}"
     check_feasibility(config)
     check_models(config)
-    SCANS = list_scans(config["cohort"], f"{RESULTS}/cohort").set_index("scan", drop=False)
+    COHORT_TABLES = read_cohort(config["cohort"], f"{RESULTS}/cohort")
+    SCANS = COHORT_TABLES.scans.set_index("scan", drop=False)
     MASKS = find_masks(config["register"], config["cohort"]["bids"], SCANS["scan"])
 except StudyError as error:
     sys.exit(f"error: {error}")
@@ -61,14 +65,14 @@ MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
 
 
 wildcard_constraints:
-    scan="sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?",
+    scan=SCAN,
     seed=r"\d+",
-    brain="sub-[A-Za-z0-9]+",
+    brain=PARTICIPANT,
     method="|".join(map(re.escape, COMPARED)),
     control="[a-z_0-9]+",
     shared="initialisation|order",
     split="train|validation|test",
-    table="scans|train|validation|test",
+    table="scans|train|validation|test|unreadable",
     stage="|".join(DERIVATIVES),
 
 
@@ -88,8 +92,9 @@ def digest(table):
 
 
 def rows_of(table):
-    """Return the rows of the table of all scans, ``scans``, or of that of one split."""
-    return SCANS if table == "scans" else SCANS[SCANS["split"] == table]
+    """Return the rows of the table of all scans, ``scans``, of that of one split, or of those that are ``unreadable``."""
+    whole = {"scans": SCANS, "unreadable": COHORT_TABLES.unreadable}
+    return whole[table] if table in whole else SCANS[SCANS["split"] == table]
 
 
 def splits_up_to(split):

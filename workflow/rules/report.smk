@@ -305,7 +305,9 @@ rule write_page:
         page="src/heatproof/report/page.html.jinja",
         provenance=f"{STUDY}/provenance.json",
         files=register_files(),
-        cohort=expand(f"{RESULTS}/cohort/{{table}}.tsv", table=["scans", "demographics", "group_differences"]),
+        cohort=expand(
+            f"{RESULTS}/cohort/{{table}}.tsv", table=["scans", "demographics", "group_differences", "unreadable"]
+        ),
         quality=[f"{RESULTS}/register/qc.tsv", f"{RESULTS}/register/contact_sheet.png"],
         mask=f"{TEMPLATE}/brain_mask.nii.gz",
         maps=expand(MEAN_MAPS, method=METHODS, seed=SEEDS),

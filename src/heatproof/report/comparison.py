@@ -97,10 +97,15 @@ def group_rows(demographics: pd.DataFrame) -> list[dict]:
 
 
 def group_cells(group: pd.Series) -> list[str]:
-    """Write mean and standard deviation of age, the share of women, and the number of sites; dashes for the unknown."""
+    """Write mean and standard deviation of age, the share of women, and the number of sites; dashes for the unknown.
+
+    Where a dataset's codes for sex are not known, they are counted as they are.
+    """
     age = "–" if np.isnan(group["age_mean"]) else f"{group['age_mean']:.1f}"
     spread = "" if np.isnan(group["age_sd"]) else f" ± {group['age_sd']:.1f}"
-    return [age + spread, percent(group["female"], 0), "–" if np.isnan(group["sites"]) else f"{group['sites']:.0f}"]
+    coded = np.isnan(group["female"]) and isinstance(group["sex"], str)
+    sex = group["sex"] if coded else percent(group["female"], 0)
+    return [age + spread, sex, "–" if np.isnan(group["sites"]) else f"{group['sites']:.0f}"]
 
 
 def l2_rows(l2: pd.DataFrame, scores: pd.DataFrame, methods: Mapping[str, dict]) -> list[dict]:

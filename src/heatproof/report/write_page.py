@@ -98,6 +98,11 @@ def make_viewers(results: Path, models: Path, config: dict) -> str:
     return pack_pages(pages)
 
 
+def left_out(unreadable: pd.DataFrame) -> list[str]:
+    """Say which scans are no part of the study, since their files could not be read, and why."""
+    return [f"{row.scan} is left out: {row.image}: {row.reason}." for row in unreadable.itertuples()]
+
+
 def count_scans(scans: pd.DataFrame) -> list[dict]:
     """Count scans and participants of each split and label."""
     groups = scans.groupby(["split", "label"])["participant_id"].agg(["size", "nunique"])
@@ -130,7 +135,10 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
         ],
         "scans": count_scans(scans),
         "groups": group_rows(read_table(models / "cohort/demographics.tsv")),
-        "warnings": read_table(models / "cohort/group_differences.tsv")["warning"].dropna().tolist(),
+        "warnings": [
+            *left_out(read_table(models / "cohort/unreadable.tsv")),
+            *read_table(models / "cohort/group_differences.tsv")["warning"].dropna(),
+        ],
         "accuracy": accuracy_rows(accuracy),
         "paper_accuracy": {name: percent(value, 2) for name, value in paper.BALANCED_ACCURACY.items()},
         "l2": l2_rows(l2, scores, methods),

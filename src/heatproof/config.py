@@ -1,6 +1,7 @@
 """The configuration: checked against its schema, each mistake told in one sentence."""
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -17,6 +18,17 @@ MAP_CONTROLS = ("noise", "t_map")
 BASELINES = ("edges", "input")  # methods that do not look at the model
 LINEAR_LAYERS = 2  # of the paper's network
 TEXT = ("study", "label", "patient", "control")
+PATHS = {
+    "cohort.bids",
+    "cohort.simulate.anatomy_from",
+    "cohort.split.table",
+    "register.template.T1w",
+    "register.template.brain_mask",
+    "register.atlas.labels",
+    "register.atlas.names",
+    "register.masks",
+}
+WILDCARD = re.compile(r"\{\s*\w+\s*(,.*)?\}")  # what Snakemake takes for one
 
 
 def typed(value: object, key: str = "") -> object:
@@ -29,6 +41,25 @@ def typed(value: object, key: str = "") -> object:
         return value
     scalar = yaml.safe_load(value) if re.fullmatch(r"[-+.\w]*", value) else value
     return scalar if scalar is None or isinstance(scalar, bool | int | float) else value
+
+
+def expand_paths(value: object, key: str = "") -> object:
+    """Write a config's paths as Snakemake takes them: the home folder for ``~``, and no slash too many.
+
+    Raises
+    ------
+    StudyError
+        If Snakemake would take a part of a path for a wildcard.
+    """
+    if isinstance(value, Mapping):
+        return {name: expand_paths(item, f"{key}.{name}".lstrip(".")) for name, item in value.items()}
+    if key not in PATHS or not isinstance(value, str):
+        return value
+    if WILDCARD.search(value):
+        raise StudyError(
+            f"config: {key} is {value!r}, whose word in braces is a wildcard to Snakemake; rename it, or name a link to it"
+        )
+    return str(Path(os.path.expanduser(value)))
 
 
 def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.schema.yaml") -> None:

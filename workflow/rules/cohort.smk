@@ -81,7 +81,7 @@ rule compare_groups:
     params:
         source=code_of("heatproof.cohort.compare_groups"),
     shell:
-        "python -m heatproof.cohort.compare_groups --dataset $(dirname {input.participants:q}) --scans {input.scans} "
+        'python -m heatproof.cohort.compare_groups --dataset "$(dirname {input.participants:q})" --scans {input.scans} '
         "--groups {output.groups} --differences {output.differences} > {log} 2>&1"
 
 

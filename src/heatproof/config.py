@@ -1,9 +1,8 @@
 """The configuration: checked against its schema, each mistake told in one sentence."""
 
 import json
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -49,7 +48,7 @@ def expand_paths(value: object, key: str = "") -> object:
     Raises
     ------
     StudyError
-        If Snakemake would take a part of a path for a wildcard.
+        If Snakemake would take a part of a path for a wildcard, or a user's home is not known.
     """
     if isinstance(value, Mapping):
         return {name: expand_paths(item, f"{key}.{name}".lstrip(".")) for name, item in value.items()}
@@ -57,9 +56,12 @@ def expand_paths(value: object, key: str = "") -> object:
         return value
     if WILDCARD.search(value):
         raise StudyError(
-            f"config: {key} is {value!r}, whose word in braces is a wildcard to Snakemake; rename it, or name a link to it"
+            f"config: {key} is {value!r}, whose word in braces is a wildcard to Snakemake; rename it or name a link to it"
         )
-    return str(Path(os.path.expanduser(value)))
+    try:
+        return str(Path(value).expanduser())
+    except RuntimeError as error:
+        raise StudyError(f"config: {key} is {value!r}, but there is no such user; write the path in full") from error
 
 
 def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.schema.yaml") -> None:
@@ -96,13 +98,17 @@ def check_models(config: Mapping, results: str | Path = "results") -> None:
     if config["models"] in (None, config["study"]) or not description.is_file():
         return
     made = json.loads(description.read_text())["Configuration"]
-    for stage in ("cohort", "register", "train"):
-        for key in (config[stage].keys() | made[stage].keys()) - {"seeds"}:
-            if config[stage].get(key) != made[stage].get(key):
-                raise StudyError(
-                    f"config: models names the study {config['models']!r}, which was made with another {stage}.{key}; "
-                    "lay its config beneath this one, or set models to null"
-                )
+    others = [
+        f"{stage}.{key}"
+        for stage in ("cohort", "register", "train")
+        for key in sorted((config[stage].keys() | made[stage].keys()) - {"seeds"})
+        if config[stage].get(key) != made[stage].get(key)
+    ]
+    if others:
+        raise StudyError(
+            f"config: models names the study {config['models']!r}, which was made with another {', '.join(others)}; "
+            "lay its config beneath this one, or set models to null"
+        )
 
 
 def model_controls(config: Mapping) -> list[str]:
@@ -138,19 +144,24 @@ def explain(mistake: jsonschema.ValidationError) -> str:
     key = ".".join(str(part) for part in mistake.absolute_path) or "the top level"
     if mistake.validator == "additionalProperties":
         allowed = list(mistake.schema.get("properties", {}))
-        unknown = next(name for name in mistake.instance if name not in allowed)
-        near = get_close_matches(unknown, allowed, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(allowed)}"
-        return f"config: unknown key {unknown!r} in {key}; {hint}"
+        unknown = [name for name in mistake.instance if name not in allowed]
+        near = [match for name in unknown for match in get_close_matches(str(name), allowed, n=1)]
+        hint = f"did you mean {names(near)}?" if near else f"the keys are {', '.join(allowed)}"
+        return f"config: unknown key {names(unknown)} in {key}; {hint}"
     if mistake.validator == "required":
-        missing = next(name for name in mistake.validator_value if name not in mistake.instance)
-        return f"config: {key} lacks the key {missing!r}; add it as in config/config.yaml"
+        missing = [name for name in mistake.validator_value if name not in mistake.instance]
+        return f"config: {key} lacks the key {names(missing)}; add it as in config/config.yaml"
     described = mistake.schema.get("description", "")
     hint = f"; it is: {described}" if described else ""
     message = mistake.message
     if mistake.validator == "type" and isinstance(mistake.instance, str) and looks_like_number(mistake.instance):
         message = f"{mistake.instance!r} is text to YAML; write a number with a point, as in 1.0e-4"
     return f"config: {key}: {message}{hint}"
+
+
+def names(keys: Iterable[str]) -> str:
+    """Write keys one after another, each in quotes."""
+    return ", ".join(map(repr, keys))
 
 
 def looks_like_number(text: str) -> bool:

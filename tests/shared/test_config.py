@@ -108,7 +108,13 @@ def test_a_path_from_home_is_written_in_full_wherever_the_config_names_a_file(co
 @pytest.mark.parametrize("path", ["my {data}", "{ scan }", "{x,[a-z]+}"])
 def test_a_path_that_is_a_pattern_to_snakemake_is_refused_by_key(config, path):
     config["cohort"]["bids"] = path
-    with pytest.raises(StudyError, match=r"cohort\.bids is .*wildcard to Snakemake; rename it"):
+    with pytest.raises(StudyError, match=r"cohort\.bids is .*wildcard to Snakemake; rename or link it"):
+        expand_paths(config)
+
+
+def test_the_home_of_nobody_is_refused_by_key(config):
+    config["register"]["masks"] = "~nobody-of-this-name/masks"
+    with pytest.raises(StudyError, match=r"register\.masks is .*there is no such user; write the path in full"):
         expand_paths(config)
 
 

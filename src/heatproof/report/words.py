@@ -65,7 +65,8 @@ def summarise(
         Paragraphs.
     """
     balanced, several = accuracy["balanced_accuracy"], len(accuracy) > 1
-    spread = f" on average, {percent(balanced.min())} to {percent(balanced.max())}" if several else ""
+    low, high = percent(balanced.min()), percent(balanced.max())
+    spread = f" on average, {low} to {high}" if low != high else " for each" if several else ""
     differ = f"{len(accuracy)} networks with the same settings and different seeds were"
     said = (
         f"Here {differ if several else '1 network was'} {describe_scans(scans)}, with "

@@ -1,0 +1,56 @@
+"""Pages that quote each other agree, lead somewhere, and are tables where they look like tables."""
+
+import re
+from pathlib import Path
+
+import pytest
+from write_scale import EPOCHS, MODELS, SCANS, unit_costs
+
+import heatproof
+
+PAGES = [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
+SEPARATOR = re.compile(r"\|(?:\s*:?-+:?\s*\|)+")
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+
+
+@every_page
+def test_every_table_has_a_header_of_as_many_columns(page):
+    lines = page.read_text().splitlines()
+    for above, line, below in zip(lines, lines[1:], lines[2:], strict=False):
+        if SEPARATOR.fullmatch(line):
+            assert above.count("|") - above.count(r"\|") == line.count("|"), line
+            assert below.startswith("|")
+
+
+@every_page
+def test_every_link_and_every_file_that_is_named_is_there(page):
+    text = page.read_text()
+    linked = [page.parent / link.partition("#")[0] for link in re.findall(r"\]\((?!https?:|#)([^)]+)\)", text)]
+    named = re.findall(r"(?:config|docs|envs|profiles|tests|workflow)/[\w./-]*\w\.(?:md|py|yaml|smk)", text)
+    absent = {str(path) for path in [*linked, *map(Path, named)] if not path.exists()}
+    assert not absent
+
+
+@every_page
+def test_a_target_is_not_taken_for_a_config_file(page):
+    for line in re.findall(r"^    snakemake .*$", page.read_text(), re.MULTILINE):
+        for named in re.findall(r"--configfile ((?:(?!--)\S+ ?)+)", line.partition("#")[0]):
+            assert all(name.endswith(".yaml") for name in named.split()), line
+
+
+@pytest.mark.parametrize("text", [Path("docs/extending.md").read_text(), heatproof.__doc__], ids=["docs", "package"])
+def test_the_stages_are_counted_as_the_workflow_has_them(text):
+    stages = re.findall(r'^include: "workflow/rules/(\w+)\.smk"$', Path("Snakefile").read_text(), re.MULTILINE)[1:]
+    assert len(stages) == 7 and "is seven stages" in Path("Snakefile").read_text()
+    assert "seven" in text and re.search(",\\s+(?:and )?".join(stages), text)
+
+
+def test_scale_s_hours_are_those_of_the_benchmarks():
+    cost, page = unit_costs(Path("docs/benchmarks.md")), Path("docs/scale.md").read_text()
+    hours = dict(re.findall(r"^\| ([\w: ]+?) +\| +[\d,]+ \| +([\d.]+) \|", page, re.MULTILINE)[:6])
+    training = SCANS["train"] * cost["training step"] + SCANS["validation"] * cost["forward pass"]
+    expected = {"register": SCANS["all"] * cost["register"], "train": MODELS * EPOCHS * training}
+    expected |= {f"attribute: {name}": MODELS * SCANS["test"] * cost[name] for name in ("lrp", "occlusion")}
+    assert {part: float(hours[part]) for part in expected} == pytest.approx(
+        {part: seconds / 3600 for part, seconds in expected.items()}, abs=0.06
+    )

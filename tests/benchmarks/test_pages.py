@@ -12,6 +12,24 @@ SEPARATOR = re.compile(r"\|(?:\s*:?-+:?\s*\|)+")
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 
 
+TEMPLATES = {"benchmarks": "page", "real-scans": "real_scans"} | {
+    name: name for name in ("comparison", "determinism", "intervals", "occlusion", "scale")
+}
+TEMPLATES = {name: Path(__file__).with_name(f"{template}.md") for name, template in TEMPLATES.items()}
+TEMPLATES["reruns"] = Path("tests/workflow/reruns.md")
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_page_that_a_script_writes_says_around_its_numbers_what_its_text_says(name):
+    page = Path(f"docs/{name}.md").read_text().split()
+    place = 0
+    for fixed in re.split(r"(?<!\{)\{[^{}]*\}(?!\})", TEMPLATES[name].read_text()):
+        words = fixed.replace("{{", "{").replace("}}", "}").split()[1:-1]
+        while page[place : place + len(words)] != words:
+            place += 1
+            assert place < len(page), f"docs/{name}.md lacks: {' '.join(words)}"
+
+
 @every_page
 def test_every_table_has_a_header_of_as_many_columns(page):
     lines = page.read_text().splitlines()

@@ -33,6 +33,11 @@ def test_every_preset_is_valid(config, preset):
     assert study["study"] == preset.stem or preset.stem == "config"
 
 
+def test_both_presets_for_adni_choose_the_same_scans():
+    adni, paper = (yaml.safe_load(Path(f"config/{name}.yaml").read_text()) for name in ("adni", "paper"))
+    assert adni["cohort"] == paper["cohort"]
+
+
 def properties(schema: dict, path: str = "") -> dict[str, dict]:
     found = {}
     for key, value in schema.get("properties", {}).items():

@@ -8,6 +8,9 @@ from typing import NamedTuple
 SENTENCE = re.compile(r"(?:[\w.-]+: )?error: ")
 TRACEBACK = "Traceback (most recent call last):"
 REMEDIES = {
+    re.compile(r"No space left on device|Disk quota exceeded"): (
+        "make room there, or let results/ be a link to a folder on a larger disk; what is half written is made anew"
+    ),
     SENTENCE: None,  # says itself what to do
     re.compile(r"(?i)MemoryError|out of memory|can't allocate memory"): (
         "lower train.batch_size or attribute.batch_size, choose a larger register.voxel_size, or run fewer jobs at once"

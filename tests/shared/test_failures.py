@@ -25,6 +25,11 @@ def test_a_sentence_for_a_person_is_the_reason_and_says_itself_what_to_do():
     assert reason(f"12:00:00 reading\n{sentence}\n") == (sentence, None)
 
 
+def test_a_full_disk_is_told_by_its_file_and_has_a_remedy():
+    why, remedy = reason("error: results/demo/x.npy: No space left on device\n")
+    assert why.startswith("error: results/demo/x.npy") and "make room" in remedy
+
+
 def test_the_last_error_counts_whatever_came_before():
     log = "error: the first; do this\n" + TRACEBACK.format(exception="ValueError: the last")
     assert reason(log)[0] == "ValueError: the last"

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 import heatproof
+from heatproof.errors import StudyError
+from heatproof.feasibility import check_feasibility
 
 PAGES = [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
 SEPARATOR = re.compile(r"\|(?:\s*:?-+:?\s*\|)+")
@@ -53,6 +55,15 @@ def test_a_target_is_not_taken_for_a_config_file(page):
     for line in re.findall(r"^    snakemake .*$", page.read_text(), re.MULTILINE):
         for named in re.findall(r"--configfile ((?:(?!--)\S+ ?)+)", line.partition("#")[0]):
             assert all(name.endswith(".yaml") for name in named.split()), line
+
+
+def test_the_grid_that_is_too_small_for_the_network_is_the_one_that_the_readme_names(config):
+    first = float(re.search(r"from ([\d.]+) mm on the\s+grid is too small", Path("README.md").read_text())[1])
+    config["register"]["voxel_size"] = first - 0.1
+    check_feasibility(config)
+    config["register"]["voxel_size"] = first
+    with pytest.raises(StudyError, match="too small for train.network"):
+        check_feasibility(config)
 
 
 @pytest.mark.parametrize("text", [Path("docs/extending.md").read_text(), heatproof.__doc__], ids=["docs", "package"])

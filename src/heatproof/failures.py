@@ -15,6 +15,7 @@ REMEDIES = {
     re.compile(r"(?i)MemoryError|out of memory|can't allocate memory"): (
         "lower train.batch_size or attribute.batch_size, choose a larger register.voxel_size, or run fewer jobs at once"
     ),
+    re.compile(r"KeyboardInterrupt"): "it was interrupted: the same command goes on where it was",
     re.compile(r"ModuleNotFoundError|ImportError"): (
         "a package is not there: run Snakemake with --use-conda, or from the .venv that make sets up"
     ),

@@ -62,7 +62,7 @@ def test_the_grid_that_is_too_small_for_the_network_is_the_one_that_the_readme_n
     config["register"]["voxel_size"] = first - 0.1
     check_feasibility(config)
     config["register"]["voxel_size"] = first
-    with pytest.raises(StudyError, match="too small for train.network"):
+    with pytest.raises(StudyError, match=r"too small for train\.network"):
         check_feasibility(config)
 
 

@@ -43,6 +43,7 @@ def test_the_last_error_counts_whatever_came_before():
         ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "lower train.batch_size"),
         ("numpy._core._exceptions._ArrayMemoryError: Unable to allocate 9 GiB", "lower train.batch_size"),
         ("RuntimeError: [enforce fail] DefaultCPUAllocator: can't allocate memory: 12 bytes", "lower train.batch_size"),
+        ("KeyboardInterrupt", "the same command goes on"),
         ("ModuleNotFoundError: No module named 'zennit'", "--use-conda"),
     ],
 )

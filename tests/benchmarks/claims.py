@@ -53,7 +53,7 @@ def tell(text: str, numbers: Mapping[str, float], **quoted: object) -> str:
     quoted |= {"value": {name: f"{number:.2f}" for name, number in numbers.items()}}
     blocks = re.split(r"(\n\n+|\n(?=- ))", text)
     told = "".join(tell_block(block, numbers, quoted) for block in blocks)
-    return re.sub(r"\n{3,}", "\n\n", told)
+    return re.sub(r"\n{3,}", "\n\n", told).strip() + "\n"
 
 
 def tell_block(block: str, numbers: Mapping[str, float], quoted: Mapping[str, object]) -> str:

@@ -106,7 +106,7 @@ def main() -> None:
     arguments.out_dir.mkdir(parents=True, exist_ok=True)
     size = draw_cohort(arguments.results, arguments.out_dir / "cohort.png")
     task = describe_task(size, read_table(arguments.results / "compare/accuracy.tsv"))
-    PAGE.write_text(re.sub(r"The task is .*?(?=\n\n)", lambda _: task, PAGE.read_text(), flags=re.DOTALL))
+    PAGE.write_text(re.sub(r"The task is .*?(?=\n\n)", lambda _: task.rstrip(), PAGE.read_text(), flags=re.DOTALL))
     shutil.copy(arguments.results / "report/figure-2-methods.png", arguments.out_dir / "methods.png")
 
 

@@ -39,7 +39,7 @@ def test_sentences_whose_claim_does_not_hold_are_left_out_and_named(capsys):
 **In short.** [[occlusion.pearson > 0.4]] Never. [[full:lrp.pearson > 0.8]] {value[full:lrp.pearson]}.
 """
     told = tell(text, NUMBERS, title="A study")
-    assert told == "## A study\n\n- LRP has 0.50. Chance 0.10.\n\n**In short.** 0.90."
+    assert told == "## A study\n\n- LRP has 0.50. Chance 0.10.\n\n**In short.** 0.90.\n"
     assert capsys.readouterr().err.count("occlusion.pearson > 0.4") == 3
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from claims import holds, near, tell
+from write_findings import OLD, mark_as_old
 
 TEXTS = sorted(path for folder in ("findings", "real-data") for path in Path(__file__).parent.glob(f"{folder}/*.md"))
 NUMBERS = {"lrp.pearson": 0.5, "occlusion.pearson": 0.3, "full:lrp.pearson": 0.9, "chance.pr_auc": 0.1}
@@ -46,6 +47,11 @@ def test_sentences_whose_claim_does_not_hold_are_left_out_and_named(capsys):
 def test_a_number_without_a_claim_is_refused():
     with pytest.raises(ValueError, match=r"quoted without a claim: LRP has"):
         tell("LRP has {value[lrp.pearson]}.", NUMBERS)
+
+
+def test_a_section_of_a_study_that_was_not_run_again_is_marked_once():
+    old = mark_as_old("## A study\n\n4 models.\n\n- A claim.\n")
+    assert old.startswith(f"## A study\n\n{OLD}\n\n4 models.") and mark_as_old(old) == old
 
 
 class Anything(dict):

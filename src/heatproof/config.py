@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from difflib import get_close_matches
 from itertools import chain
@@ -25,6 +25,17 @@ BY_YAML = {
     float: "YAML reads a number; write it in quotes",
     type(None): "YAML reads nothing, null or ~ as no value; write the word in quotes",
 }
+PATHS = {
+    "cohort.bids",
+    "cohort.simulate.anatomy_from",
+    "cohort.split.table",
+    "register.template.T1w",
+    "register.template.brain_mask",
+    "register.atlas.labels",
+    "register.atlas.names",
+    "register.masks",
+}
+WILDCARD = re.compile(r"\{\s*\w+\s*(,.*)?\}")  # what Snakemake takes for one
 
 
 def typed(value: object, key: str = "") -> object:
@@ -69,6 +80,28 @@ def check_yaml(path: str | Path) -> None:
             )
 
 
+def expand_paths(value: object, key: str = "") -> object:
+    """Write a config's paths as Snakemake takes them: the home folder for ``~``, and no slash too many.
+
+    Raises
+    ------
+    StudyError
+        If Snakemake would take a part of a path for a wildcard, or a user's home is not known.
+    """
+    if isinstance(value, Mapping):
+        return {name: expand_paths(item, f"{key}.{name}".lstrip(".")) for name, item in value.items()}
+    if key not in PATHS or not isinstance(value, str):
+        return value
+    if WILDCARD.search(value):
+        raise StudyError(
+            f"config: {key} is {value!r}, whose word in braces is a wildcard to Snakemake; rename or link it"
+        )
+    try:
+        return str(Path(value).expanduser())
+    except RuntimeError as error:
+        raise StudyError(f"config: {key} is {value!r}, but there is no such user; write the path in full") from error
+
+
 def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.schema.yaml") -> None:
     """Check a configuration against the schema, and that every method, its options and the network exist.
 
@@ -97,13 +130,17 @@ def check_models(config: Mapping, results: str | Path = "results") -> None:
     if config["models"] in (None, config["study"]) or not description.is_file():
         return
     made = json.loads(description.read_text())["Configuration"]
-    for stage in ("cohort", "register", "train"):
-        for key in (config[stage].keys() | made[stage].keys()) - {"seeds"}:
-            if config[stage].get(key) != made[stage].get(key):
-                raise StudyError(
-                    f"config: models names the study {config['models']!r}, which was made with another {stage}.{key}; "
-                    "lay its config beneath this one, or set models to null"
-                )
+    others = [
+        f"{stage}.{key}"
+        for stage in ("cohort", "register", "train")
+        for key in sorted((config[stage].keys() | made[stage].keys()) - {"seeds"})
+        if config[stage].get(key) != made[stage].get(key)
+    ]
+    if others:
+        raise StudyError(
+            f"config: models names the study {config['models']!r}, which was made with another {', '.join(others)}; "
+            "lay its config beneath this one, or set models to null"
+        )
 
 
 def model_controls(config: Mapping) -> list[str]:
@@ -128,13 +165,13 @@ def explain(mistake: jsonschema.ValidationError) -> str:
     key = ".".join(str(part) for part in mistake.absolute_path) or "the top level"
     if mistake.validator == "additionalProperties":
         allowed = list(mistake.schema.get("properties", {}))
-        unknown = next(name for name in mistake.instance if name not in allowed)
-        near = get_close_matches(unknown, allowed, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(allowed)}"
-        return f"config: unknown key {unknown!r} in {key}; {hint}"
+        unknown = [name for name in mistake.instance if name not in allowed]
+        near = [match for name in unknown for match in get_close_matches(str(name), allowed, n=1)]
+        hint = f"did you mean {names(near)}?" if near else f"the keys are {', '.join(allowed)}"
+        return f"config: unknown key {names(unknown)} in {key}; {hint}"
     if mistake.validator == "required":
-        missing = next(name for name in mistake.validator_value if name not in mistake.instance)
-        return f"config: {key} lacks the key {missing!r}; add it as in config/config.yaml"
+        missing = [name for name in mistake.validator_value if name not in mistake.instance]
+        return f"config: {key} lacks the key {names(missing)}; add it as in config/config.yaml"
     described = mistake.schema.get("description", "")
     hint = f"; it is: {described}" if described else ""
     message = mistake.message
@@ -149,6 +186,11 @@ def takes_text(mistake: jsonschema.ValidationError) -> bool:
     """Tell whether a text could stand where another type was found."""
     types = [error.validator_value for error in [mistake, *mistake.context] if error.validator == "type"]
     return any("string" in ([kinds] if isinstance(kinds, str) else kinds) for kinds in types)
+
+
+def names(keys: Iterable[str]) -> str:
+    """Write keys one after another, each in quotes."""
+    return ", ".join(map(repr, keys))
 
 
 def looks_like_number(text: str) -> bool:

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from heatproof.images import save_image
 from heatproof.space import grid_of, load_atlas, load_template, resample, working_grid
-from heatproof.tables import write_table
+from heatproof.tables import read_table, write_table
 
 METHODS = {
     "gradient_input": {"method": "gradient_input", "sign": "signed"},
@@ -179,3 +179,15 @@ def make_study(folder, *, voxel_size=6.0, seeds=(0, 1), empty=()):
 def study(tmp_path_factory):
     """A study of two models; guided backpropagation has no map for seed 1."""
     return make_study(tmp_path_factory.mktemp("made-up"), empty=[("guided_backprop", 1)])
+
+
+@pytest.fixture(scope="session")
+def study_of_one(tmp_path_factory):
+    """A study of one model: how right its maps are is known, and nothing that takes two models."""
+    folder, config = make_study(tmp_path_factory.mktemp("one"), seeds=[0])
+    scores = read_table(folder / "compare/scores.tsv")
+    scores = scores[scores["measure"] == "pr_auc"].assign(low=np.nan, high=np.nan)
+    write_table(scores, folder / "compare/scores.tsv")
+    for name in ("variance", "seeds"):
+        write_table(read_table(folder / f"compare/{name}.tsv")[:0], folder / f"compare/{name}.tsv")
+    return folder, config

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from heatproof.attribute import METHODS
-from heatproof.config import check_config, check_models, check_yaml, model_controls, typed
+from heatproof.config import check_config, check_models, check_yaml, expand_paths, model_controls, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
 from heatproof.sources import dictionary_entries
@@ -40,6 +40,11 @@ def test_how_a_network_can_not_be_run_is_refused(config, key, value):
     config["train"][key] = value
     with pytest.raises(StudyError, match=rf"config: train\.{key}: '{value}' .* it is: "):
         check_config(config)
+
+
+def test_both_presets_for_adni_choose_the_same_scans():
+    adni, paper = (yaml.safe_load(Path(f"config/{name}.yaml").read_text()) for name in ("adni", "paper"))
+    assert adni["cohort"] == paper["cohort"]
 
 
 def properties(schema: dict, path: str = "") -> dict[str, dict]:
@@ -138,6 +143,52 @@ def test_numbers_and_quoted_words_may_be_values_of_a_label(config):
     check_config(config)
 
 
+def test_every_key_that_is_unknown_or_missing_is_named(config):
+    del config["train"]["epochs"], config["train"]["keep"]
+    with pytest.raises(StudyError, match=r"train lacks the key 'epochs', 'keep'; add it"):
+        check_config(config)
+    config["train"] |= {"epochs": 1, "keep": "loss", "epoks": 1, "keap": "loss"}
+    with pytest.raises(StudyError, match=r"unknown key 'epoks', 'keap' in train; did you mean 'epochs', 'keep'\?"):
+        check_config(config)
+
+
+def test_a_path_from_home_is_written_in_full_wherever_the_config_names_a_file(config, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    config["cohort"] |= {"bids": "~/my data (v1)/", "split": {"table": "~/split.tsv"}}
+    config["cohort"]["simulate"]["anatomy_from"] = "~/brains"
+    config["register"] |= {"template": {"T1w": "~/T1w.nii", "brain_mask": "~/mask.nii"}, "masks": "~/masks"}
+    config["register"]["atlas"] = {"labels": "templateflow:MNI/atlas=x,suffix=dseg", "names": "~//names.tsv"}
+    named = expand_paths(config)
+    assert named["cohort"]["bids"] == "/home/me/my data (v1)"
+    assert named["cohort"]["split"]["table"] == "/home/me/split.tsv"
+    assert named["cohort"]["simulate"]["anatomy_from"] == "/home/me/brains"
+    assert named["register"]["template"] == {"T1w": "/home/me/T1w.nii", "brain_mask": "/home/me/mask.nii"}
+    assert named["register"]["masks"] == "/home/me/masks"
+    assert named["register"]["atlas"] == {
+        "labels": "templateflow:MNI/atlas=x,suffix=dseg",
+        "names": "/home/me/names.tsv",
+    }
+    assert named["train"] == config["train"] and named["cohort"]["label"] == config["cohort"]["label"]
+
+
+@pytest.mark.parametrize("path", ["my {data}", "{ scan }", "{x,[a-z]+}"])
+def test_a_path_that_is_a_pattern_to_snakemake_is_refused_by_key(config, path):
+    config["cohort"]["bids"] = path
+    with pytest.raises(StudyError, match=r"cohort\.bids is .*wildcard to Snakemake; rename or link it"):
+        expand_paths(config)
+
+
+def test_the_home_of_nobody_is_refused_by_key(config):
+    config["register"]["masks"] = "~nobody-of-this-name/masks"
+    with pytest.raises(StudyError, match=r"register\.masks is .*there is no such user; write the path in full"):
+        expand_paths(config)
+
+
+def test_braces_without_a_word_are_no_pattern(config):
+    config["cohort"]["bids"] = "a {} {b c} {1"
+    assert expand_paths(config) == config
+
+
 def test_a_method_that_no_one_wrote_is_told_with_those_there_are(config):
     config["attribute"]["methods"]["mine"] = config["attribute"]["methods"]["lrp"] | {"method": "rlp"}
     with pytest.raises(StudyError, match=r"mine.method is 'rlp'; the methods are gradient_input"):
@@ -177,5 +228,8 @@ def test_models_of_another_study_must_be_made_as_the_config_says(config, tmp_pat
     config["attribute"]["batch_size"] = 1
     check_models(config, tmp_path)
     config["train"]["epochs"] = 7
-    with pytest.raises(StudyError, match=r"the study 'demo', which was made with another train\.epochs"):
+    config["register"]["seed"] = 1
+    with pytest.raises(
+        StudyError, match=r"the study 'demo', which was made with another register\.seed, train\.epochs"
+    ):
         check_models(config, tmp_path)

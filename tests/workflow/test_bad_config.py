@@ -18,15 +18,19 @@ MISTAKES = {
         "train.network.function 'heatproof.train.network:biuld' is not found below src/",
     ),
     "too few": ("cohort={split: {test: 30, validation: 18, seed: 0}}", "leaves none of the 24 patients for training"),
+    "a wildcard in a path": (
+        "cohort={bids: 'my {data}'}",
+        "cohort.bids is 'my {data}', whose word in braces is a wildcard",
+    ),
     "no dataset": ("cohort={bids: nowhere}", "nowhere/participants.tsv does not exist; cohort.bids must name"),
     "lists of different length": ("train={network: {filters: [8]}}", "train.network.filters and train.network.pools"),
     "no region": (
-        "cohort={simulate: {volume_change: {Hipocampus: -1}}}",
-        "cohort.simulate.volume_change names 'Hipocampus', which is no region of the atlas",
+        "cohort={simulate: {volume_change: {Hipocampus: -1, Amydgala: -1}}}",
+        "cohort.simulate.volume_change names 'Amydgala', 'Hipocampus', unknown to the atlas",
     ),
     "no region to measure": (
         "cohort={label: {volume: Hipocampus}}",
-        "cohort.label.volume names 'Hipocampus', which is no region of the atlas",
+        "cohort.label.volume names 'Hipocampus', unknown to the atlas",
     ),
     "no brains": (
         "cohort={simulate: {anatomy_from: nowhere}}",

@@ -74,3 +74,33 @@ def test_with_keep_going_the_others_are_registered_and_the_end_names_the_bad_one
     registered = {path.parent.name for path in (checkout.folder / "results/own/register").glob("sub-*/volumes.tsv")}
     scans = {path.name.removesuffix("_T1w.nii.gz") for path in bids.glob("sub-[PC]00[123]/*/anat/*")}
     assert len(scans) > 6 and registered == scans - {"sub-C001_ses-M00", "sub-P002_ses-M00"}
+
+
+def end_of(done) -> str:
+    """Return what the last lines of a run say went wrong."""
+    assert done.returncode == 1
+    return done.stdout.split("What went wrong:\n")[1]
+
+
+def test_a_quiet_run_ends_with_the_job_its_reason_and_its_log(copied_study):
+    scan = copied_study.results / "cohort/bids/sub-P001/ses-M00/anat/sub-P001_ses-M00_T1w.nii.gz"
+    scan.write_bytes(scan.read_bytes()[:20_000])
+    end = end_of(copied_study.tiny("--cores", "1", "--quiet", "rules"))
+    assert f"error: {scan.relative_to(copied_study.folder)} ends too early or is damaged" in end
+    assert "in register_scan, scan sub-P001_ses-M00: results/tiny/logs/register_scan/sub-P001_ses-M00.log" in end
+
+
+def test_a_traceback_is_told_by_its_last_line_and_a_job_that_was_killed_too(copied_study):
+    model = copied_study.results / "train/seed-1/predictions.tsv"
+    model.write_text("not\ta table of predictions\n")
+    end = end_of(copied_study.tiny("--cores", "1", "--quiet", "rules", "--keep-going"))
+    assert "KeyError: " in end and "please report this with the log" in end
+    assert "in measure_accuracy: results/tiny/logs/measure_accuracy.log" in end
+
+
+def test_a_finished_run_names_its_report_and_another_does_not(copied_study):
+    page = "results/tiny/report/report.html"
+    done = copied_study.tiny("--cores", "1", "--quiet", "rules", "--force", page)
+    assert done.returncode == 0 and f"The report: {page}" in done.stdout
+    done = copied_study.tiny("--cores", "1", "--force", "results/tiny/compare/accuracy.tsv")
+    assert done.returncode == 0 and "The report" not in done.stdout

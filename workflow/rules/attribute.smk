@@ -54,7 +54,7 @@ rule explain_scans:
         gpu=GPUS,
     params:
         source=lambda wildcards: explaining_code(wildcards.method),
-        options=lambda wildcards: json.dumps(options_of(wildcards.method), sort_keys=True),
+        options=lambda wildcards: as_json(options_of(wildcards.method)),
         batch_size=config["attribute"]["batch_size"],
         device=config["train"]["device"],
     shell:
@@ -122,7 +122,7 @@ rule trace_convergence:
     params:
         source=code_of("heatproof.attribute.trace_convergence", network_module(), apart=["heatproof.attribute"]),
         seeds=SEEDS,
-        options=lambda wildcards: json.dumps(options_of(wildcards.method), sort_keys=True),
+        options=lambda wildcards: as_json(options_of(wildcards.method)),
         most=config["attribute"]["convergence_scans"],
         device=config["train"]["device"],
     shell:

@@ -31,7 +31,7 @@ rule pack_scans:
         runtime=minutes(60),
     params:
         source=code_of("heatproof.train.pack_scans"),
-        intensity=json.dumps(config["train"]["intensity"]),
+        intensity=as_json(config["train"]["intensity"]),
         registered=lambda wildcards: REGISTERED,
     shell:
         "python -m heatproof.train.pack_scans --scans {input.scans} --split {wildcards.split} "

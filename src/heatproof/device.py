@@ -54,8 +54,8 @@ def find_device(name: str) -> torch.device:
         if gpu_was_given():
             finds = "finds none" if torch.version.cuda or torch.version.hip else "is built for CPUs"
             raise StudyError(
-                f"this job was given a GPU, and torch {torch.__version__} {finds}; install a torch that fits the GPU and "
-                "its driver (docs/environments.md), or set train.device to cpu"
+                f"this job was given a GPU, and torch {torch.__version__} {finds}; install a torch that fits the GPU "
+                "and its driver (docs/environments.md), or set train.device to cpu"
             )
         return torch.device("cpu")
     try:

@@ -40,7 +40,7 @@ def prepare_device(name: str, *, precision: str = "float32") -> torch.device:
     set_tf32(precision != "float32")
     device = find_device(name)
     if device.type == "cuda":
-        logging.info("on %s, a %s, in %s", device, torch.cuda.get_device_name(device), precision)
+        logging.info("on %s (%s), in %s", device, torch.cuda.get_device_name(device), precision)
     else:
         logging.info("on the CPU, %d thread(s)", threads())
     return device
@@ -52,11 +52,9 @@ def find_device(name: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         if gpu_was_given():
-            build = (
-                "a build for CPUs" if torch.version.cuda is torch.version.hip is None else "its driver may be too old"
-            )
+            finds = "finds none" if torch.version.cuda or torch.version.hip else "is built for CPUs"
             raise StudyError(
-                f"this job was given a GPU, and torch {torch.__version__} {build}; install a torch that fits the GPU "
+                f"this job was given a GPU, and torch {torch.__version__} {finds}; install a torch that fits the GPU "
                 "and its driver (docs/environments.md), or set train.device to cpu"
             )
         return torch.device("cpu")

@@ -80,7 +80,7 @@ def test_every_job_logs_its_device(monkeypatch, caplog):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
     prepare_device("auto", precision="tf32")
-    assert caplog.messages == ["on the CPU, 1 thread(s)", "on cuda, a NVIDIA H100, in tf32"]
+    assert caplog.messages == ["on the CPU, 1 thread(s)", "on cuda (NVIDIA H100), in tf32"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from heatproof.compare.make_noise import noise_like
 from heatproof.compare.make_t_map import t_map
 from heatproof.store import Store
 
-
 LAGS = (1, 2, 4, 8)  # voxels
 
 

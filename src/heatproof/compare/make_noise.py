@@ -84,11 +84,11 @@ def adjust(values: np.ndarray, like: Like, inside: np.ndarray) -> np.ndarray:
 def random_places(values: np.ndarray, inside: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Find places in a mask at which its values, put there in order, are autocorrelated as they were.
 
-    The power spectrum that values in the mask have with zeros around them is the transform of the sums of products, over
-    all pairs of voxels in the mask at each distance: of the autocorrelation, with nothing assumed about what is outside
-    of the mask. White noise is filtered to it and given the map's values, again and again, signed and absolute values in
-    turn; the last step goes half way between the two. The spectra are smoothed, since mask and exact amplitudes
-    together would nearly determine a map of few patches, and noise would come to look like it.
+    The power spectrum that values in the mask have with zeros around them is the transform of the sums of products,
+    over all pairs of voxels in the mask at each distance: of the autocorrelation, with nothing assumed about what is
+    outside of the mask. White noise is filtered to it and given the map's values, again and again, signed and absolute
+    values in turn; the last step goes half way between the two. The spectra are smoothed, since mask and exact
+    amplitudes together would nearly determine a map of few patches, and noise would come to look like it.
 
     Parameters
     ----------

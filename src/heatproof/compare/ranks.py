@@ -23,8 +23,8 @@ def settled(values: np.ndarray) -> np.ndarray:
 def first_regions(values: np.ndarray) -> np.ndarray:
     """Mark the first d regions of a ranking, for every depth d.
 
-    Regions of equal value (see `settled`) all stand at the first of the ranks that they take up together, so that more than d may be
-    marked: no order is made up that two models would then share.
+    Regions of equal value (see `settled`) all stand at the first of the ranks that they take up together, so that more
+    than d may be marked: no order is made up that two models would then share.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ rule average_maps:
 
 
 rule make_noise:
-    """Make noise as smooth as a method's mean maps, and of the same values."""
+    """Make noise autocorrelated as a method's mean maps, and of the same values."""
     input:
         maps=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}", file=MAP_FILES, allow_missing=True),
         template=REGION_FILES,

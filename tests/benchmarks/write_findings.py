@@ -54,7 +54,9 @@ def forgets(study: Path) -> dict[str, float]:
 def methods_table(study: Path) -> str:
     """Tabulate robustness, rightness, and what bounds them, of every method and the t-map, the most right first."""
     scores = read_table(study / "compare/scores.tsv")
-    chosen = scores[(scores["outcome"] == "TP") & ((scores["kind"] == "method") | (scores["method"] == "t_map"))]
+    chosen = scores[
+        (scores["outcome"] == "TP") & ((scores["kind"] == "method") | scores["method"].isin(["t_map", "t_map_test"]))
+    ]
     head, cosine = stays(study / "compare"), forgets(study)
     rows = []
     for method, measured in chosen.groupby("method"):

@@ -45,7 +45,9 @@ def bounds_table(folder: Path) -> pd.DataFrame:
     """Tabulate per method and for the t-map rightness, robustness, and what stays when the head is drawn anew."""
     scores, controls = read_table(folder / "compare/scores.tsv"), read_table(folder / "compare/controls.tsv")
     head = controls[controls["control"] == "random_head"].groupby("method")["spearman"].mean()
-    chosen = scores[(scores["outcome"] == "TP") & ((scores["kind"] == "method") | (scores["method"] == "t_map"))]
+    chosen = scores[
+        (scores["outcome"] == "TP") & ((scores["kind"] == "method") | scores["method"].isin(["t_map", "t_map_test"]))
+    ]
     table = chosen.pivot(index="method", columns="measure", values="value")
     spans = chosen.assign(
         span=[f"{low:.2f} to {high:.2f}" for low, high in zip(chosen["low"], chosen["high"], strict=True)]

@@ -324,7 +324,7 @@ def test_robustness_is_drawn_against_rightness_and_against_what_stays_without_th
     assert points == [(0.9, 0.3), (0.5, 0.6), (0.0, 0.05), (1.0, 0.7)]
     points = [tuple(float(v[0]) for v in container[0].get_data()) for container in right.containers]
     np.testing.assert_allclose(points, [(0.9, 0.9), (0.5, 0.2)])
-    assert {"t-map (no model)", "chance", "noise like its maps"} <= set(texts(figure))
+    assert {"t-map of training scans (no model)", "chance", "noise like its maps"} <= set(texts(figure))
     assert len(draw_bounds.draw_bounds(scores, None, ["lrp", "occlusion"]).axes) == 1
     plt.close("all")
 
@@ -349,4 +349,9 @@ def test_the_interval_of_a_mean_over_models_is_student_s():
 def test_methods_and_controls_are_listed_by_rightness():
     heads, rows = bound_rows(bounds()[0], 10)
     assert heads == ["Rightness: PR area", "Robustness: Pearson"]
-    assert [row["name"] for row in rows[:4]] == ["t-map (no model)", "Occlusion", "LRP", "LRP, noise like its maps"]
+    assert [row["name"] for row in rows[:4]] == [
+        "t-map of training scans (no model)",
+        "Occlusion",
+        "LRP",
+        "LRP, noise like its maps",
+    ]

@@ -85,6 +85,7 @@ def test_what_is_robust_is_set_against_what_is_right():
         ("lrp", "pr_auc", 0.12, 0.09, 0.15, "method"),
         ("occlusion", "pr_auc", 0.4, 0.3, 0.5, "method"),
         ("t_map", "pr_auc", 0.6, 0.6, 0.6, "control"),
+        ("t_map_test", "pr_auc", 0.5, 0.4, 0.6, "control"),
     ]
     scores = pd.DataFrame(rows, columns=["method", "measure", "value", "low", "high", "kind"])
     scores = scores.assign(outcome="TP", chance=0.1)
@@ -92,8 +93,11 @@ def test_what_is_robust_is_set_against_what_is_right():
         {"method": ["lrp", "lrp", "occlusion"], "control": "random_head", "spearman": [0.9, 0.7, 0.1]}
     )
     known, head, limits = judge(scores, controls)
-    assert "at chance is 0.10: 0.12 (LRP) to 0.40 (Occlusion); the t-map of the training scans" in known
-    assert "with no network, 0.60. The 95 % interval lies above chance for Occlusion. " in known
+    assert (
+        "at chance is 0.10: 0.12 (LRP) to 0.40 (Occlusion); the t-map, with no network, of the training scans, 0.60, "
+        in known
+    )
+    assert "and of the test scans, 0.50. The 95 % interval lies above chance for Occlusion. " in known
     assert known.endswith("agree most, voxel by voxel, is LRP (correlation 0.90); its area is 0.12.")
     assert "they learned: 0.10 (Occlusion) to 0.80 (LRP). A method near 1 shows the same places" in head
     assert limits.startswith("Intervals are about other trainings")

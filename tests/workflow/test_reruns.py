@@ -23,9 +23,10 @@ JOBS = {
         "trace_convergence": 3,
         "average_maps": 16,
         "make_noise": 8,
-        "make_t_map": 2,
+        "make_t_map": 4,
+        "halve_t_map": 2,
     },
-    **{"measure_agreement": 13, "measure_rightness": 13, "measure_accuracy": 1},
+    **{"measure_agreement": 12, "measure_rightness": 14, "measure_accuracy": 1},
     **{"compare_maps": 1, "compare_regions": 1, "trace_overlap": 1, "compare_controls": 1},
     **{"measure_faithfulness": 8, "measure_ensembles": 4, "score_methods": 1, "note_gaps": 1},
     **{"draw_seeds": 4, "draw_methods": 1, "draw_overlaps": 1, "draw_overlap_curve": 1, "draw_bounds": 1},
@@ -42,14 +43,15 @@ def some(*rules: str, **counts: int) -> dict[str, int]:
 DESCRIBED = some("write_provenance", "describe_derivatives", "write_page", "write_crate")
 SCORED = some("score_methods", "note_gaps", "draw_bounds") | DESCRIBED
 AVERAGED = some("measure_ensembles", "draw_ensembles")
-REGIONS_COMPARED = some("compare_regions", "measure_agreement", "draw_overlaps", "draw_overlap_curve") | SCORED
+AGREED = some("measure_agreement", "halve_t_map")
+REGIONS_COMPARED = some("compare_regions", "draw_overlaps", "draw_overlap_curve") | AGREED | SCORED
 REGIONS_COMPARED |= AVERAGED
-MAPS_COMPARED = some("compare_maps", "measure_agreement") | SCORED
+MAPS_COMPARED = some("compare_maps") | AGREED | SCORED
 COMPARED = some("compare_maps", "compare_regions", "trace_overlap", "compare_controls") | SCORED
 COMPARED |= some("draw_methods", "draw_overlaps", "draw_overlap_curve", "draw_ensembles")
-MEASURED = COMPARED | AVERAGED | some("measure_agreement", "measure_rightness", "draw_seeds")
+MEASURED = COMPARED | AVERAGED | AGREED | some("measure_rightness", "draw_seeds")
 DRAWN = MEASURED | some("average_maps", "make_noise", "make_t_map")
-BUT_T_MAP = some("average_maps", "make_noise", "draw_seeds", measure_agreement=12, measure_rightness=12)
+BUT_T_MAP = some("average_maps", "make_noise", "draw_seeds", "measure_agreement", measure_rightness=12)
 FOLLOWED = some("delete_regions", "measure_faithfulness")
 WALKED = some("trace_convergence", "draw_convergence")
 EXPLAINED = COMPARED | AVERAGED | BUT_T_MAP | FOLLOWED | some("explain_scans")
@@ -58,12 +60,13 @@ ONE_METHOD |= some(measure_agreement=3, measure_rightness=3)
 ONE_METHOD |= some(delete_regions=4, measure_faithfulness=2, measure_ensembles=1)
 ONE_WALKED = ONE_METHOD | WALKED | {"trace_convergence": 1}
 ONE_SEED = MEASURED | some("measure_accuracy", "draw_training", fit_model=1, predict_scans=1, randomise_model=1)
-ONE_SEED |= some(explain_scans=8, average_maps=8, make_noise=4, make_t_map=1)
+ONE_SEED |= some(explain_scans=8, average_maps=8, make_noise=4, make_t_map=2)
 ONE_SEED |= WALKED | FOLLOWED | {"delete_regions": 8}
 MODELS_KNOWN = EXPLAINED | WALKED | some("predict_scans", "measure_accuracy")
 ONE_TEST_SCAN = MODELS_KNOWN | some("describe_dataset", "compare_groups", "summarise_quality", list_scans=2)
 ONE_TEST_SCAN |= some(simulate_scan=1, register_scan=1, pack_scans=1, check_leakage=1)
 TRIED = some("check_network")
+ONE_TEST_SCAN |= some(make_t_map=2, halve_t_map=1, measure_rightness=13)
 TRAINED = MODELS_KNOWN | some("fit_model", "randomise_model", "draw_training")
 REGISTERED = TRAINED | DRAWN | some("register_scan", "summarise_quality", "pack_scans", "check_leakage")
 ALL_BUT_COHORT = REGISTERED | TRIED | some("prepare_template")

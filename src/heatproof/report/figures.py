@@ -49,7 +49,8 @@ TITLES = {
     "region_occlusion": "Region occlusion",
     "edges": "Edges (no model)",
     "input": "Scan (no model)",
-    "t_map": "t-map (no model)",
+    "t_map": "t-map of training scans (no model)",
+    "t_map_test": "t-map of test scans (no model)",
 }
 CONTROLS = {
     "random_head": "head drawn anew",

@@ -7,6 +7,8 @@ import pandas as pd
 from heatproof.report.comparison import number
 from heatproof.report.figures import percent, title_of
 
+T_MAPS = {"t_map": "training", "t_map_test": "test"}
+
 
 def count(n: int, noun: str) -> str:
     """Write a number of things."""
@@ -128,9 +130,8 @@ def judge(scores: pd.DataFrame, controls: pd.DataFrame | None) -> list[str]:
         chance = right["chance"].mean()
         above = [title_of(name) for name in right.index[right["low"] > right["chance"]]]
         bounds = of_maps(scores, "pr_auc", "control")["value"]
-        without = (
-            f"; the t-map of the training scans, with no network, {bounds['t_map']:.2f}" if "t_map" in bounds else ""
-        )
+        t_maps = [f"of the {T_MAPS[name]} scans, {value:.2f}" for name, value in bounds.items() if name in T_MAPS]
+        without = f"; the t-map, with no network, {', and '.join(t_maps)}" if t_maps else ""
         said.append(
             "Here it is known which regions truly changed. Area under the precision-recall curve of the mean maps over "
             f"true positives, which at chance is {chance:.2f}: {extremes(right['value'], '{:.2f}'.format)}{without}."

@@ -4,7 +4,7 @@ import argparse
 import copy
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,19 @@ from heatproof.train.batches import plain_batches, training_batches
 from heatproof.train.network import create_network, save_model
 
 KEPT_BY = {"accuracy": ["validation_accuracy", "validation_loss"], "loss": ["validation_loss"]}
+
+
+def begin_training(
+    shape: Sequence[int], options: dict, seed: int, device: torch.device
+) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """Build the network from a seed, its convolutions in the memory format that is fastest, and its optimiser."""
+    torch.manual_seed(seed)
+    model = create_network(shape, options["network"]).to(device)
+    for weight in [*model.parameters(), *model.buffers()]:
+        if weight.ndim == 5:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last_3d)
+    rates = {"lr": options["learning_rate"], "weight_decay": options["weight_decay"]}
+    return model, torch.optim.Adam(model.parameters(), **rates)
 
 
 def train_epoch(model: nn.Module, optimiser: torch.optim.Optimizer, batches: Iterable, device: torch.device) -> float:
@@ -94,10 +107,7 @@ def fit_model(train: Store, validation: Store, options: dict, seeds: dict, devic
     StudyError
         If the loss becomes NaN or infinite.
     """
-    torch.manual_seed(seeds["initialisation"])
-    model = create_network(train.images.shape[1:], options["network"])
-    model.to(device, memory_format=torch.channels_last_3d)
-    optimiser = torch.optim.Adam(model.parameters(), lr=options["learning_rate"], weight_decay=options["weight_decay"])
+    model, optimiser = begin_training(train.images.shape[1:], options, seeds["initialisation"], device)
     torch.manual_seed(seeds["order"])
     random = np.random.default_rng(seeds["order"])
     history, best, weights = [], None, None

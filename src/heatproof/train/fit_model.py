@@ -31,7 +31,7 @@ def begin_training(
     model = create_network(shape, options["network"]).to(device)
     for weight in [*model.parameters(), *model.buffers()]:
         if weight.ndim == 5:
-            weight.data = weight.data.contiguous(memory_format=torch.channels_last_3d)
+            weight.data = weight.data.to(memory_format=torch.channels_last_3d)
     rates = {"lr": options["learning_rate"], "weight_decay": options["weight_decay"]}
     return model, torch.optim.Adam(model.parameters(), **rates)
 

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.ndimage import affine_transform, gaussian_filter
 
 from heatproof.errors import StudyError
-from heatproof.images import load_image
+from heatproof.images import load_image, read_voxels
 
 FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
 
@@ -151,6 +151,23 @@ def read_names(path: str) -> pd.DataFrame:
     return names[["index", "name"]].assign(name=names["name"].str.replace("_", " "))
 
 
+def load_volume(name: str) -> nib.Nifti1Image:
+    """Load a template's or an atlas's image, as `locate` takes it, in RAS order; NaN becomes 0.
+
+    Raises
+    ------
+    StudyError
+        If it is no image, or one of several volumes.
+    """
+    path = locate(name)
+    image = load_image(path)
+    if len(image.shape) < 3 or np.prod(image.shape[3:]) != 1:
+        raise StudyError(
+            f"{name}, named under register in the config, has shape {image.shape}; name an image of one volume"
+        )
+    return nib.Nifti1Image(np.nan_to_num(read_voxels(image, path).reshape(image.shape[:3])), image.affine)
+
+
 def load_template(template: str | dict) -> tuple[nib.Nifti1Image, np.ndarray]:
     """Load the template brain at its own resolution.
 
@@ -167,16 +184,20 @@ def load_template(template: str | dict) -> tuple[nib.Nifti1Image, np.ndarray]:
     mask : ndarray of bool
     """
     template = template_files(template)
-    image = load_image(locate(template["T1w"]))
-    voxels = np.asarray(image.dataobj, np.float32)
+    image = load_volume(template["T1w"])
+    voxels = np.asarray(image.dataobj)
     mask = voxels > 0
     if template.get("brain_mask"):
-        mask = np.asarray(load_image(locate(template["brain_mask"])).dataobj) > 0.5
-        if mask.shape != voxels.shape:
+        stored = load_volume(template["brain_mask"])
+        if stored.shape != image.shape or not np.allclose(stored.affine, image.affine, atol=1e-3):
             raise StudyError(
-                f"register.template.brain_mask has shape {mask.shape}, its T1w {voxels.shape}; give both on one grid"
+                f"register.template.brain_mask lies on another grid than its T1w (shapes {stored.shape} and "
+                f"{image.shape}); give both on one grid"
             )
-    return nib.Nifti1Image(np.where(mask, voxels, 0), image.affine), mask
+        mask = np.asarray(stored.dataobj) > 0.5
+    if not mask.any():
+        raise StudyError("register.template has no voxel of brain; give it a brain_mask, or correct the one it has")
+    return nib.Nifti1Image(np.where(mask, voxels - min(voxels[mask].min(), 0), 0), image.affine), mask
 
 
 def load_atlas(atlas: str | dict) -> tuple[nib.Nifti1Image, pd.DataFrame]:
@@ -195,7 +216,8 @@ def load_atlas(atlas: str | dict) -> tuple[nib.Nifti1Image, pd.DataFrame]:
         index, name: blanks for underscores.
     """
     files = atlas_files(atlas)
-    image = load_image(locate(files["labels"]))
-    return nib.Nifti1Image(np.rint(np.asarray(image.dataobj)).astype(np.int32), image.affine), read_names(
-        files["names"]
-    )
+    image = load_volume(files["labels"])
+    labels = np.rint(np.asarray(image.dataobj)).astype(np.int32)
+    if labels.min() < 0:
+        raise StudyError("register.atlas.labels has labels below 0; number the regions from 1, and 0 outside them")
+    return nib.Nifti1Image(labels, image.affine), read_names(files["names"])

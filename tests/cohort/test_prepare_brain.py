@@ -40,8 +40,13 @@ def tilted(scale: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_a_tilted_larger_brain_keeps_its_size_and_takes_the_atlas_along(coarse, simulate, tmp_path):
+    """Its file has z-scores with 0 around the brain, a fourth dimension, and microns for its unit."""
     voxels, affine = tilted(scale=1.06)
-    save_image(voxels, affine, tmp_path / "scan.nii.gz")
+    inside = voxels[voxels > 0]
+    z_scores = np.where(voxels > 0, (voxels - inside.mean()) / inside.std(), 0)
+    scan = nib.Nifti1Image(z_scores[..., None].astype(np.float32), affine)
+    scan.header.set_xyzt_units("micron")
+    nib.save(scan, tmp_path / "scan.nii.gz")
     anatomy, effects = prepare_brain.prepare_brain(tmp_path / "scan.nii.gz", simulate, tmp_path)
     assert anatomy["brain"].shape == nib.load(tmp_path / "whole.nii.gz").shape
     assert np.sum(anatomy["brain"] > 0.3) == pytest.approx(
@@ -57,6 +62,7 @@ def test_a_tilted_larger_brain_keeps_its_size_and_takes_the_atlas_along(coarse, 
 
 def test_a_whole_head_is_refused(coarse, simulate, tmp_path):
     voxels, affine = tilted(scale=1.0)
-    save_image(voxels + 5.0, affine, tmp_path / "head.nii.gz")
+    noise = np.random.default_rng(0).uniform(1, 5, voxels.shape).astype(np.float32)
+    save_image(voxels + noise, affine, tmp_path / "head.nii.gz")
     with pytest.raises(StudyError, match=r"head.nii.gz is above 0 far outside the brain .*: extract the brain"):
         prepare_brain.prepare_brain(tmp_path / "head.nii.gz", simulate, tmp_path)

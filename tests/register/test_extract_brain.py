@@ -18,6 +18,7 @@ from heatproof.cohort.prepare_anatomy import prepare_anatomy
 from heatproof.cohort.simulate_scan import simulate_scan
 from heatproof.errors import StudyError
 from heatproof.register.extract_brain import find_brain, otsu_threshold, read_mask, solidity
+from heatproof.register.read_scan import read_scan
 from heatproof.register.register_scan import dice
 from heatproof.space import grid_of, load_template, resample, working_grid
 
@@ -106,6 +107,19 @@ def test_a_mask_may_be_stored_in_another_order_of_axes(scan, tmp_path):
     nib.save(turned, tmp_path / "mask.nii.gz")
     assert not np.array_equal(turned.dataobj, mask)
     assert np.array_equal(read_mask(tmp_path / "mask.nii.gz", scan), mask)
+
+
+def test_a_mask_s_header_is_read_as_the_scan_s_is(tmp_path):
+    """Both have an sform that is no rotation, which gives way to the qform; the mask has a fourth dimension."""
+    affine = np.diag([-8.0, 8, 8, 1])
+    mask = np.zeros((10, 12, 14), np.uint8)
+    mask[2:5, 3:9, 1:4] = 1
+    for name, voxels in (("scan", np.random.default_rng(0).random(mask.shape, np.float32)), ("mask", mask[..., None])):
+        image = nib.Nifti1Image(voxels, affine)
+        image.set_qform(affine, code=1)
+        image.set_sform(affine + np.eye(4, k=1) * 4, code=1)
+        nib.save(image, tmp_path / f"{name}.nii.gz")
+    assert np.array_equal(read_mask(tmp_path / "mask.nii.gz", read_scan(tmp_path / "scan.nii.gz")[0]), mask)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""Reading a scan: what a header leaves open is settled the same way each time, and what is no scan is named."""
+"""Reading a scan: what header or background leave open is settled the same way each time; what is no scan is named."""
 
 import gzip
 
+import ants
 import nibabel as nib
 import numpy as np
 import pytest
@@ -42,8 +43,10 @@ def patch(scan, **bytes_at):
     offsets = {
         "dim_x": 42,
         "datatype": 70,
+        "pixdim": 80,
         "slope": 112,
         "intercept": 116,
+        "units": 123,
         "qform_code": 252,
         "sform_code": 254,
         "srow_z": 312,
@@ -103,6 +106,92 @@ def test_a_hair_of_shear_is_straightened(scan, voxels):
     assert np.allclose(axes.T @ axes, np.eye(3), atol=1e-5) and np.allclose(read.affine, sheared, atol=0.02)
 
 
+def big_endian(scan, voxels):
+    image = nib.Nifti1Image(voxels.astype(">i2"), AFFINE, nib.Nifti1Header(endianness=">"))
+    nib.save(image, scan)
+
+
+HEADERS = {
+    "metres": lambda scan, voxels: patch(write(scan, voxels), units=np.uint8(1)),
+    "microns": lambda scan, voxels: patch(write(scan, voxels), units=np.uint8(3)),
+    "no unit": lambda scan, voxels: patch(write(scan, voxels), units=np.uint8(0)),
+    "seconds and an unknown unit": lambda scan, voxels: patch(write(scan, voxels), units=np.uint8(13)),
+    "edges of 1": lambda scan, voxels: patch(
+        write(scan, voxels), pixdim=np.ones(3, np.float32), qform_code=np.int16(0)
+    ),
+    "big endian": big_endian,
+    "64 bits": lambda scan, voxels: nib.save(nib.Nifti1Image(voxels, AFFINE, dtype=np.int64), scan),
+    "NIfTI-2": lambda scan, voxels: nib.save(nib.Nifti2Image(voxels, AFFINE), scan),
+    "five dimensions": lambda scan, voxels: write(scan, voxels[..., None, None]),
+    "a scale factor": lambda scan, voxels: patch(write(scan, voxels * 2), slope=np.float32(0.5)),
+}
+
+
+@pytest.mark.parametrize("make", HEADERS.values(), ids=HEADERS.keys())
+def test_ants_is_handed_voxels_and_millimetres_whatever_the_header_says(scan, voxels, make, tmp_path):
+    make(scan, voxels)
+    nib.save(read_scan(scan)[0], tmp_path / "handed.nii")
+    handed = ants.image_read(str(tmp_path / "handed.nii"))
+    assert np.allclose(handed.numpy(), voxels) and np.allclose(handed.spacing, 6)
+    assert np.allclose(handed.origin, [-60, 70, -50])  # x and y point the other way in ITK
+    assert np.allclose(handed.direction, np.diag([1, -1, 1]))
+
+
+def test_freesurfer_s_format_is_read(tmp_path, voxels):
+    nib.save(nib.MGHImage(voxels.astype(np.float32), AFFINE), tmp_path / "T1.mgz")
+    read, notes = read_scan(tmp_path / "T1.mgz")
+    assert np.allclose(read.dataobj, voxels) and np.allclose(read.affine, AFFINE, atol=1e-4) and notes == []
+
+
+@pytest.fixture
+def brain():
+    """A ball of 100 to 1000 in an empty image; and where it is."""
+    ball = np.square(np.indices(SHAPE) - np.array([9, 11, 10])[:, None, None, None]).sum(axis=0) < 60
+    signal = np.random.default_rng(1).uniform(100, 1000, SHAPE).astype(np.float32)
+    return np.where(ball, signal, 0), ball
+
+
+def z_scored(voxels, ball):
+    return (voxels - voxels[ball].mean()) / voxels[ball].std()
+
+
+BACKGROUNDS = {
+    "NaN": (lambda v, ball: np.where(ball, v, np.nan), "NaN around the head"),
+    "-1000": (lambda v, ball: np.where(ball, v, -1000), "the background is -1000, the darkest value 10"),
+    "everything 1000 lower": (lambda v, ball: v - 1000, "the background is -1000, the darkest value -89"),
+    "brighter than the brain": (lambda v, ball: np.where(ball, v, 4095), "the background is 4095"),
+    "0 within a z-scored brain's values": (
+        lambda v, ball: np.where(ball, z_scored(v, ball), 0),
+        "the background is 0,",
+    ),
+    "z-scored, NaN around": (lambda v, ball: np.where(ball, z_scored(v, ball), np.nan), "the darkest value -1."),
+    "z-scored as a whole": (lambda v, ball: (v - v.mean()) / v.std(), "the background is -"),
+}
+
+
+@pytest.mark.parametrize(("make", "note"), BACKGROUNDS.values(), ids=BACKGROUNDS.keys())
+def test_the_background_becomes_0_and_nothing_is_darker(scan, brain, make, note):
+    voxels, ball = brain
+    read, notes = read_scan(write(scan, make(voxels, ball).astype(np.float32)))
+    settled = np.asarray(read.dataobj)
+    assert (settled[~ball] == 0).all() and settled.min() == 0 and np.mean(settled[ball] > 0) > 0.99
+    assert np.corrcoef(settled[ball], voxels[ball])[0, 1] > 0.9999
+    assert note in "; ".join(notes)
+
+
+def test_noise_about_a_level_of_its_own_is_brought_to_0(scan, brain):
+    noise = np.random.default_rng(2).normal(0, 10, SHAPE).astype(np.float32)
+    read, notes = read_scan(write(scan, brain[0] + noise - 500))
+    assert abs(np.median(read.dataobj) - 30) < 10 and len(notes) == 1
+
+
+def test_a_background_of_0_with_ringing_below_it_stays_as_it_is(scan, brain):
+    voxels = brain[0].copy()
+    voxels[9, 11, 10] = -20
+    read, notes = read_scan(write(scan, voxels))
+    assert np.array_equal(read.dataobj, voxels) and notes == []
+
+
 def with_value(voxels, value):
     odd = voxels.astype(np.float32)
     odd[3, 4, 5] = value
@@ -110,8 +199,9 @@ def with_value(voxels, value):
 
 
 BAD_VOXELS = {
-    "one NaN": (lambda voxels: with_value(voxels, np.nan), "NaN or infinite"),
-    "one infinity": (lambda voxels: with_value(voxels, np.inf), "NaN or infinite"),
+    "one NaN in the head": (lambda voxels: with_value(voxels, np.nan), "NaN within the head"),
+    "one infinity": (lambda voxels: with_value(voxels, np.inf), "infinite"),
+    "all NaN": (lambda voxels: np.full(SHAPE, np.nan, np.float32), "one value in all or nearly all voxels"),
     "all zero": (lambda voxels: voxels * 0, "one value in all or nearly all voxels"),
     "one bright voxel": (lambda voxels: with_value(voxels * 0, 500), "nearly all voxels"),
     "several volumes": (lambda voxels: np.stack([voxels, voxels], axis=-1), "2 volumes"),

@@ -84,6 +84,20 @@ def test_a_good_scan_has_no_notes(moved_template, small_brain, tmp_path):
     assert 0 < quality["intensity_low"] < quality["intensity_high"] < nib.load(moved_template).get_fdata().max()
 
 
+def test_a_z_scored_brain_in_microns_is_registered_as_the_brain_is(moved_template, small_brain, tmp_path):
+    voxels = nib.load(moved_template).get_fdata()
+    inside = voxels > 0
+    z_scored = np.where(inside, (voxels - voxels[inside].mean()) / voxels[inside].std(), 0)
+    image = nib.Nifti1Image(z_scored.astype(np.float32), nib.load(moved_template).affine)
+    image.header.set_xyzt_units("micron")
+    nib.save(image, tmp_path / "sub-2_T1w.nii.gz")
+    registered, quality, _ = register_scan(tmp_path / "sub-2_T1w.nii.gz", small_brain.folder, OPTIONS, tmp_path / "2")
+    plain, expected, _ = register_scan(moved_template, small_brain.folder, OPTIONS, tmp_path / "1")
+    assert quality["brain_overlap"] == pytest.approx(expected["brain_overlap"], abs=0.02)
+    assert np.corrcoef(registered.ravel(), plain.ravel())[0, 1] > 0.97
+    assert registered[~small_brain.mask].mean() < 0.1 * registered[small_brain.mask].mean()
+
+
 def test_a_t2w_is_noted(moved_template, small_brain, tmp_path):
     voxels = nib.load(moved_template).get_fdata()
     t2w = rewrite(moved_template, tmp_path, np.where(voxels > 0, voxels.max() - voxels, 0))

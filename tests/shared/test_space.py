@@ -77,10 +77,50 @@ def test_template_and_atlas_may_be_files(tmp_path):
     (tmp_path / "names.tsv").write_text("index\tname\n5\tLeft_Cube\n")
     image, mask = load_template({"T1w": str(tmp_path / "t1.nii.gz")})
     assert mask.sum() == 6**3 and image.shape == brain.shape
-    with pytest.raises(StudyError, match=r"brain_mask has shape \(9, 11, 12\)"):
-        load_template({"T1w": str(tmp_path / "t1.nii.gz"), "brain_mask": str(tmp_path / "mask.nii.gz")})
     labels, names = load_atlas({"labels": str(tmp_path / "t1.nii.gz"), "names": str(tmp_path / "names.tsv")})
     assert names["name"].tolist() == ["Left Cube"] and labels.dataobj.max() == 5
+
+
+def shifted(brain):
+    affine = np.eye(4)
+    affine[0, 3] = 3
+    return nib.Nifti1Image(brain, affine)
+
+
+BAD_IMAGES = {
+    "mask of another shape": ("brain_mask", lambda b: nib.Nifti1Image(b[:9], np.eye(4)), "another grid than its T1w"),
+    "mask elsewhere": ("brain_mask", shifted, "another grid than its T1w"),
+    "empty mask": ("brain_mask", lambda b: nib.Nifti1Image(b * 0, np.eye(4)), "no voxel of brain"),
+    "T1w of two volumes": ("T1w", lambda b: nib.Nifti1Image(np.stack([b, b], -1), np.eye(4)), "name an image of one"),
+    "a slice": ("T1w", lambda b: nib.Nifti1Image(b[0], np.eye(4)), "name an image of one"),
+    "labels of two volumes": ("labels", lambda b: nib.Nifti1Image(np.stack([b, b], -1), np.eye(4)), "of one volume"),
+    "labels below 0": ("labels", lambda b: nib.Nifti1Image(-b, np.eye(4)), "labels below 0"),
+}
+
+
+@pytest.mark.parametrize(("what", "make", "message"), BAD_IMAGES.values(), ids=BAD_IMAGES.keys())
+def test_a_template_or_an_atlas_that_can_not_serve_is_refused(tmp_path, what, make, message):
+    brain = np.zeros((10, 11, 12), np.float32)
+    brain[2:8, 2:8, 2:8] = 5
+    (tmp_path / "names.tsv").write_text("index\tname\n5\tLeft_Cube\n")
+    files = {name: str(tmp_path / f"{name}.nii.gz") for name in ("T1w", "brain_mask", "labels")}
+    for name, path in files.items():
+        nib.save(make(brain) if name == what else nib.Nifti1Image(brain, np.eye(4)), path)
+    with pytest.raises(StudyError, match=message):
+        load_template({"T1w": files["T1w"], "brain_mask": files["brain_mask"]})
+        load_atlas({"labels": files["labels"], "names": str(tmp_path / "names.tsv")})
+
+
+def test_a_template_of_one_volume_with_nan_around_and_values_below_0_serves(tmp_path):
+    brain = np.full((10, 11, 12), np.nan, np.float32)
+    brain[2:8, 2:8, 2:8] = np.linspace(-2, 3, 6)
+    mask = np.nan_to_num(brain * 0 + 1)
+    nib.save(nib.Nifti1Image(brain[..., None], np.eye(4)), tmp_path / "T1w.nii.gz")
+    nib.save(nib.Nifti1Image(mask[..., None], np.eye(4)), tmp_path / "mask.nii.gz")
+    image, inside = load_template({"T1w": str(tmp_path / "T1w.nii.gz"), "brain_mask": str(tmp_path / "mask.nii.gz")})
+    voxels = np.asarray(image.dataobj)
+    assert inside.sum() == 6**3 and (voxels[~inside] == 0).all()
+    assert np.allclose(voxels[3, 3, 2:8], np.linspace(0, 5, 6))
 
 
 def test_templateflow_identifiers_name_one_file(monkeypatch, tmp_path):

@@ -21,6 +21,7 @@ OPTIONS = {
     "epochs": 8,
     "patience": {"epochs": 8, "from_epoch": 0},
     "keep": "accuracy",
+    "precision": "float32",
     "augmentation": {"flip": {"axis": "x", "probability": 0.5}, "shift": {"axis": "y", "voxels": 1}},
 }
 
@@ -101,7 +102,7 @@ def test_balanced_accuracy_and_loss_by_hand():
     labels = ["patient", "patient", "patient", "control"]
     store = Store(np.full((4, 1, 1, 1), 2.0), pd.DataFrame({"label": labels}))
     store.images[0] = 0
-    loss, accuracy = evaluate(Model(), store, 3, CPU)
+    loss, accuracy = evaluate(Model(), torch.from_numpy(store.images), torch.from_numpy(store.classes), 3, CPU)
     assert accuracy == pytest.approx((2 / 3 + 0) / 2)
     one, two = np.log1p(np.exp(-1)), np.log1p(np.exp(1))
     assert loss == pytest.approx((two + one + one + two) / 4)

@@ -104,7 +104,7 @@ def own_template(checkout) -> list[str]:
     return ["--config", "register={template: {T1w: mine.nii.gz, brain_mask: null}}"]
 
 
-Z_PLUS = "{method: lrp, target: patient, output: logit, sign: signed, rule: z_plus}"
+Z_PLUS = "{method: lrp, target: patient, output: margin, sign: signed, rule: z_plus}"
 NEW_METHOD = '"gradient_input": gradients.gradient_input,'
 
 CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {

@@ -54,10 +54,11 @@ rule explain_scans:
         gpu=GPUS,
     params:
         source=lambda wildcards: explaining_code(wildcards.method),
-        options=lambda wildcards: json.dumps(options_of(wildcards.method), sort_keys=True),
+        options=lambda wildcards: as_json(options_of(wildcards.method)),
         batch_size=config["attribute"]["batch_size"],
         device=config["train"]["device"],
     shell:
+        "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.attribute.explain --model {input.model} --scans {input.images} "
         "--template $(dirname {input.template[0]}) "
         "--name {wildcards.method} --options {params.options:q} --batch-size {params.batch_size} "
@@ -93,6 +94,7 @@ rule delete_regions:
         batch_size=config["attribute"]["batch_size"],
         device=config["train"]["device"],
     shell:
+        "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.attribute.delete_regions --model {input.model} --predictions {input.predictions} "
         "--scans {input.images} --heatmaps {input.heatmaps} --template $(dirname {input.template[0]}) "
         "--regions {params.regions} --most-scans {params.most} --batch-size {params.batch_size} "
@@ -120,10 +122,11 @@ rule trace_convergence:
     params:
         source=code_of("heatproof.attribute.trace_convergence", network_module(), apart=["heatproof.attribute"]),
         seeds=SEEDS,
-        options=lambda wildcards: json.dumps(options_of(wildcards.method), sort_keys=True),
+        options=lambda wildcards: as_json(options_of(wildcards.method)),
         most=config["attribute"]["convergence_scans"],
         device=config["train"]["device"],
     shell:
+        "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.attribute.trace_convergence --models {input.models} --seeds {params.seeds} "
         "--scans {input.images} --options {params.options:q} --most-scans {params.most} --device {params.device} "
         "--out {output} > {log} 2>&1"

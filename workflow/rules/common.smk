@@ -10,10 +10,12 @@ from pathlib import Path
 
 sys.path.insert(0, "src")
 
+from heatproof.cohort.bids_tables import PARTICIPANT, SCAN
 from heatproof.cohort.participants import real_brains, simulated_sessions
-from heatproof.cohort.scans import list_scans
-from heatproof.config import BASELINES, check_config, check_models, model_controls, typed
+from heatproof.cohort.scans import read_cohort
+from heatproof.config import BASELINES, check_config, check_models, check_yaml, expand_paths, model_controls, typed
 from heatproof.errors import StudyError
+from heatproof.failures import Failure, describe_failures
 from heatproof.feasibility import check_feasibility
 from heatproof.gpus import gpus_of_job
 from heatproof.register.find_masks import find_masks
@@ -24,15 +26,17 @@ shell.prefix(
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=${{OMP_NUM_THREADS:-1}}; "
 )
 
-config.update(typed(config))
-
 try:
+    for path in workflow.configfiles:
+        check_yaml(path)
+    config.update(expand_paths(typed(config)))
     check_config(config)
     RESULTS = f"results/{config['models'] or config['study']}"
     STUDY = f"results/{config['study']}"
     check_feasibility(config)
     check_models(config)
-    SCANS = list_scans(config["cohort"], f"{RESULTS}/cohort").set_index("scan", drop=False)
+    COHORT_TABLES = read_cohort(config["cohort"], f"{RESULTS}/cohort")
+    SCANS = COHORT_TABLES.scans.set_index("scan", drop=False)
     MASKS = find_masks(config["register"], config["cohort"]["bids"], SCANS["scan"])
 except StudyError as error:
     sys.exit(f"error: {error}")
@@ -61,20 +65,25 @@ MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
 
 
 wildcard_constraints:
-    scan="sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?",
+    scan=SCAN,
     seed=r"\d+",
-    brain="sub-[A-Za-z0-9]+",
+    brain=PARTICIPANT,
     method="|".join(map(re.escape, COMPARED)),
     control="[a-z_0-9]+",
     shared="initialisation|order",
     split="train|validation|test",
-    table="scans|train|validation|test",
+    table="scans|train|validation|test|unreadable",
     stage="|".join(DERIVATIVES),
+
+
+def as_json(values, sort_keys=True):
+    """Return values as JSON in which Snakemake finds no wildcard, as it would in a text that has a word in braces."""
+    return re.sub(r"\{(?=\s*\w)", r"\\u007b", json.dumps(values, sort_keys=sort_keys))
 
 
 def subset(values, *keys):
     """Return some keys of a part of the config as one JSON string: what a rule is run again for."""
-    return json.dumps({key: values[key] for key in keys}, sort_keys=True)
+    return as_json({key: values[key] for key in keys})
 
 
 def options(section, *keys):
@@ -88,8 +97,9 @@ def digest(table):
 
 
 def rows_of(table):
-    """Return the rows of the table of all scans, ``scans``, or of that of one split."""
-    return SCANS if table == "scans" else SCANS[SCANS["split"] == table]
+    """Return the rows of the table of all scans, ``scans``, of that of one split, or of those that are ``unreadable``."""
+    whole = {"scans": SCANS, "unreadable": COHORT_TABLES.unreadable}
+    return whole[table] if table in whole else SCANS[SCANS["split"] == table]
 
 
 def splits_up_to(split):
@@ -177,13 +187,19 @@ def cancel_timers():
             thread.cancel()
 
 
+def failure_of(job):
+    """Return what is told of a job that failed."""
+    return Failure(job.rule.name, dict(job.wildcards_dict), ", ".join(job.log))
+
+
 onsuccess:
     cancel_timers()
+    if any(job.rule.name == "write_page" for job in workflow.dag.jobs):
+        print(f"\nThe report: {REPORT}/report.html", file=sys.stderr)
 
 
 onerror:
     cancel_timers()
-    with open(log[0]) as lines:
-        sentences = sorted({line.rstrip() for line in lines if line.startswith("error: ")})
-    if sentences:
-        print("\nWhat went wrong:", *sentences, sep="\n", file=sys.stderr)
+    failed = [single for job in workflow.scheduler.failed for single in getattr(job, "jobs", [job])]
+    if failed:
+        print("\nWhat went wrong:", describe_failures(map(failure_of, failed)), sep="\n", file=sys.stderr)

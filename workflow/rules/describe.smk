@@ -40,7 +40,7 @@ rule write_provenance:
     params:
         source=code_of("heatproof.describe.write_provenance"),
         models=lambda wildcards: RESULTS,
-        config=json.dumps(config, sort_keys=True),
+        config=as_json(config),
     shell:
         "python -m heatproof.describe.write_provenance --results $(dirname {output}) --models {params.models} --config {params.config:q} "
         "--out {output} > {log} 2>&1"

@@ -20,8 +20,8 @@ rule prepare_template:
         runtime=minutes(10),
     params:
         source=code_of("heatproof.register.prepare_template"),
-        template=json.dumps(config["register"]["template"], sort_keys=True),
-        atlas=json.dumps(config["register"]["atlas"], sort_keys=True),
+        template=as_json(config["register"]["template"]),
+        atlas=as_json(config["register"]["atlas"]),
         voxel_size=config["register"]["voxel_size"],
     shell:
         "python -m heatproof.register.prepare_template --template {params.template:q} --atlas {params.atlas:q} "

@@ -7,7 +7,7 @@ TRAINABLE = f"{RESULTS}/train/checked/{network_digest()}"
 FIXED = config["train"]["fix"]
 FIT_OPTIONS = [
     *["network", "learning_rate", "weight_decay", "batch_size", "epochs"],
-    *["patience", "keep", "augmentation", "device", "fix"],
+    *["patience", "keep", "augmentation", "device", "precision", "fix"],
 ]
 
 
@@ -31,7 +31,7 @@ rule pack_scans:
         runtime=minutes(60),
     params:
         source=code_of("heatproof.train.pack_scans"),
-        intensity=json.dumps(config["train"]["intensity"]),
+        intensity=as_json(config["train"]["intensity"]),
         registered=lambda wildcards: REGISTERED,
     shell:
         "python -m heatproof.train.pack_scans --scans {input.scans} --split {wildcards.split} "
@@ -91,6 +91,7 @@ rule fit_model:
         order=lambda wildcards: own_or(FIXED["order"], wildcards.seed),
         labels="",
     shell:
+        "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.train.fit_model --train {input.train} --validation {input.validation} "
         "--options {params.options:q} --initialisation-seed {params.initialisation} --order-seed {params.order} "
         "{params.labels} --model {output.model} --history {output.history} > {log} 2>&1"
@@ -177,5 +178,6 @@ rule predict_scans:
         batch_size=config["train"]["batch_size"],
         device=config["train"]["device"],
     shell:
+        "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.train.predict_scans --model {input.model} --stores {input.stores} "
         "--batch-size {params.batch_size} --device {params.device} --out {output} > {log} 2>&1"

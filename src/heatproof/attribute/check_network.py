@@ -75,7 +75,7 @@ def check_network(brain: Tensor, options: dict, folder: Path) -> tuple[nn.Module
         still = options | {"learning_rate": 0.0, "weight_decay": 0.0}
         trained, optimiser = begin_training(shape, still, 0, torch.device("cpu"))
         batch = scans[: options["batch_size"]].clone()
-        train_epoch(trained, optimiser, [(batch, torch.arange(len(batch)))], torch.device("cpu"))
+        train_epoch(trained, optimiser, [(batch, torch.arange(len(batch)))])
     with told("can not be written to a file and read again", "keep nothing but tensors in its state_dict"):
         save_model(trained, shape, network_options, folder / "model.safetensors")
         read = load_model(folder / "model.safetensors")

@@ -15,7 +15,8 @@ import pandas as pd
 from heatproof.cohort.prepare_anatomy import FIELD_SPACING, log_miss, prepare_atrophy, raw_signal
 from heatproof.command import json_option, run
 from heatproof.errors import StudyError
-from heatproof.images import load_image, save_image
+from heatproof.images import save_image
+from heatproof.register.read_scan import read_scan
 from heatproof.space import Grid, grid_of, load_atlas, load_template, resample, working_grid
 
 TRANSFORM = "antsRegistrationSyNQuick[s]"
@@ -59,8 +60,8 @@ def prepare_brain(scan: Path, simulate: dict, folder: Path) -> tuple[dict[str, n
     template_voxels = np.asarray(template.dataobj, np.float32)
     model = as_ants(resample(template_voxels, space, coarse), coarse, folder / "model.nii.gz")
     whole = as_ants(template_voxels, space, folder / "whole.nii.gz")
-    image = load_image(scan)
-    raw = as_ants(np.asarray(image.dataobj, np.float32), grid_of(image), folder / "raw.nii.gz")
+    image, _ = read_scan(scan)
+    raw = as_ants(np.asarray(image.dataobj), grid_of(image), folder / "raw.nii.gz")
     pose = ants.registration(model, raw, "Rigid", outprefix=f"{folder}/pose_")["fwdtransforms"]
     voxels = ants.apply_transforms(whole, raw, pose).numpy()
     inside = voxels > 0

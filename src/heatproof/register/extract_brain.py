@@ -9,8 +9,7 @@ from scipy.ndimage import binary_closing, binary_fill_holes, label
 
 from heatproof.command import threads
 from heatproof.errors import StudyError
-from heatproof.images import open_image, read_voxels
-from heatproof.register.read_scan import distance
+from heatproof.register.read_scan import distance, read_volume, with_space
 from heatproof.space import Grid, grid_of, resample, voxel_sizes
 
 COARSE_MM = 4.0
@@ -88,11 +87,11 @@ def largest_piece(mask: np.ndarray) -> np.ndarray:
 
 def read_mask(path: Path, scan: nib.Nifti1Image) -> np.ndarray:
     """Read a brain mask or a segmentation that lies on the scan's grid, in any order of its axes."""
-    stored = open_image(path)
+    stored = with_space(*read_volume(path)[:2])
     one, other = nib.as_closest_canonical(stored), nib.as_closest_canonical(scan)
     if one.shape != other.shape or distance(one.affine, other.affine, one.shape) > SAME_PLACE_MM:
         raise StudyError(f"{path} lies on another grid than its scan; resample it to that grid")
-    mask = resample(read_voxels(stored, path), grid_of(stored), grid_of(scan), labels=True) > 0.5
+    mask = resample(np.asarray(stored.dataobj), grid_of(stored), grid_of(scan), labels=True) > 0.5
     if not mask.any():
         raise StudyError(f"{path} marks no voxel as brain; replace it")
     return mask

@@ -1,9 +1,10 @@
-"""Read a raw T1w scan: refuse what can not be one, and settle what its header leaves open."""
+"""Read a raw T1w scan: refuse what can not be one, and settle what its header and its background leave open."""
 
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from scipy.ndimage import label
 
 from heatproof.errors import StudyError
 from heatproof.images import open_image, read_voxels
@@ -13,6 +14,7 @@ EXTENT_MM = (60, 600)
 DISAGREEMENT_MM = 1.0
 MOST_SKEW = 0.02
 LEAST_SKEW = 1e-4
+LEAST_SHIFT = 0.05
 
 
 def read_scan(path: Path) -> tuple[nib.Nifti1Image, list[str]]:
@@ -26,7 +28,7 @@ def read_scan(path: Path) -> tuple[nib.Nifti1Image, list[str]]:
     Returns
     -------
     scan : Nifti1Image of float32
-        Three-dimensional; its axes are at right angles.
+        Three-dimensional; its axes are at right angles, its header is in millimetres, its background is 0.
     notes : list of str
         What had to be settled, for a person to read.
 
@@ -35,6 +37,18 @@ def read_scan(path: Path) -> tuple[nib.Nifti1Image, list[str]]:
     StudyError
         If this can not be a T1w scan; says why.
     """
+    voxels, affine, notes = read_volume(path)
+    extent = voxel_sizes(affine) * voxels.shape
+    if extent.min() < EXTENT_MM[0] or extent.max() > EXTENT_MM[1]:
+        spans = " x ".join(f"{edge:.4g}" for edge in extent)
+        raise StudyError(f"{path} spans {spans} mm by its header, which holds no head; correct its voxel sizes")
+    check_values(voxels, path)
+    voxels, more = settle_background(voxels)
+    return with_space(voxels, affine), notes + more
+
+
+def read_volume(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Read the one volume of an image as float32, with the affine that `settle_space` chooses and its notes."""
     stored = open_image(path)
     if stored.get_data_dtype().kind not in "iuf":
         raise StudyError(f"{path} holds colours or complex numbers, not intensities; replace or exclude it")
@@ -44,21 +58,75 @@ def read_scan(path: Path) -> tuple[nib.Nifti1Image, list[str]]:
     if min(shape[:3]) < 2:
         raise StudyError(f"{path} is a single slice of shape {shape[:3]}; a T1w scan has three dimensions: exclude it")
     affine, notes = settle_space(stored, path)
-    extent = voxel_sizes(affine) * shape[:3]
-    if extent.min() < EXTENT_MM[0] or extent.max() > EXTENT_MM[1]:
-        spans = " x ".join(f"{edge:.4g}" for edge in extent)
-        raise StudyError(f"{path} spans {spans} mm by its header, which holds no head; correct its voxel sizes")
-    voxels = read_voxels(stored, path).reshape(shape[:3])
-    check_values(voxels, path)
-    return with_space(voxels, affine, stored.header), notes
+    return read_voxels(stored, path).reshape(shape[:3]), affine, notes
 
 
 def check_values(voxels: np.ndarray, path: Path) -> None:
-    """Refuse values that are not finite, or the same all but everywhere."""
-    if not np.isfinite(voxels).all():
-        raise StudyError(f"{path} has voxels that are NaN or infinite; correct them or name the scan in cohort.exclude")
-    if np.percentile(voxels, 99.9) <= voxels.min():
+    """Refuse values that are infinite, missing within the head, or the same all but everywhere."""
+    missing = np.isnan(voxels)
+    if np.isinf(voxels).any() or (missing & ~outer(missing)).any():
+        raise StudyError(
+            f"{path} has voxels that are infinite, or NaN within the head; correct them, or name it in cohort.exclude"
+        )
+    known = voxels[~missing]
+    if not known.size or np.percentile(known, 99.9) <= known.min():
         raise StudyError(f"{path} has one value in all or nearly all voxels; replace it or exclude the scan")
+
+
+def outer(mask: np.ndarray) -> np.ndarray:
+    """Keep the connected pieces of a mask that reach an outer face of the array."""
+    if not mask.any():
+        return mask
+    pieces, _ = label(mask)
+    return mask & np.isin(pieces, np.unique(faces(pieces)))
+
+
+def faces(array: np.ndarray) -> np.ndarray:
+    """Return the values on the six outer faces of an array, as one list."""
+    return np.concatenate([array.take(end, axis).ravel() for axis in range(3) for end in (0, -1)])
+
+
+def settle_background(voxels: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Make the background 0 and the darkest there is, as registration and masks take it to be.
+
+    NaN that `check_values` lets pass lies around the head and becomes background. Where one value fills most of the
+    outer faces it is the background's; else the background is noise, and the darkest there is. Where it is 0 already
+    and little is darker, all other voxels stay as they are.
+
+    Parameters
+    ----------
+    voxels : ndarray of float32, shape (x, y, z)
+
+    Returns
+    -------
+    settled : ndarray of float32, shape (x, y, z)
+    notes : list of str
+    """
+    outside = np.isnan(voxels)
+    notes = ["NaN around the head is taken for background"] if outside.any() else []
+    filling = background_value(voxels)
+    if filling is not None:
+        outside |= pieces_of(voxels == filling)
+    darkest, brightest = np.percentile(voxels[~outside], [0.1, 99.9])
+    level = min(darkest, 0) if outside.any() else darkest
+    if max(abs(level), abs(filling or 0)) < LEAST_SHIFT * (brightest - darkest):
+        return np.where(np.isnan(voxels), 0, voxels).astype(np.float32), notes
+    background = "" if filling is None else f"the background is {filling:.4g}, "
+    notes.append(f"{background}the darkest value {darkest:.4g}; intensities are moved so that this is 0")
+    return np.where(outside, 0, np.maximum(voxels - darkest, 0)).astype(np.float32), notes
+
+
+def background_value(voxels: np.ndarray) -> float | None:
+    """Return the value that fills most of the known voxels on the outer faces; None where none does."""
+    known = faces(voxels)
+    values, counts = np.unique(known[~np.isnan(known)], return_counts=True)
+    return float(values[counts.argmax()]) if counts.size and counts.max() > counts.sum() / 2 else None
+
+
+def pieces_of(mask: np.ndarray) -> np.ndarray:
+    """Drop the pieces of a mask that are smaller than a cube of three voxels: chance made them."""
+    pieces, _ = label(mask)
+    return mask & (np.bincount(pieces.ravel()) >= 27)[pieces]
 
 
 def settle_space(image: nib.Nifti1Image, path: Path) -> tuple[np.ndarray, list[str]]:
@@ -70,7 +138,9 @@ def settle_space(image: nib.Nifti1Image, path: Path) -> tuple[np.ndarray, list[s
     notes : list of str
         Says so where both are set and place a corner of the image more than a millimetre apart.
     """
-    forms = {"sform": image.header.get_sform(coded=True)[0], "qform": qform(image.header)}
+    forms = {"affine": image.affine}
+    if hasattr(image.header, "get_sform"):
+        forms = {"sform": image.header.get_sform(coded=True)[0], "qform": qform(image.header)}
     forms = {name: affine for name, affine in forms.items() if affine is not None}
     used = next((name for name, affine in forms.items() if skew(affine) < MOST_SKEW), None)
     if used is None:
@@ -105,12 +175,10 @@ def distance(one: np.ndarray, other: np.ndarray, shape: tuple[int, ...]) -> floa
     return float(apart) if np.isfinite(apart) else np.inf
 
 
-def with_space(voxels: np.ndarray, affine: np.ndarray, header: nib.Nifti1Header) -> nib.Nifti1Image:
-    """Put voxels into an image whose header says one thing only; nothing is written where it does already."""
-    image = nib.Nifti1Image(voxels, affine, header)
-    image.header.set_data_dtype(np.float32)
-    forms = [form for form in (image.header.get_sform(coded=True)[0], qform(image.header)) if form is not None]
-    if skew(affine) > LEAST_SKEW or any(distance(affine, form, voxels.shape) > DISAGREEMENT_MM for form in forms):
-        image.set_qform(affine, code=1, strip_shears=True)
-        image.set_sform(image.get_qform(), code=1)
+def with_space(voxels: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
+    """Put voxels into an image whose header says one thing only, in millimetres, with axes at right angles."""
+    image = nib.Nifti1Image(voxels, affine)
+    image.header.set_xyzt_units("mm")
+    image.set_qform(affine, code=1, strip_shears=True)
+    image.set_sform(image.get_qform() if skew(affine) > LEAST_SKEW else affine, code=1)
     return image

@@ -15,7 +15,16 @@ import pandas as pd
 from scipy.stats import t as student
 
 from heatproof.command import json_option, run
-from heatproof.report.figures import CONTROLS, STYLE, WIDTH, method_colours, save_figure, title_of
+from heatproof.report.figures import (
+    CONTROLS,
+    NO_PAIRS,
+    STYLE,
+    WIDTH,
+    empty_figure,
+    method_colours,
+    save_figure,
+    title_of,
+)
 from heatproof.tables import read_table
 
 ROBUSTNESS, RIGHTNESS, HEAD = "pearson", "pr_auc", "random_head"
@@ -120,10 +129,14 @@ def draw_bounds(scores: pd.DataFrame, controls: pd.DataFrame | None, methods: Se
     """
     colours = method_colours(methods)
     across = points_of(scores, ROBUSTNESS)
+    across = across[across["value"].notna()]
     panels = {
-        title: (up.loc[across.index.intersection(up.index)], label)
+        title: (up.loc[across.index.intersection(up.index)].dropna(subset="value"), label)
         for title, (up, label) in panels_of(scores, controls).items()
     }
+    panels = {title: (up, label) for title, (up, label) in panels.items() if len(up)}
+    if not panels:
+        return empty_figure(NO_PAIRS)
     figure, all_axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.4), layout="constrained", squeeze=False)
     for axes, (title, (up, label)) in zip(all_axes[0], panels.items(), strict=True):
         draw_points(axes, across, up, colours)
@@ -135,7 +148,7 @@ def draw_bounds(scores: pd.DataFrame, controls: pd.DataFrame | None, methods: Se
         axes.set_ylim(*limits(up))
         axes.spines[["top", "right"]].set_visible(False)
     chance = scores.loc[scores["measure"] == RIGHTNESS, "chance"].mean()
-    if np.isfinite(chance):
+    if "rightness" in panels and np.isfinite(chance):
         draw_chance(all_axes[0, 0], chance)
     handles = legend_handles({name for up, _ in panels.values() for name in up.index}, colours)
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=7)

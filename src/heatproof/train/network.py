@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from heatproof.errors import StudyError
+from heatproof.running import to_device
 from heatproof.train.layers import PAPER_NETWORK, feature_edges
 
 
@@ -154,4 +155,4 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> nn.Modul
         raise StudyError(
             f"{path} is of another network than is built now ({reason}); delete it to train it again"
         ) from error
-    return model.to(device).eval()
+    return to_device(model, device).eval()

@@ -9,16 +9,19 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from heatproof.attribute.layers import require_evaluation
 from heatproof.attribute.occlusion.chain import as_chain
 from heatproof.attribute.occlusion.chunks import continued, measured
 from heatproof.attribute.occlusion.incremental import incremental_work
 from heatproof.attribute.occlusion.patches import Patches, Work, place_patches, spread_drops, touching
 from heatproof.attribute.occlusion.plain import plain_work
+from heatproof.device import in_float32
 from heatproof.errors import StudyError
 
 log = logging.getLogger(__name__)
 
 
+@in_float32()
 @torch.no_grad()
 def occlusion(
     model: nn.Module,
@@ -35,8 +38,8 @@ def occlusion(
     """Hide one patch after the other and give each voxel the mean drop of the score over the patches that cover it.
 
     A network that is a chain of convolution, batch norm, ReLU, max- or average pooling, flatten, dropout and linear
-    layers, with or without a softmax at the end, computes only what a patch changes, and carries it as a difference.
-    Any other network runs as a whole for each patch.
+    layers, with or without a softmax or a margin at the end, computes only what a patch changes, and carries it as a
+    difference. Any other network runs as a whole for each patch.
 
     Parameters
     ----------
@@ -92,6 +95,7 @@ def occlusion(
 
 def read_network(model: nn.Module) -> list[nn.Module] | nn.Module:
     """Return the layers of a network that is a chain of known layers, else the network; the log says when."""
+    require_evaluation(model)
     layers = as_chain(model)
     if layers is None:
         name = type(model).__name__

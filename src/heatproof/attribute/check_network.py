@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from heatproof.attribute import METHODS
 from heatproof.attribute.convergence import STEPS_BACK, is_chain, trace_convergence
 from heatproof.attribute.explain import check_options, explain, from_template, keyword_options
+from heatproof.attribute.layers import require_repeatable
 from heatproof.attribute.trace_convergence import walking_options
 from heatproof.command import json_option, run
 from heatproof.device import prepare_device
@@ -56,7 +57,7 @@ def check_network(brain: Tensor, options: dict, folder: Path) -> tuple[nn.Module
     Raises
     ------
     StudyError
-        If it can not be built, run, trained or read back, or returns anything but finite logits.
+        If it can not be built, run, trained or read back, or returns anything but finite logits of each scan alone.
     """
     shape, network_options = tuple(brain.shape), options["network"]
     on_grid = f"on a grid of {' x '.join(map(str, shape))} voxels"
@@ -71,6 +72,7 @@ def check_network(brain: Tensor, options: dict, folder: Path) -> tuple[nn.Module
         raise StudyError(f"train.network returns a tensor of shape {tuple(logits.shape)} for {SCANS} scans; {WANTED}")
     if not logits.isfinite().all():
         raise StudyError("train.network returns logits that are not finite for random scans, untrained; correct it")
+    require_repeatable(network, scans)
     with told("can not be trained", "correct it, or raise train.batch_size if one scan at once is too few"):
         still = options | {"learning_rate": 0.0, "weight_decay": 0.0}
         trained, optimiser = begin_training(shape, still, 0, torch.device("cpu"))
@@ -82,8 +84,8 @@ def check_network(brain: Tensor, options: dict, folder: Path) -> tuple[nn.Module
     before, after = logits_of(trained, scans), logits_of(read, scans)
     if (before - after).abs().max() > ROUNDING * before.abs().max():
         raise StudyError(
-            "train.network, written to a file and read again, returns other logits: it computes at random in "
-            "evaluation mode, or with something that is not in its state_dict; make that a parameter or a buffer"
+            "train.network, written to a file and read again, returns other logits: it computes with something that is "
+            "not in its state_dict; make that a parameter or a buffer"
         )
     return read, scans
 

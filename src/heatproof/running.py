@@ -14,7 +14,11 @@ WAITING = 4  # calls that wait in the background, for each thread, before the ne
 
 def to_device(model: nn.Module, device: str | torch.device) -> nn.Module:
     """Move a network to a device, its weights in the memory format in which 3D convolutions are fastest."""
-    return model.to(device, memory_format=torch.channels_last_3d)
+    model.to(device)
+    for weight in [*model.parameters(), *model.buffers()]:
+        if weight.ndim == 5:
+            weight.data = weight.data.to(memory_format=torch.channels_last_3d)
+    return model
 
 
 def resident(images: np.ndarray, device: torch.device) -> Tensor:

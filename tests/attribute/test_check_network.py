@@ -64,7 +64,14 @@ BROUGHT = {
     ),
     "not finite": (lambda shape: networks.linear(shape).apply(spoil), "logits that are not finite"),
     "what no file holds": (lambda shape: WithState(networks.linear(shape)), "can not be written to a file"),
-    "chance": (lambda shape: nn.Sequential(AlwaysDropout(), *networks.linear(shape)), "other logits: .* at random"),
+    "company": (
+        lambda shape: nn.Sequential(nn.BatchNorm3d(1, track_running_stats=False), *networks.linear(shape)),
+        "output depends on the other scans of its batch",
+    ),
+    "chance": (
+        lambda shape: nn.Sequential(AlwaysDropout(), *networks.linear(shape)),
+        "is another when it is asked again",
+    ),
 }
 
 

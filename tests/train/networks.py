@@ -114,14 +114,8 @@ class Recurrent(nn.Module):
 
 
 KINDS = (
-    "sfcn",
-    "sfcn_averaged_last",
-    "resnet",
-    "squeezed_resnet",
-    "transformer",
-    "by_hand",
-    "recurrent",
-    "normed_head",
+    *("sfcn", "sfcn_averaged_last", "resnet", "squeezed_resnet", "transformer"),
+    *("by_hand", "recurrent", "normed_head", "slices", "lazy"),
 )
 
 
@@ -190,6 +184,26 @@ def forgetful(shape):
             return self.head(functional.conv3d(images, self.drawn).mean((2, 3, 4)))
 
     return Forgetful()
+
+
+class Slices(nn.Module):
+    """A network of two dimensions, for which slices are channels."""
+
+    def __init__(self, slices):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(slices, 4, 3), nn.Linear(4, 2)
+
+    def forward(self, images):
+        return self.head(functional.relu(self.conv(images[:, 0])).mean((2, 3)))
+
+
+def slices(shape):
+    return Slices(shape[0])
+
+
+def lazy(shape):
+    """Layers that learn their size from the first scan."""
+    return nn.Sequential(nn.LazyConv3d(3, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2))
 
 
 def linear(shape, classes=2):

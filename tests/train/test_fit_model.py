@@ -70,9 +70,10 @@ def test_the_initialisation_seed_alone_rules_the_first_weights(stores):
     assert (~same).sum() <= running
 
 
-def test_a_batch_norm_behind_the_last_voxels_is_trained_though_a_scan_is_left_over(stores):
+@pytest.mark.parametrize("name", ["normed_head", "slices"])
+def test_a_network_of_one_s_own_is_trained_though_a_scan_is_left_over(stores, name):
     train = Store(stores[0].images[:9], stores[0].scans[:9])
-    _, history = fit((train, stores[1]), network={"function": f"{networks.__name__}:normed_head"}, epochs=1)
+    _, history = fit((train, stores[1]), network={"function": f"{networks.__name__}:{name}"}, epochs=1)
     assert np.isfinite(history["train_loss"]).all()
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from heatproof.attribute import METHODS
 from heatproof.attribute.convergence import STEPS_BACK, is_chain, trace_convergence
 from heatproof.attribute.explain import check_options, explain, from_template, keyword_options
+from heatproof.attribute.layers import require_repeatable
 from heatproof.attribute.trace_convergence import walking_options
 from heatproof.command import json_option, run
 from heatproof.device import prepare_device
@@ -25,7 +26,7 @@ from heatproof.errors import StudyError
 from heatproof.images import load_array
 from heatproof.tables import write_table
 from heatproof.train.execution import head_size, layers_in_order
-from heatproof.train.fit_model import train_epoch
+from heatproof.train.fit_model import begin_training, train_epoch
 from heatproof.train.network import create_network, load_model, save_model
 
 SCANS, CLASSES = 2, 2
@@ -49,19 +50,18 @@ def check_network(brain: Tensor, options: dict, folder: Path) -> tuple[nn.Module
     Returns
     -------
     network : Module
-        In evaluation mode, after a step of training that leaves its parameters as they were.
+        As it was read, in evaluation mode, after a step of training that left its parameters as they were.
     scans : Tensor, shape (2, 1, x, y, z)
         Random intensities in 0..1 in the brain.
 
     Raises
     ------
     StudyError
-        If it can not be built, run, trained or read back, or returns anything but finite logits.
+        If it can not be built, run, trained or read back, or returns anything but finite logits of each scan alone.
     """
     shape, network_options = tuple(brain.shape), options["network"]
     on_grid = f"on a grid of {' x '.join(map(str, shape))} voxels"
     scans = torch.where(brain, torch.rand((SCANS, 1, *shape), generator=torch.Generator().manual_seed(0)), 0.0)
-    torch.manual_seed(0)
     with told(f"can not be built {on_grid}", "correct its options, or choose a smaller register.voxel_size"):
         network = create_network(shape, network_options)
     with told(f"can not be run {on_grid}", "correct it, or choose a smaller register.voxel_size"):
@@ -72,20 +72,22 @@ def check_network(brain: Tensor, options: dict, folder: Path) -> tuple[nn.Module
         raise StudyError(f"train.network returns a tensor of shape {tuple(logits.shape)} for {SCANS} scans; {WANTED}")
     if not logits.isfinite().all():
         raise StudyError("train.network returns logits that are not finite for random scans, untrained; correct it")
+    require_repeatable(network, scans)
     with told("can not be trained", "correct it, or raise train.batch_size if one scan at once is too few"):
-        optimiser = torch.optim.Adam(network.parameters(), lr=0.0)
+        still = options | {"learning_rate": 0.0, "weight_decay": 0.0}
+        trained, optimiser = begin_training(shape, still, 0, torch.device("cpu"))
         batch = scans[: options["batch_size"]].clone()
-        train_epoch(network, optimiser, [(batch, torch.arange(len(batch)))])
+        train_epoch(trained, optimiser, [(batch, torch.arange(len(batch)))])
     with told("can not be written to a file and read again", "keep nothing but tensors in its state_dict"):
-        save_model(network, shape, network_options, folder / "model.safetensors")
-        again = load_model(folder / "model.safetensors")
-    before, after = logits_of(network, scans), logits_of(again, scans)
+        save_model(trained, shape, network_options, folder / "model.safetensors")
+        read = load_model(folder / "model.safetensors")
+    before, after = logits_of(trained, scans), logits_of(read, scans)
     if (before - after).abs().max() > ROUNDING * before.abs().max():
         raise StudyError(
-            "train.network, written to a file and read again, returns other logits: it computes at random in "
-            "evaluation mode, or with something that is not in its state_dict; make that a parameter or a buffer"
+            "train.network, written to a file and read again, returns other logits: it computes with something that is "
+            "not in its state_dict; make that a parameter or a buffer"
         )
-    return network, scans
+    return read, scans
 
 
 @contextmanager

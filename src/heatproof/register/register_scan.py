@@ -16,17 +16,18 @@ import pandas as pd
 from heatproof.command import json_option, run
 from heatproof.images import load_array, load_image, save_image
 from heatproof.register.extract_brain import find_brain, read_mask
+from heatproof.register.find_pose import Brain, Pose, coarse_brain, find_pose
 from heatproof.register.measure_volumes import check_written, region_volumes, volume_change
 from heatproof.register.read_scan import read_scan
-from heatproof.space import FWHM_TO_SIGMA
+from heatproof.space import FWHM_TO_SIGMA, grid_of
 from heatproof.tables import read_table, write_table
 
 LEAST = {"correlation": 0.5, "brain_overlap": 0.85}
+BIAS_EDGE_MM = 8.0
+LARGE_TURN = 35.0
 
 
-def hand_over(
-    scan: nib.Nifti1Image, brain: np.ndarray | None, n4: bool, folder: str
-) -> tuple[ants.ANTsImage, ants.ANTsImage]:
+def hand_over(scan: nib.Nifti1Image, brain: np.ndarray | None, folder: str) -> tuple[ants.ANTsImage, ants.ANTsImage]:
     """Hand a scan over to ANTs, by a file in a folder: only its brain where one was extracted, and the brain's mask.
 
     Where none was, the brain is what ANTs takes for the foreground.
@@ -34,11 +35,25 @@ def hand_over(
     nib.save(scan, f"{folder}/scan.nii")
     moving = ants.image_read(f"{folder}/scan.nii", dimension=3)
     if brain is None:
-        mask = ants.get_mask(moving)
-    else:
-        mask = moving.new_image_like(brain.astype(np.float32))
-        moving = moving * mask
-    return ants.n4_bias_field_correction(moving, mask=mask) if n4 else moving, mask
+        return moving, ants.get_mask(moving)
+    mask = moving.new_image_like(brain.astype(np.float32))
+    return moving * mask, mask
+
+
+def correct_bias(scan: ants.ANTsImage, brain: ants.ANTsImage) -> ants.ANTsImage:
+    """Divide by the bias field that N4 (Tustison et al. 2010) finds in the brain, at voxels of about `BIAS_EDGE_MM`."""
+    shrink = max(1, round(BIAS_EDGE_MM / np.cbrt(np.prod(scan.spacing))))
+    return ants.n4_bias_field_correction(scan, mask=brain, shrink_factor=shrink)
+
+
+def start_of(pose: Pose, template: Brain, path: str) -> str:
+    """Write a pose as the transform that ANTs starts from: points of the template to the scan's, x and y turned."""
+    turn = np.diag([-1.0, -1.0, 1.0])
+    shift = turn @ (pose.centre - pose.rotation @ template.centre)
+    parameters = [*(turn @ pose.rotation @ turn).ravel(), *shift]
+    transform = ants.new_ants_transform(dimension=3, transform_type="AffineTransform", parameters=parameters)
+    ants.write_transform(transform, path)
+    return path
 
 
 def for_voxels_of(template: ants.ANTsImage, scan: ants.ANTsImage) -> ants.ANTsImage:
@@ -93,7 +108,7 @@ def judge(quality: dict) -> dict:
 
 
 def register_scan(
-    scan: Path, template_folder: Path, options: dict, transforms: Path, mask: Path | None = None
+    scan: Path, template_folder: Path, fixed_folder: Path, options: dict, transforms: Path, mask: Path | None = None
 ) -> tuple[np.ndarray, dict, pd.DataFrame]:
     """Register a scan.
 
@@ -102,9 +117,11 @@ def register_scan(
     scan : Path
         A raw T1w image.
     template_folder : Path
-        T1w.nii.gz, brain_mask.nii.gz, regions.nii.gz and regions.tsv on the working grid.
+        T1w.nii.gz on the working grid.
+    fixed_folder : Path
+        T1w.nii.gz, brain_mask.nii.gz, regions.nii.gz and regions.tsv on the grid that the transforms are found on.
     options : dict
-        brain_extraction, transform, n4 and seed of the config's ``register`` section.
+        brain_extraction, transform, n4, intensities and seed of the config's ``register`` section.
     transforms : Path
         Folder that receives the transforms from the scan to the template, in ANTs' formats.
     mask : Path, optional
@@ -113,7 +130,7 @@ def register_scan(
     Returns
     -------
     registered : ndarray of float32, shape (x, y, z)
-        The scan on the working grid in its own intensities.
+        The scan on the working grid: in its own intensities, or corrected for bias, as ``intensities`` says.
     quality : dict
         correlation with the template in its brain mask; brain_overlap, Dice of the masks; folded_share of the brain,
         where the transform turns space inside out; more from `measure_brain`,
@@ -122,41 +139,58 @@ def register_scan(
     volumes : DataFrame
         index, name, volume_mm3 of each region of the atlas in the individual brain.
     """
-    template = ants.image_read(str(template_folder / "T1w.nii.gz"))
-    within = load_array(template_folder / "brain_mask.nii.gz") > 0
+    grid, fixed = (ants.image_read(str(folder / "T1w.nii.gz")) for folder in (template_folder, fixed_folder))
+    within = load_array(fixed_folder / "brain_mask.nii.gz") > 0
+    model = coarse_brain(
+        load_array(fixed_folder / "T1w.nii.gz"), within, grid_of(load_image(fixed_folder / "T1w.nii.gz"))
+    )
     raw, notes = read_scan(scan)
     extracted, decision = find_brain(raw, scan, options["brain_extraction"], mask)
     with tempfile.TemporaryDirectory() as folder:
-        moving, brain = hand_over(raw, extracted, options["n4"], folder)
+        original, brain = hand_over(raw, extracted, folder)
+        moving = correct_bias(original, brain) if options["n4"] else original
+        pose = find_pose(model, coarse_brain(moving.numpy(), brain.numpy(), grid_of(raw)))
         ants.config.set_ants_deterministic(seed_value=options["seed"] + 1)
-        forward = ants.registration(template, moving, options["transform"], outprefix=f"{folder}/")["fwdtransforms"]
+        forward = ants.registration(
+            fixed,
+            moving,
+            options["transform"],
+            initial_transform=start_of(pose, model, f"{folder}/start.mat"),
+            outprefix=f"{folder}/",
+        )["fwdtransforms"]
         for path in forward:
             check_written(path)
-        registered = ants.apply_transforms(template, for_voxels_of(template, moving), forward).numpy()
-        overlap = ants.apply_transforms(template, brain, forward, interpolator="nearestNeighbor").numpy() > 0
-        change = volume_change(template, moving, forward, folder)
+        stored = moving if options["intensities"] == "corrected" else original
+        registered = ants.apply_transforms(grid, for_voxels_of(grid, stored), forward).numpy()
+        aligned = ants.apply_transforms(fixed, for_voxels_of(fixed, moving), forward).numpy()
+        overlap = ants.apply_transforms(fixed, brain, forward, interpolator="nearestNeighbor").numpy() > 0
+        change = volume_change(fixed, moving, forward, folder)
         keep_transforms(forward, transforms)
     quality = {
-        "correlation": float(np.corrcoef(registered[within], template.numpy()[within])[0, 1]),
+        "correlation": float(np.corrcoef(aligned[within], fixed.numpy()[within])[0, 1]),
         "brain_overlap": dice(overlap, within),
         "folded_share": float(np.mean(change[within] <= 0)),
         **measure_brain(raw, brain, read_mask(mask, raw) if mask else None),
         **decision,
     }
+    if pose.degrees > LARGE_TURN:
+        notes.append(
+            f"turned by {pose.degrees:.0f} degrees against its header, and turned back; whether left is left can not be "
+            "seen: is its header's orientation right?"
+        )
     judgement = judge(quality)
     quality |= {"poor": judgement["poor"], "notes": notes + judgement["doubts"]}
-    labels = load_array(template_folder / "regions.nii.gz", np.int32)
-    regions = read_table(template_folder / "regions.tsv")
-    return registered, quality, region_volumes(change, labels, regions, float(np.prod(template.spacing)))
+    labels = load_array(fixed_folder / "regions.nii.gz", np.int32)
+    regions = read_table(fixed_folder / "regions.tsv")
+    return registered, quality, region_volumes(change, labels, regions, float(np.prod(fixed.spacing)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", type=Path, required=True, help="the raw scan")
     parser.add_argument("--template", type=Path, required=True, help="folder of the template on the working grid")
-    parser.add_argument(
-        "--options", type=json_option, required=True, help="brain_extraction, transform, n4, seed as JSON"
-    )
+    parser.add_argument("--fixed", type=Path, required=True, help="folder of the template on the registration's grid")
+    parser.add_argument("--options", type=json_option, required=True, help="keys of register as JSON")
     parser.add_argument("--mask", type=Path, help="the scan's brain mask")
     parser.add_argument("--out", type=Path, required=True, help="the registered scan to write")
     parser.add_argument("--transforms", type=Path, required=True, help="the folder of transforms to write")
@@ -164,7 +198,7 @@ def main() -> None:
     parser.add_argument("--quality", type=Path, required=True, help="the JSON file of quality figures to write")
     arguments = parser.parse_args()
     registered, quality, volumes = register_scan(
-        arguments.image, arguments.template, arguments.options, arguments.transforms, arguments.mask
+        arguments.image, arguments.template, arguments.fixed, arguments.options, arguments.transforms, arguments.mask
     )
     logging.info("brain extraction: %s, solidity %.3f", quality["extraction"], quality["solidity"])
     for note in quality["notes"]:

@@ -103,13 +103,22 @@ def test_a_z_scored_brain_in_microns_is_registered_as_the_brain_is(moved_templat
     assert registered[~small_brain.mask].mean() < 0.1 * registered[small_brain.mask].mean()
 
 
+def test_noise_in_the_shape_of_a_brain_is_noted(moved_template, small_brain, tmp_path):
+    brain = nib.load(moved_template).get_fdata() > 0
+    noise = np.random.default_rng(0).uniform(50, 150, brain.shape)
+    noisy = rewrite(moved_template, tmp_path, np.where(brain, noise, 0))
+    _, quality, _ = register(noisy, small_brain, OPTIONS, tmp_path / "transforms")
+    assert quality["brain_overlap"] > 0.85 and "inside_agreement" in quality["poor"]
+    assert quality["notes"][-1].startswith("inside, it does not look like the template: no brain")
+
+
 def test_a_t2w_is_noted(moved_template, small_brain, tmp_path):
     voxels = nib.load(moved_template).get_fdata()
     t2w = rewrite(moved_template, tmp_path, np.where(voxels > 0, voxels.max() - voxels, 0))
     options = OPTIONS | {"brain_extraction": "none"}
     _, quality, _ = register(t2w, small_brain, options, tmp_path / "transforms")
-    assert "correlation" in quality["poor"]
-    assert quality["notes"] == ["dark where a T1w is bright: is this a T2w?"]
+    assert "inside_agreement" in quality["poor"]
+    assert quality["notes"][-1] == "dark where a T1w is bright: is this a T2w?"
 
 
 def test_a_brain_that_its_header_turns_by_90_degrees_is_turned_back_and_noted(moved_template, small_brain, tmp_path):

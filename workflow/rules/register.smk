@@ -65,6 +65,30 @@ rule register_scan:
         "--volumes {output.volumes} --quality {output.quality} > {log} 2>&1"
 
 
+rule check_quality:
+    """Stop before anything is trained where too many scans are registered poorly."""
+    input:
+        f"{RESULTS}/register/qc.tsv",
+    output:
+        f"{RESULTS}/register/checked.tsv",
+    log:
+        f"{RESULTS}/logs/check_quality.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/register/check_quality.tsv"
+    priority: 1  # before hours of training
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000),
+        runtime=minutes(5),
+    params:
+        source=code_of("heatproof.register.check_quality"),
+        most_poor=config["register"]["most_poor"],
+    shell:
+        "python -m heatproof.register.check_quality --quality {input} --most-poor {params.most_poor} --out {output} "
+        "> {log} 2>&1"
+
+
 rule summarise_quality:
     """Gather the quality of all registrations in a table and a contact sheet."""
     input:

@@ -17,12 +17,12 @@ from heatproof.command import json_option, run
 from heatproof.images import load_array, load_image, save_image
 from heatproof.register.extract_brain import find_brain, read_mask
 from heatproof.register.find_pose import Brain, Pose, coarse_brain, find_pose
-from heatproof.register.measure_volumes import check_written, region_volumes, volume_change
+from heatproof.register.judge import deep, judge, local_correlation
+from heatproof.register.measure_volumes import check_written, region_means, region_volumes, volume_change
 from heatproof.register.read_scan import read_scan
 from heatproof.space import FWHM_TO_SIGMA, grid_of
 from heatproof.tables import read_table, write_table
 
-LEAST = {"correlation": 0.5, "brain_overlap": 0.85}
 BIAS_EDGE_MM = 8.0
 LARGE_TURN = 35.0
 
@@ -93,18 +93,14 @@ def measure_brain(scan: nib.Nifti1Image, brain: ants.ANTsImage, reference: np.nd
     return measures if reference is None else measures | {"mask_overlap": dice(inside, reference)}
 
 
-def judge(quality: dict) -> dict:
-    """Say what is poor about a registration, whatever the other scans are like.
-
-    Returns
-    -------
-    dict
-        poor: the figures below what any well-registered scan reaches; doubts: what this may come from.
-    """
-    poor = [figure for figure, least in LEAST.items() if not quality[figure] >= least]
-    if quality["correlation"] < 0:
-        return {"poor": poor, "doubts": ["dark where a T1w is bright: is this a T2w?"]}
-    return {"poor": poor, "doubts": ["does not fit the template: is its header's orientation right?"] if poor else []}
+def turn_noted(degrees: float) -> list[str]:
+    """Note a turn that no head makes in a scanner."""
+    if degrees < LARGE_TURN:
+        return []
+    return [
+        f"turned by {degrees:.0f} degrees against its header, and turned back; whether left is left can not be seen: "
+        "is its header's orientation right?"
+    ]
 
 
 def register_scan(
@@ -132,12 +128,12 @@ def register_scan(
     registered : ndarray of float32, shape (x, y, z)
         The scan on the working grid: in its own intensities, or corrected for bias, as ``intensities`` says.
     quality : dict
-        correlation with the template in its brain mask; brain_overlap, Dice of the masks; folded_share of the brain,
-        where the transform turns space inside out; more from `measure_brain`,
-        `heatproof.register.extract_brain.find_brain` and `judge`, whose doubts follow the notes of
-        `heatproof.register.read_scan.read_scan`.
+        inside_agreement, the mean local correlation with the template in the depth of the brain; correlation with it in
+        its brain mask; brain_overlap, Dice of the masks; folded_share of the brain, where the transform turns space
+        inside out; turned_degrees; more from `measure_brain`, `heatproof.register.extract_brain.find_brain` and
+        `heatproof.register.judge.judge`, whose doubts follow the notes of `heatproof.register.read_scan.read_scan`.
     volumes : DataFrame
-        index, name, volume_mm3 of each region of the atlas in the individual brain.
+        index, name, volume_mm3 in the individual brain and agreement, the mean local correlation, of each region.
     """
     grid, fixed = (ants.image_read(str(folder / "T1w.nii.gz")) for folder in (template_folder, fixed_folder))
     within = load_array(fixed_folder / "brain_mask.nii.gz") > 0
@@ -166,23 +162,22 @@ def register_scan(
         overlap = ants.apply_transforms(fixed, brain, forward, interpolator="nearestNeighbor").numpy() > 0
         change = volume_change(fixed, moving, forward, folder)
         keep_transforms(forward, transforms)
+    agreement = local_correlation(aligned, fixed.numpy(), within, fixed.spacing[0])
     quality = {
+        "inside_agreement": float(agreement[deep(within, fixed.spacing[0])].mean()),
         "correlation": float(np.corrcoef(aligned[within], fixed.numpy()[within])[0, 1]),
         "brain_overlap": dice(overlap, within),
         "folded_share": float(np.mean(change[within] <= 0)),
+        "turned_degrees": pose.degrees,
         **measure_brain(raw, brain, read_mask(mask, raw) if mask else None),
         **decision,
     }
-    if pose.degrees > LARGE_TURN:
-        notes.append(
-            f"turned by {pose.degrees:.0f} degrees against its header, and turned back; whether left is left can not be "
-            "seen: is its header's orientation right?"
-        )
     judgement = judge(quality)
-    quality |= {"poor": judgement["poor"], "notes": notes + judgement["doubts"]}
+    quality |= {"poor": judgement["poor"], "notes": notes + turn_noted(pose.degrees) + judgement["doubts"]}
     labels = load_array(fixed_folder / "regions.nii.gz", np.int32)
     regions = read_table(fixed_folder / "regions.tsv")
-    return registered, quality, region_volumes(change, labels, regions, float(np.prod(fixed.spacing)))
+    volumes = region_volumes(change, labels, regions, float(np.prod(fixed.spacing)))
+    return registered, quality, volumes.assign(agreement=region_means(agreement, np.where(within, labels, 0), regions))
 
 
 def main() -> None:
@@ -200,7 +195,7 @@ def main() -> None:
     registered, quality, volumes = register_scan(
         arguments.image, arguments.template, arguments.fixed, arguments.options, arguments.transforms, arguments.mask
     )
-    logging.info("brain extraction: %s, solidity %.3f", quality["extraction"], quality["solidity"])
+    logging.info("brain extraction: %s", quality["extraction"])
     for note in quality["notes"]:
         logging.warning("%s: %s", arguments.image, note)
     save_image(registered, load_image(arguments.template / "T1w.nii.gz").affine, arguments.out)

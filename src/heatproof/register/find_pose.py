@@ -7,7 +7,7 @@ symmetric: a scan whose left and right are exchanged is no other pose, and can n
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import affine_transform
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
@@ -123,15 +123,13 @@ def score(template: Brain, scan: Brain, start: Rotation, change: np.ndarray, wit
     """
     size = np.cbrt(scan.inside.sum() / template.inside.sum()) * np.exp(change[6:])
     matrix = (Rotation.from_rotvec(change[:3]) * start).as_matrix() * size
-    points = template.affine[:3, :3] @ np.indices(template.signal.shape).reshape(3, -1) + template.affine[:3, 3:]
-    points = matrix @ (points - template.centre[:, None]) + (scan.centre + SHIFT_STEP_MM * change[3:6])[:, None]
-    back = np.linalg.inv(scan.affine)
-    voxels = back[:3, :3] @ points + back[:3, 3:]
-    signal = map_coordinates(scan.signal, voxels, order=1)
-    compared = template.inside.ravel() > 0.5
+    forth, back = template.affine, np.linalg.inv(scan.affine)
+    shift = matrix @ (forth[:3, 3] - template.centre) + scan.centre + SHIFT_STEP_MM * change[3:6]
+    lattice = back[:3, :3] @ matrix @ forth[:3, :3], back[:3, :3] @ shift + back[:3, 3], template.signal.shape
+    compared = template.inside > 0.5
     if not within:
-        compared = (template.inside.ravel() > 0.1) | (map_coordinates(scan.inside, voxels, order=1) > 0.1)
-    one, other = template.signal.ravel()[compared], signal[compared]
+        compared = (template.inside > 0.1) | (affine_transform(scan.inside, *lattice, order=1) > 0.1)
+    one, other = template.signal[compared], affine_transform(scan.signal, *lattice, order=1)[compared]
     return float(np.corrcoef(one, other)[0, 1]) if one.std() > 0 and other.std() > 0 else -1.0
 
 

@@ -24,6 +24,7 @@ from heatproof.space import FWHM_TO_SIGMA, grid_of
 from heatproof.tables import read_table, write_table
 
 BIAS_EDGE_MM = 8.0
+BIAS_CONVERGENCE = {"iters": [50, 50, 50, 50], "tol": 1e-3}
 LARGE_TURN = 35.0
 
 
@@ -43,7 +44,7 @@ def hand_over(scan: nib.Nifti1Image, brain: np.ndarray | None, folder: str) -> t
 def correct_bias(scan: ants.ANTsImage, brain: ants.ANTsImage) -> ants.ANTsImage:
     """Divide by the bias field that N4 (Tustison et al. 2010) finds in the brain, at voxels of about `BIAS_EDGE_MM`."""
     shrink = max(1, round(BIAS_EDGE_MM / np.cbrt(np.prod(scan.spacing))))
-    return ants.n4_bias_field_correction(scan, mask=brain, shrink_factor=shrink)
+    return ants.n4_bias_field_correction(scan, mask=brain, shrink_factor=shrink, convergence=BIAS_CONVERGENCE)
 
 
 def start_of(pose: Pose, template: Brain, path: str) -> str:

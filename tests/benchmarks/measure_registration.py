@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from pathlib import Path
 
 import ants
@@ -21,6 +22,7 @@ import pandas as pd
 import yaml
 from scipy.spatial.transform import Rotation
 
+from heatproof.command import threads
 from heatproof.images import load_array
 from heatproof.register.judge import LIMITS, deep, local_correlation
 from heatproof.register.prepare_template import prepare_template
@@ -47,7 +49,6 @@ LEAST_DICE = 0.65
 VARIANTS = {
     "defaults": {},
     "3 mm": {"resolution": 3.0},
-    "1 mm": {"resolution": 1.0},
     "affine alone": {"transform": "antsRegistrationSyNQuick[a]"},
     "no N4": {"n4": False},
 }
@@ -128,7 +129,7 @@ def borrowed_agreement(image: Path, transforms: Path, template: Path) -> float:
 
 
 def labelled_rows(scans: dict[str, Path], work: Path, options: dict, space: str) -> pd.DataFrame:
-    """Register the labelled scans well, in other ways, and badly.
+    """Register the labelled scans well, in other ways, and badly; and one after the other in another pose.
 
     Returns
     -------
@@ -140,13 +141,12 @@ def labelled_rows(scans: dict[str, Path], work: Path, options: dict, space: str)
         for scan, image in scans.items():
             out = register(image, scan, work / variant.replace(" ", "_"), options | changed, space)
             rows.append((variant, scan, image, out / "transforms", out))
-    for pose, angles in POSES.items():
-        for scan, image in scans.items():
-            turned = turn_header(image, angles, work / f"turned/{pose.replace(' ', '_')}_{scan}_T1w.nii.gz")
-            out = register(turned, f"{pose.replace(' ', '_')}_{scan}", work / "poses", options, space)
-            labels = image.with_name(image.name.replace("_T1w", "_labels"))
-            turn_header(labels, angles, turned.with_name(turned.name.replace("_T1w", "_labels")))
-            rows.append((f"header: {pose}", scan, turned, out / "transforms", out))
+    for (pose, angles), (scan, image) in zip(POSES.items(), cycle(scans.items()), strict=False):
+        turned = turn_header(image, angles, work / f"turned/{pose.replace(' ', '_')}_{scan}_T1w.nii.gz")
+        out = register(turned, f"{pose.replace(' ', '_')}_{scan}", work / "poses", options, space)
+        labels = image.with_name(image.name.replace("_T1w", "_labels"))
+        turn_header(labels, angles, turned.with_name(turned.name.replace("_T1w", "_labels")))
+        rows.append((f"header: {pose}", scan, turned, out / "transforms", out))
     names = list(scans)
     for scan, other in zip(names, names[1:] + names[:1], strict=True):
         rows.append(("another's transforms", scan, scans[scan], work / "defaults" / other / "transforms", None))
@@ -192,18 +192,20 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--again", type=int, help="how many scans are registered a second time; all by default")
     parser.add_argument("--out", type=Path, default=Path("docs/real-scans.md"))
+    parser.add_argument("--scans", type=int, help="how many scans of each BIDS dataset; all by default")
     arguments = parser.parse_args()
     config = yaml.safe_load(Path("config/config.yaml").read_text())["register"]
     options = config | {"resolution": config["resolution"] or 2.0}
     labelled = {path.name.removesuffix("_T1w.nii.gz"): path for path in sorted(arguments.data.glob("ixi/*_T1w.nii.gz"))}
     images = {
-        f"{path.parts[-4]}_{path.name.removesuffix('_T1w.nii.gz')}": path
-        for path in sorted(arguments.data.glob("ds*/sub-*/anat/*_T1w.nii.gz"))
+        f"{dataset.name}_{path.name.removesuffix('_T1w.nii.gz')}": path
+        for dataset in sorted(arguments.data.glob("ds*"))
+        for path in sorted(dataset.glob("sub-*/anat/*_T1w.nii.gz"))[: arguments.scans]
     }
     for found, name in ((labelled, "ixi, labelled scans"), (images, "BIDS datasets")):
         if not found:
             sys.exit(f"{arguments.data} lacks {name}: nothing is written")
-    for edge in (1.0, 2.0, 3.0):
+    for edge in (2.0, 3.0):
         folder = arguments.work / f"grids/{edge:g}"
         if not (folder / "regions.tsv").is_file():
             prepare_template(config["template"], config["atlas"], edge, folder)
@@ -211,7 +213,7 @@ def main() -> None:
     write_table(rows, arguments.work / "labelled.tsv")
     first, second = arguments.work / "first", arguments.work / "second"
     again = list(images)[: arguments.again]
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(threads()) as pool:
         jobs = [(scan, first) for scan in images] + [(scan, second) for scan in again]
         list(pool.map(lambda job: register(images[job[0]], *job, options, config["space"]), jobs))
     quality = gather_quality(pd.DataFrame({"scan": list(images)}), first)

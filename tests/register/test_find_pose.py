@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from heatproof.register import find_pose as module
 from heatproof.register.find_pose import block_mean, coarse_brain, even_rotations, find_pose
-from heatproof.register.register_scan import start_of
+from heatproof.register.prepare_scan import start_of
 from heatproof.space import Grid, grid_of, load_template, resample, working_grid
 
 

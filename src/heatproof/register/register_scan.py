@@ -16,51 +16,15 @@ import pandas as pd
 from heatproof.command import json_option, run
 from heatproof.images import load_array, load_image, save_image
 from heatproof.register.extract_brain import find_brain, read_mask
-from heatproof.register.find_pose import Brain, Pose, coarse_brain, find_pose
+from heatproof.register.find_pose import coarse_brain, find_pose
 from heatproof.register.judge import deep, judge, local_correlation
 from heatproof.register.measure_volumes import check_written, region_means, region_volumes, volume_change
+from heatproof.register.prepare_scan import correct_bias, for_voxels_of, hand_over, start_of
 from heatproof.register.read_scan import read_scan
-from heatproof.space import FWHM_TO_SIGMA, grid_of
+from heatproof.space import grid_of
 from heatproof.tables import read_table, write_table
 
-BIAS_EDGE_MM = 8.0
-BIAS_CONVERGENCE = {"iters": [50, 50, 50, 50], "tol": 1e-3}
 LARGE_TURN = 35.0
-
-
-def hand_over(scan: nib.Nifti1Image, brain: np.ndarray | None, folder: str) -> tuple[ants.ANTsImage, ants.ANTsImage]:
-    """Hand a scan over to ANTs, by a file in a folder: only its brain where one was extracted, and the brain's mask.
-
-    Where none was, the brain is what ANTs takes for the foreground.
-    """
-    nib.save(scan, f"{folder}/scan.nii")
-    moving = ants.image_read(f"{folder}/scan.nii", dimension=3)
-    if brain is None:
-        return moving, ants.get_mask(moving)
-    mask = moving.new_image_like(brain.astype(np.float32))
-    return moving * mask, mask
-
-
-def correct_bias(scan: ants.ANTsImage, brain: ants.ANTsImage) -> ants.ANTsImage:
-    """Divide by the bias field that N4 (Tustison et al. 2010) finds in the brain, at voxels of about `BIAS_EDGE_MM`."""
-    shrink = max(1, round(BIAS_EDGE_MM / np.cbrt(np.prod(scan.spacing))))
-    return ants.n4_bias_field_correction(scan, mask=brain, shrink_factor=shrink, convergence=BIAS_CONVERGENCE)
-
-
-def start_of(pose: Pose, template: Brain, path: str) -> str:
-    """Write a pose as the transform that ANTs starts from: points of the template to the scan's, x and y turned."""
-    turn = np.diag([-1.0, -1.0, 1.0])
-    shift = turn @ (pose.centre - pose.rotation @ template.centre)
-    parameters = [*(turn @ pose.rotation @ turn).ravel(), *shift]
-    transform = ants.new_ants_transform(dimension=3, transform_type="AffineTransform", parameters=parameters)
-    ants.write_transform(transform, path)
-    return path
-
-
-def for_voxels_of(template: ants.ANTsImage, scan: ants.ANTsImage) -> ants.ANTsImage:
-    """Smooth a scan so that it can be sampled at the template's larger voxels without aliasing."""
-    fwhm = np.sqrt(np.maximum(0, np.square(template.spacing) - np.square(np.min(scan.spacing))))
-    return ants.smooth_image(scan, list(fwhm * FWHM_TO_SIGMA), sigma_in_physical_coordinates=True)
 
 
 def keep_transforms(forward: list[str], folder: Path) -> None:

@@ -1,5 +1,6 @@
 # Heatproof: retrain a network, explain every model by every method, measure how far the explanations agree.
-# The study is six stages; each has its rules in workflow/rules, its code in src/heatproof, its section in the config.
+# The study is seven stages; each has its rules in workflow/rules, its code in src/heatproof, and, but for describe, its
+# section in the config.
 
 from snakemake.utils import min_version
 

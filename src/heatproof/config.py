@@ -2,25 +2,46 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import date
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 
 import jsonschema
 import yaml
 
 from heatproof.errors import StudyError
-from heatproof.sources import dictionary_entries
+from heatproof.functions import check_methods, check_network_function
 
-ATTRIBUTE = "src/heatproof/attribute/__init__.py"
 MAP_CONTROLS = ("noise", "t_map")
 BASELINES = ("edges", "input")  # methods that do not look at the model
-LINEAR_LAYERS = 2  # of the paper's network
-TEXT = ("study", "label", "patient", "control")
+TEXT = ("study", "label", "patient", "control", "only", "exclude")
+OTHER_BASE = r"[-+]?(0[0-7_]+|\d+(:[0-5]?\d)+(\.\d*)?)"
+BY_YAML = {
+    bool: "YAML reads yes, no, on, off, true and false as truth values; write the word in quotes",
+    date: "YAML reads it as a date; write it in quotes",
+    int: "YAML reads a number, and one that begins with 0 as octal; write it in quotes",
+    float: "YAML reads a number; write it in quotes",
+    type(None): "YAML reads nothing, null or ~ as no value; write the word in quotes",
+}
+PATHS = {
+    "cohort.bids",
+    "cohort.simulate.anatomy_from",
+    "cohort.split.table",
+    "register.template.T1w",
+    "register.template.brain_mask",
+    "register.atlas.labels",
+    "register.atlas.names",
+    "register.masks",
+}
+WILDCARD = re.compile(r"\{\s*\w+\s*(,.*)?\}")  # what Snakemake takes for one
 
 
 def typed(value: object, key: str = "") -> object:
     """Read numbers, truth values and null as YAML does where Snakemake's ``--config`` left them as text."""
+    if key == "only":
+        return value
     if isinstance(value, Mapping):
         return {name: typed(item, name) for name, item in value.items()}
     if isinstance(value, list):
@@ -31,8 +52,58 @@ def typed(value: object, key: str = "") -> object:
     return scalar if scalar is None or isinstance(scalar, bool | int | float) else value
 
 
+def check_yaml(path: str | Path) -> None:
+    """Refuse what YAML would change without a word: a key that is there twice, and numbers in base 8 or 60.
+
+    Raises
+    ------
+    StudyError
+        For the first such place, with its line.
+    """
+    waiting = [yaml.compose(Path(path).read_text())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.MappingNode):
+            keys = [key.value for key, _ in node.value]
+            if twice := next((key for key, _ in node.value if keys.count(key.value) > 1), None):
+                raise StudyError(
+                    f"{path}, line {twice.start_mark.line + 1}: the key {twice.value} is there more than once, "
+                    "and only the last counts; leave one"
+                )
+            waiting += chain.from_iterable(node.value)
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.ScalarNode) and node.style is None and re.fullmatch(OTHER_BASE, node.value):
+            raise StudyError(
+                f"{path}, line {node.start_mark.line + 1}: YAML reads {node.value} as {yaml.safe_load(node.value)}; "
+                "write text in quotes, a number without 0 in front"
+            )
+
+
+def expand_paths(value: object, key: str = "") -> object:
+    """Write a config's paths as Snakemake takes them: the home folder for ``~``, and no slash too many.
+
+    Raises
+    ------
+    StudyError
+        If Snakemake would take a part of a path for a wildcard, or a user's home is not known.
+    """
+    if isinstance(value, Mapping):
+        return {name: expand_paths(item, f"{key}.{name}".lstrip(".")) for name, item in value.items()}
+    if key not in PATHS or not isinstance(value, str):
+        return value
+    if WILDCARD.search(value):
+        raise StudyError(
+            f"config: {key} is {value!r}, whose word in braces is a wildcard to Snakemake; rename or link it"
+        )
+    try:
+        return str(Path(value).expanduser())
+    except RuntimeError as error:
+        raise StudyError(f"config: {key} is {value!r}, but there is no such user; write the path in full") from error
+
+
 def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.schema.yaml") -> None:
-    """Check a configuration against the schema, and that every method exists.
+    """Check a configuration against the schema, and that every method, its options and the network exist.
 
     Raises
     ------
@@ -43,14 +114,8 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
     mistakes = sorted(validator.iter_errors(config), key=lambda error: (len(error.path), str(error.path)))
     if mistakes:
         raise StudyError(explain(mistakes[0]))
-    known = dictionary_entries(ATTRIBUTE, "METHODS")
-    for name, options in config["attribute"]["methods"].items():
-        if options and options["method"] not in known:
-            raise StudyError(
-                f"config: attribute.methods.{name}.method is {options['method']!r}; the methods are {', '.join(known)}"
-            )
-    if len(config["train"]["network"].get("filters", [])) != len(config["train"]["network"].get("pools", [])):
-        raise StudyError("config: train.network.filters and train.network.pools must be equally long; correct one")
+    check_methods(config["attribute"]["methods"])
+    check_network_function(config["train"]["network"])
 
 
 def check_models(config: Mapping, results: str | Path = "results") -> None:
@@ -65,33 +130,26 @@ def check_models(config: Mapping, results: str | Path = "results") -> None:
     if config["models"] in (None, config["study"]) or not description.is_file():
         return
     made = json.loads(description.read_text())["Configuration"]
-    for stage in ("cohort", "register", "train"):
-        for key in (config[stage].keys() | made[stage].keys()) - {"seeds"}:
-            if config[stage].get(key) != made[stage].get(key):
-                raise StudyError(
-                    f"config: models names the study {config['models']!r}, which was made with another {stage}.{key}; "
-                    "lay its config beneath this one, or set models to null"
-                )
+    others = [
+        f"{stage}.{key}"
+        for stage in ("cohort", "register", "train")
+        for key in sorted((config[stage].keys() | made[stage].keys()) - {"seeds"})
+        if config[stage].get(key) != made[stage].get(key)
+    ]
+    if others:
+        raise StudyError(
+            f"config: models names the study {config['models']!r}, which was made with another {', '.join(others)}; "
+            "lay its config beneath this one, or set models to null"
+        )
 
 
 def model_controls(config: Mapping) -> list[str]:
-    """List the controls that explain another model: as ``compare.controls`` names them, cascade layer by layer.
-
-    Raises
-    ------
-    StudyError
-        If the cascade is asked for and the number of the network's layers is not known from the config.
-    """
+    """List the controls that explain another model: as ``compare.controls`` names them, cascade part by part."""
     asked = [control for control in config["compare"]["controls"] if control not in MAP_CONTROLS]
     if "cascade" not in asked:
         return asked
-    network = config["train"]["network"]
-    if "filters" not in network:
-        raise StudyError(
-            "config: compare.controls: cascade needs train.network.filters to count layers; leave it out here"
-        )
-    layers = len(network["filters"]) + LINEAR_LAYERS
-    cascade = [f"random_top_{number}" for number in range(1, layers + 1)]
+    parts = config["compare"]["cascade_parts"]
+    cascade = [f"random_top_{part}_of_{parts}" for part in range(1, parts + 1)]
     return [*(control for control in asked if control != "cascade"), *cascade]
 
 
@@ -107,19 +165,32 @@ def explain(mistake: jsonschema.ValidationError) -> str:
     key = ".".join(str(part) for part in mistake.absolute_path) or "the top level"
     if mistake.validator == "additionalProperties":
         allowed = list(mistake.schema.get("properties", {}))
-        unknown = next(name for name in mistake.instance if name not in allowed)
-        near = get_close_matches(unknown, allowed, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(allowed)}"
-        return f"config: unknown key {unknown!r} in {key}; {hint}"
+        unknown = [name for name in mistake.instance if name not in allowed]
+        near = [match for name in unknown for match in get_close_matches(str(name), allowed, n=1)]
+        hint = f"did you mean {names(near)}?" if near else f"the keys are {', '.join(allowed)}"
+        return f"config: unknown key {names(unknown)} in {key}; {hint}"
     if mistake.validator == "required":
-        missing = next(name for name in mistake.validator_value if name not in mistake.instance)
-        return f"config: {key} lacks the key {missing!r}; add it as in config/config.yaml"
+        missing = [name for name in mistake.validator_value if name not in mistake.instance]
+        return f"config: {key} lacks the key {names(missing)}; add it as in config/config.yaml"
     described = mistake.schema.get("description", "")
     hint = f"; it is: {described}" if described else ""
     message = mistake.message
     if mistake.validator == "type" and isinstance(mistake.instance, str) and looks_like_number(mistake.instance):
         message = f"{mistake.instance!r} is text to YAML; write a number with a point, as in 1.0e-4"
+    elif takes_text(mistake) and type(mistake.instance) in BY_YAML:
+        message = f"{mistake.instance} is no text: {BY_YAML[type(mistake.instance)]}"
     return f"config: {key}: {message}{hint}"
+
+
+def takes_text(mistake: jsonschema.ValidationError) -> bool:
+    """Tell whether a text could stand where another type was found."""
+    types = [error.validator_value for error in [mistake, *mistake.context] if error.validator == "type"]
+    return any("string" in ([kinds] if isinstance(kinds, str) else kinds) for kinds in types)
+
+
+def names(keys: Iterable[str]) -> str:
+    """Write keys one after another, each in quotes."""
+    return ", ".join(map(repr, keys))
 
 
 def looks_like_number(text: str) -> bool:

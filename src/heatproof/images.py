@@ -1,6 +1,7 @@
 """Reading and writing NIfTI images so that arrays are (x, y, z) in RAS order and equal data gives equal bytes."""
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 
@@ -41,6 +42,26 @@ def read_voxels(image: nib.Nifti1Image, path: str | Path, dtype: type = np.float
         return np.asarray(image.dataobj, dtype=dtype)
     except DAMAGED as error:
         raise StudyError(f"{path} ends too early or is damaged ({error}); replace the file") from error
+
+
+def check_whole(path: str | Path) -> None:
+    """Open an image and check that the file does not end before its voxels do, which are read only in doubt.
+
+    A gzip file ends with the length of what is in it (RFC 1952): in one that was cut off, other bytes stand there.
+
+    Raises
+    ------
+    StudyError
+        If the file is no image, or is not whole.
+    """
+    image = open_image(path)
+    needed = image.dataobj.offset + image.dataobj.dtype.itemsize * math.prod(image.shape)
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        length = file.seek(-4, 2) + 4
+        whole = int.from_bytes(file.read(4), "little") == needed % 2**32 if packed else length >= needed
+    if not whole:
+        read_voxels(image, path)
 
 
 def load_image(path: str | Path) -> nib.Nifti1Image:

@@ -125,3 +125,23 @@ def dictionary_entries(path: str, name: str) -> dict[str, list[str]]:
             entries = zip(node.value.keys, node.value.values, strict=True)
             return {ast.literal_eval(key): names_in(value) for key, value in entries}
     return {}
+
+
+def find_function(name: str, root: str = "src") -> ast.FunctionDef | None:
+    """Find a function by its dotted name in the files below a folder, through imports; None where there is none."""
+    module, _, own = name.rpartition(".")
+    path = module_file(module, root) if module else None
+    if path is None:
+        return None
+    tree = ast.parse(Path(path).read_text())
+    defined = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    elsewhere = dict(imported_names(tree)).get(own)
+    return defined.get(own) or (find_function(elsewhere, root) if elsewhere else None)
+
+
+def lacks(module: str, name: str, root: str = "src") -> bool:
+    """Tell whether a package below a folder surely has no such module, or the module no such name."""
+    package, path = module.partition(".")[0], module_file(module, root)
+    if not (Path(root, package).is_dir() or module_file(package, root)):
+        return False
+    return path is None or not re.search(rf"\b{name}\b|import \*|def __getattr__", Path(path).read_text())

@@ -34,5 +34,5 @@ class Store(NamedTuple):
 
 
 def open_store(path: str | Path) -> Store:
-    """Open ``{name}.npy`` and the table beside it, without reading the images."""
-    return Store(np.load(path, mmap_mode="r"), read_table(Path(path).with_suffix(".tsv")))
+    """Open ``{name}.npy`` and the table beside it, without reading the images; writing to them changes no file."""
+    return Store(np.load(path, mmap_mode="c"), read_table(Path(path).with_suffix(".tsv")))

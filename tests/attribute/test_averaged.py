@@ -3,12 +3,21 @@
 import copy
 
 import captum.attr
+import numpy as np
 import pytest
+import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heatproof.attribute.averaged import integrated_gradients, noise_generator, smooth_grad
+from heatproof.attribute.averaged import (
+    integrated_gradients,
+    noise_key,
+    normal_noise,
+    signed,
+    smooth_grad,
+    splitmix64,
+)
 
 TARGETS = [1, torch.tensor([1, 0, 1])]
 each_method = pytest.mark.parametrize(
@@ -22,10 +31,9 @@ def captum_smooth_grad(monkeypatch):
 
     def attribute(model, images, target, samples, scale, seed):
         drawn = [
-            torch.randn(image.shape, generator=generator)
+            normal_noise(image.shape, noise_key(image, seed) + sample, "cpu")
             for image in images
-            for generator in [noise_generator(image, seed)]
-            for _ in range(samples)
+            for sample in range(samples)
         ]
         monkeypatch.setattr(torch, "normal", lambda mean, scales: scales * torch.stack(drawn).double())
         tunnel = captum.attr.NoiseTunnel(captum.attr.Saliency(copy.deepcopy(model)))
@@ -80,13 +88,29 @@ def test_smooth_grad_of_a_chain_is_captums_under_the_same_noise(random_chain, ca
     torch.testing.assert_close(smooth_grad(model, images, 2, samples=20), expected, rtol=1e-6, atol=1e-12)
 
 
-def test_noise_is_another_for_another_scan_or_seed_and_leaves_the_random_state_of_torch(scans):
-    state, first = torch.get_rng_state(), torch.randn(10**4, generator=noise_generator(scans[0], 3))
-    assert torch.equal(torch.randn(10**4, generator=noise_generator(scans[0].float(), 3)), first)
-    for image, seed in ((scans[0], 4), (scans[1], 3), (scans[0] * 1.001, 3)):
-        other = torch.randn(10**4, generator=noise_generator(image, seed))
+def test_noise_is_another_for_another_scan_seed_or_sample_and_leaves_the_random_state_of_torch(scans):
+    def draw(image, seed, sample=0):
+        return normal_noise((10**4,), noise_key(image, seed) + sample, "cpu")
+
+    state, first = torch.get_rng_state(), draw(scans[0], 3)
+    assert torch.equal(draw(scans[0].float(), 3), first)
+    for other in (draw(scans[0], 4), draw(scans[1], 3), draw(scans[0] * 1.001, 3), draw(scans[0], 3, sample=1)):
         assert abs(torch.corrcoef(torch.stack([first, other]))[0, 1]) < 0.05
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_noise_is_normal_and_without_neighbours():
+    draws = np.stack([normal_noise((31, 33, 35), key, "cpu").numpy() for key in range(8)])
+    assert scipy.stats.kstest(draws.ravel(), "norm").pvalue > 0.01
+    for axis in range(4):
+        ahead, behind = np.moveaxis(draws, axis, 0)[1:].ravel(), np.moveaxis(draws, axis, 0)[:-1].ravel()
+        assert abs(np.corrcoef(ahead, behind)[0, 1]) < 0.01
+
+
+def test_the_hash_is_splitmix64_whose_first_numbers_are_known():
+    states = torch.tensor([signed(number * 0x9E3779B97F4A7C15) for number in (1, 2, 3)])
+    hashes = [int(number) % 2**64 for number in splitmix64(states)]
+    assert hashes == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]  # of seed 0
 
 
 @each_method

@@ -86,3 +86,8 @@ def test_what_is_not_a_chain_is_told_and_refused(scans):
     assert not is_chain(Other())
     with pytest.raises(StudyError, match="chains of layers"):
         trace(Other(), scans, "gradient_input")
+
+
+def test_a_method_that_does_not_go_back_layer_by_layer_is_refused(paper_network, scans):
+    with pytest.raises(StudyError, match="'occlusion'; choose one of gradient_input, guided_backprop, lrp"):
+        trace(paper_network, scans, "occlusion")

@@ -141,7 +141,7 @@ def test_no_more_than_a_batch_is_read_at_once(study, tmp_path):
 
 @pytest.mark.parametrize("options", [{"method": "gradient_input"}, {"method": "occlusion", "patch": 1, "stride": 1}])
 def test_a_job_that_broke_off_goes_on_where_it_was_and_ends_with_the_same_bytes(study, monkeypatch, options):
-    monkeypatch.setattr(incremental, "ROWS", 500)
+    monkeypatch.setitem(incremental.ROWS, "cpu", 500)
     whole = study.explain("whole", batch_size=1, **options)
     calls = {"explain": 0, "measure": 0}
 
@@ -230,6 +230,13 @@ def test_a_heatmap_that_is_not_finite_is_refused_by_name(study, monkeypatch):
         study.explain(method="broken")
 
 
+@pytest.mark.parametrize(("value", "told"), [(0.0, True), (0.3, True), (None, False)])
+def test_the_log_tells_of_heatmaps_that_are_the_same_in_all_voxels(study, monkeypatch, caplog, value, told):
+    monkeypatch.setitem(METHODS, "flat", lambda model, images, target: images * (value is None) + (value or 0.0))
+    study.explain(method="flat")
+    assert ("3 of 3 heatmaps say nothing: they have one value in all voxels" in caplog.text) == told
+
+
 def test_a_mask_on_another_grid_is_refused(study):
     save_image(np.ones((14, 12, 12), bool), AFFINE, study.folder / "brain_mask.nii.gz")
     with pytest.raises(
@@ -254,7 +261,7 @@ def test_a_mask_on_another_grid_is_refused(study):
             "regions is 'lobes'; choose one of atlas, hemispheres, boe",
         ),
         ({"method": "lrp", "target": "control"}, "mine.target is 'control'; choose one of patient, predicted"),
-        ({"method": "lrp", "output": "score"}, "mine.output is 'score'; choose one of logit, probability"),
+        ({"method": "lrp", "output": "score"}, "mine.output is 'score'; choose one of margin, logit, probability"),
         ({"method": "lrp", "sign": "negative"}, "mine.sign is 'negative'; choose one of signed, absolute, positive"),
     ],
 )

@@ -77,5 +77,40 @@ def test_model_and_images_stay_as_they_were(paper_network, scans, untouched):
 
 @pytest.mark.parametrize("layer", [-5, 4])
 def test_a_layer_that_is_not_there_is_refused(layer, paper_network, scans):
-    with pytest.raises(StudyError, match=f"no layer {layer}: the network has 4 ReLUs"):
+    with pytest.raises(
+        StudyError, match=rf"no layer {layer}: for scans of 36 x 38 x 36 .* has 4 ReLUs with more than one"
+    ):
         grad_cam(paper_network, scans, 1, layer=layer)
+
+
+class Excited(nn.Module):
+    """Squeeze and excitation, whose own ReLU has one voxel, between two convolutions and before one of one voxel."""
+
+    def __init__(self, rectify):
+        super().__init__()
+        self.first, self.second, self.third = nn.Conv3d(1, 3, 3), nn.Conv3d(3, 4, 2), nn.Conv3d(4, 5, (3, 3, 4))
+        self.squeeze, self.excite, self.head = nn.Conv3d(3, 2, 1), nn.Conv3d(2, 3, 1), nn.Conv3d(5, 2, 1)
+        self.inner, self.last, self.rectify = nn.Identity(), nn.Identity(), rectify
+
+    def forward(self, images):
+        features = self.inner(self.rectify(self.first(images)))
+        squeezed = self.rectify(self.squeeze(features.mean(dim=(2, 3, 4), keepdim=True)))
+        features = features * torch.sigmoid(self.excite(squeezed))
+        features = self.last(self.rectify(self.second(features)))
+        return self.head(self.rectify(self.third(features))).flatten(1)
+
+
+@pytest.mark.parametrize("rectify", [functional.relu, lambda inputs: inputs.clamp(min=0)], ids=["relu", "clamp"])
+@pytest.mark.parametrize(("layer", "name"), [(-1, "last"), (-2, "inner"), (0, "inner")])
+def test_a_layer_with_one_voxel_is_no_layer_to_look_at(layer, name, rectify):
+    torch.manual_seed(0)
+    model, images = Excited(rectify).double().eval(), torch.rand(2, 1, 6, 6, 7, dtype=torch.float64)
+    heatmaps = grad_cam(model, images, 1, layer=layer)
+    assert_equal(heatmaps, captum_grad_cam(model, getattr(model, name), images, 1))
+    assert (heatmaps.amax((1, 2, 3, 4)) - heatmaps.amin((1, 2, 3, 4)) > 0).all()
+
+
+def test_a_network_with_no_other_layer_than_such_is_refused():
+    model = nn.Sequential(nn.Conv3d(1, 3, 4), nn.ReLU(), nn.Flatten(), nn.Linear(3, 2)).eval()
+    with pytest.raises(StudyError, match="no layer -1: for scans of 4 x 4 x 4 voxels the network has 0 ReLUs"):
+        grad_cam(model, torch.rand(1, 1, 4, 4, 4), 1)

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
+from heatproof.attribute.grad_cam import grad_cam
 from heatproof.attribute.gradients import gradient_input, guided_backprop
 from heatproof.errors import StudyError
 
@@ -75,13 +77,100 @@ class OneReLU(nn.Module):
         return self.rectify(self.second(self.rectify(self.first(images)))).flatten(1)
 
 
-@pytest.mark.parametrize("rectify", [nn.ReLU(), nn.ReLU(inplace=True), functional.relu, torch.relu_])
+RECTIFIERS = {
+    "module": nn.ReLU(),
+    "in place": nn.ReLU(inplace=True),
+    "function": functional.relu,
+    "function in place": torch.relu_,
+    "clamp": lambda inputs: inputs.clamp(min=0),
+    "clamp_min": lambda inputs: inputs.clamp_min(0.0),
+    "threshold": nn.Threshold(0, 0),
+}
+
+
+@pytest.mark.parametrize("rectify", RECTIFIERS.values(), ids=RECTIFIERS)
 def test_guided_backprop_guides_a_relu_used_twice_in_place_or_as_a_function(rectify):
     torch.manual_seed(0)
     clean = nn.Sequential(nn.Conv3d(1, 2, 2), nn.ReLU(), nn.Conv3d(2, 3, 2), nn.ReLU(), nn.Flatten()).eval()
     images = torch.randn(2, 1, 3, 3, 3)
     expected = captum.attr.GuidedBackprop(copy.deepcopy(clean)).attribute(images, target=1)
     torch.testing.assert_close(guided_backprop(OneReLU(clean, rectify).eval(), images, 1), expected)
+
+
+class Opaque(torch.autograd.Function):
+    """A ReLU that brings its own backward pass."""
+
+    @staticmethod
+    def forward(context, inputs):
+        context.save_for_backward(inputs)
+        return inputs.clamp(min=0)
+
+    @staticmethod
+    def backward(context, gradients):
+        return gradients * (context.saved_tensors[0] > 0)
+
+
+class Checkpointed(nn.Module):
+    def __init__(self, part):
+        super().__init__()
+        self.part = part
+
+    def forward(self, inputs):
+        return checkpoint(self.part, inputs, use_reentrant=True)
+
+
+class Called(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, inputs):
+        return self.function(inputs)
+
+
+def compiled(part):
+    return torch.compile(part, backend="aot_eager")
+
+
+def compiled_in_place(part):
+    part = Called(part)
+    part.compile(backend="aot_eager")
+    return part
+
+
+HIDING = {
+    "compiled": compiled,
+    "compiled in place": compiled_in_place,
+    "scripted": torch.jit.script,
+    "checkpoint": Checkpointed,
+    "autograd.Function": lambda part: nn.Sequential(*part[:-1], Called(Opaque.apply)),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("method", [guided_backprop, grad_cam])
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("hide", HIDING.values(), ids=HIDING)
+def test_a_network_of_which_a_part_can_not_be_seen_is_refused(hide, whole, method):
+    torch.manual_seed(0)
+    parts = [nn.Sequential(nn.Conv3d(1, 2, 2), nn.ReLU()) for _ in range(2)]
+    parts[1][0] = nn.Conv3d(2, 2, 2)
+    hidden = hide(nn.Sequential(*parts[0], *parts[1]) if whole else parts[1])
+    model = nn.Sequential(*([hidden] if whole else [parts[0], hidden]), nn.Flatten(), nn.Linear(16, 2)).eval()
+    for _ in range(3):  # what is scripted is compiled when it has run
+        with pytest.raises(StudyError, match="must see each ReLU of the network"):
+            method(model, torch.rand(1, 1, 4, 4, 4), 1)
+
+
+def test_what_only_spares_memory_hides_nothing():
+    torch.manual_seed(0)
+    part, images = nn.Sequential(nn.Conv3d(1, 2, 2), nn.ReLU()), torch.rand(1, 1, 4, 4, 4)
+    end = [nn.Flatten(), nn.Linear(2 * 27, 2)]
+    spared = nn.Sequential(Called(lambda inputs: checkpoint(part, inputs, use_reentrant=False)), *end).eval()
+    expected = guided_backprop(nn.Sequential(part, *end).eval(), images, 1)
+    torch.testing.assert_close(guided_backprop(spared, images, 1), expected)
 
 
 def test_guided_backprop_refuses_a_network_without_relu():

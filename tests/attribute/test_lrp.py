@@ -18,7 +18,7 @@ from zennit.rules import AlphaBeta, Epsilon, Gamma, Norm, Pass, ZPlus
 from zennit.types import Activation, AvgPool, BatchNorm, Linear
 
 from heatproof.attribute.lrp import lrp
-from heatproof.attribute.outputs import with_softmax
+from heatproof.attribute.outputs import with_margin, with_softmax
 from heatproof.attribute.propagation import RULES
 from heatproof.errors import StudyError
 
@@ -205,6 +205,83 @@ def test_behind_a_softmax_relevance_starts_as_the_probability(paper_network, sca
     share = with_softmax(paper_network)(scans)[:, 1] / paper_network(scans)[:, 1]
     expected = lrp(paper_network, scans, 1) * share[:, None, None, None, None]
     torch.testing.assert_close(lrp(with_softmax(paper_network), scans, 1), expected)
+
+
+def differing(model, one, other):
+    """The network with one output: a class's logit less another's, as one layer."""
+    model = copy.deepcopy(model)
+    head = max(i for i, layer in enumerate(model) if isinstance(layer, nn.Linear | nn.Conv3d))
+    for parameter in model[head].parameters():
+        parameter.data = parameter.data[[one]] - parameter.data[[other]]
+    return model
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("batch_norm", ["merge", "pass"])
+@pytest.mark.parametrize("rule", RULES)
+def test_of_two_classes_a_margin_is_one_layer_of_the_difference_of_their_weights(
+    rule, batch_norm, bias, paper_network, scans
+):
+    for target in (0, 1):
+        model = differing(paper_network, target, 1 - target)
+        expected = zennit_lrp(model, scans, 0, rule, batch_norm, bias)
+        heatmaps = lrp(with_margin(paper_network), scans, target, rule=rule, batch_norm=batch_norm, bias=bias)
+        torch.testing.assert_close(heatmaps, expected, rtol=1e-6, atol=1e-9 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("target", [0, 1, 2, torch.tensor([2, 0, 1])])
+@pytest.mark.parametrize("rule", ["alpha1_beta0", "epsilon", "epsilon_plus"])
+def test_of_more_classes_a_margin_goes_to_each_difference_as_published(rule, target, paper_network, scans):
+    """Montavon et al. 2019: R of class c and another one is z exp(-z) / sum exp(-z), z the difference of their logits.
+
+    The rules are linear in the relevance that they are given, so that each difference can be explained for itself.
+    """
+    torch.manual_seed(5)
+    model = nn.Sequential(*paper_network[:-1], nn.Linear(128, 3)).double().eval()
+    heatmaps = lrp(with_margin(model), scans, target, rule=rule)
+    targets = torch.as_tensor(target).expand(len(scans)).tolist()
+    for heatmap, scan, one in zip(heatmaps, scans, targets, strict=True):
+        others = [other for other in range(3) if other != one]
+        z = model(scan[None])[0, one] - model(scan[None])[0, others]
+        terms = [lrp(differing(model, one, other), scan[None], 0, rule=rule)[0] for other in others]
+        together = sum(part * share for part, share in zip(terms, torch.softmax(-z, 0), strict=True))
+        torch.testing.assert_close(
+            heatmap, together.detach(), rtol=1e-5, atol=1e-9 * float(together.detach().abs().max())
+        )
+
+
+def convolutional_head(*end):
+    """A network whose classes are channels of its last convolution, averaged over voxels."""
+    torch.manual_seed(0)
+    layers = [nn.Conv3d(1, 4, 3), nn.BatchNorm3d(4), nn.ReLU(), nn.Dropout3d(), nn.Conv3d(4, 2, 1), *end]
+    return nn.Sequential(*layers).double().eval()
+
+
+@pytest.mark.parametrize("rule", ["alpha1_beta0", "epsilon", "epsilon_gamma_box"])
+@pytest.mark.parametrize("end", [[], [nn.LogSoftmax(dim=1)]], ids=["logits", "logarithms of probabilities"])
+def test_a_convolution_as_head_gives_the_differences(rule, end, scans):
+    pooled = [nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Identity()]
+    model, scans = convolutional_head(*pooled, *end), scans[..., :7, :6, :5]
+    expected = lrp(differing(convolutional_head(*pooled), 1, 0), scans, 0, rule=rule)
+    torch.testing.assert_close(lrp(with_margin(model), scans, 1, rule=rule), expected)
+    assert expected.abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [
+        (
+            [nn.AdaptiveMaxPool3d(1), nn.Flatten()],
+            "which none but dropout, average-pooling and flatten layers may follow",
+        ),
+        ([nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Softmax(1)], "set output: logit"),
+        ([nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.ReLU()], "set output: logit"),
+        ([nn.AdaptiveAvgPool3d((1, 1, 2)), nn.Flatten()], "each one unit or channel of the network's last layer"),
+    ],
+)
+def test_a_margin_that_is_not_linear_in_the_last_weights_is_refused(end, message, scans):
+    with pytest.raises(StudyError, match=message):
+        lrp(with_margin(convolutional_head(*end)), scans[..., :7, :6, :5], 1)
 
 
 def test_several_scans_are_explained_as_each_and_each_for_its_own_target(paper_network, scans):

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from heatproof.attribute.occlusion import incremental, occlusion
+from heatproof.attribute.occlusion import differences, incremental, occlusion
 from heatproof.attribute.occlusion.chunks import measured
 from heatproof.attribute.occlusion.method import plan_work, read_network
 from heatproof.attribute.occlusion.patches import place_patches
 from heatproof.attribute.occlusion.windows import Reader, reached, read, runs
+from heatproof.attribute.outputs import Margin
 from heatproof.errors import StudyError
 from heatproof.train.network import build_network
 
@@ -69,6 +70,8 @@ def chains(draw, shape):
     heads = [
         [nn.Linear(features, 3)],
         [nn.Linear(features, 3), nn.Softmax(dim=1)],
+        [nn.Linear(features, 3), Margin()],
+        [nn.Linear(features, 3), nn.Softmax(dim=1), Margin()],
         [nn.ReLU(), nn.Dropout(), nn.Linear(features, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 3)],
     ]
     model = nn.Sequential(nn.Sequential(*volume), nn.Flatten(), *draw(st.sampled_from(heads))).eval()
@@ -160,6 +163,18 @@ def test_scans_and_networks_of_any_type_on_any_device_are_explained_as_they_are(
     heatmap = occlusion(model, image, 1, patch=patch, stride=stride, baseline=baseline)
     exact = captum_occlusion(model, image, 1, patch, stride, baseline)
     assert (heatmap.dtype, heatmap.device) == (torch.float32, image.device)
+    assert largest(heatmap - exact) <= ROUNDING * largest(exact) + NOISE
+
+
+@PROPERTY
+@given(questions(), st.sampled_from([2**24, 2**8]))
+def test_what_a_gpu_is_asked_for_gives_the_same(question, whole):
+    model, image, patch, stride, baseline = question
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(differences, "on_gpu", lambda values: True)
+        patched.setattr(differences, "WHOLE", whole)
+        heatmap = occlusion(model, image, 1, patch=patch, stride=stride, baseline=baseline).double()
+    exact = captum_occlusion(model, image, 1, patch, stride, baseline)
     assert largest(heatmap - exact) <= ROUNDING * largest(exact) + NOISE
 
 
@@ -264,12 +279,31 @@ def test_networks_and_scans_in_float64_give_the_same_heatmap(chain, image):
     assert torch.equal(heatmap, occlusion(chain, image, 1, patch=6, stride=5))
 
 
-def test_scores_far_apart_do_not_overflow(chain, image):
+@pytest.mark.parametrize("top", [nn.Softmax(dim=1), Margin()], ids=str)
+@pytest.mark.parametrize("classes", [2, 4])
+def test_scores_far_apart_do_not_overflow(top, classes, chain, image):
+    torch.manual_seed(0)
+    chain[-1] = nn.Linear(5, classes)
     for weight in chain[-1].parameters():
         weight.data *= 1e6
-    model = nn.Sequential(chain, nn.Softmax(dim=1))
+    model = nn.Sequential(chain, top)
     heatmap = occlusion(model, image, 1, patch=9, stride=9)
     torch.testing.assert_close(heatmap.double(), captum_occlusion(model, image, 1, 9, 9), rtol=1e-6, atol=1e-12)
+
+
+def test_a_margin_costs_no_digit_of_small_differences(chain, image):
+    image[..., 7, 7, 7] = 1e-7
+    mask = np.zeros(image.shape[2:], bool)
+    mask[7, 7, 7] = True
+    torch.manual_seed(0)
+    for classes in (2, 3):
+        chain[-1] = nn.Linear(5, classes)
+        model = nn.Sequential(chain, Margin()).eval()
+        drop = occlusion(model, image, 1, patch=1, stride=1, mask=mask)[0, 0, mask].double()
+        scan = image.double().requires_grad_()
+        (slope,) = torch.autograd.grad(copy.deepcopy(model).double()(scan)[0, 1], scan)
+        torch.testing.assert_close(drop, 1e-7 * slope[0, 0, mask], rtol=1e-5, atol=0)
+        assert drop.abs() > 1e-12
 
 
 def test_patches_that_hide_only_the_baseline_are_not_computed(chain, image):
@@ -284,7 +318,7 @@ def test_patches_that_hide_only_the_baseline_are_not_computed(chain, image):
 @pytest.mark.parametrize("size", [2**28, 0], ids=["float64", "float32"])
 def test_chunks_give_the_same_bytes_alone_resumed_and_shared_among_threads(chain, image, size, monkeypatch):
     monkeypatch.setattr(incremental, "SMALL", size)
-    monkeypatch.setattr(incremental, "ROWS", 500)
+    monkeypatch.setitem(incremental.ROWS, "cpu", 500)
     work = plan_work(read_network(chain), image[0], 1, place_patches(image.shape[2:], 3, 2))
     drops = list(measured(work))
     again = plan_work(read_network(chain), image[0], 1, place_patches(image.shape[2:], 3, 2))

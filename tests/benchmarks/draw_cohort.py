@@ -1,22 +1,33 @@
 """Draw the demo's simulated cohort for docs/: an example of each group, the group difference, and the truth.
 
-Run by ``make bench`` after ``make demo``; writes docs/images/cohort.png and copies Figure 2 to docs/images/methods.png.
+Run by ``make bench`` after ``make demo``; writes docs/images/cohort.png and what docs/simulated-cohort.md says of the
+task, and copies Figure 2 to docs/images/methods.png.
 """
 
 import argparse
+import re
 import shutil
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import nibabel as nib
 import numpy as np
+import pandas as pd
+from claims import tell
 from nilearn import plotting
 
 from heatproof.images import load_array, load_image
+from heatproof.report.figures import percent
 from heatproof.store import open_store
 from heatproof.tables import read_table
 
 POINT = (26, -20, -16)
+PAGE = Path("docs/simulated-cohort.md")
+TASK = """The task is small: of the {voxels} voxels of the brain, {above[0]} differ by more than half a standard
+deviation between the groups, {above[1]} by more than one, {above[2]} by more than two, the most by {most}.
+[[accuracy.least == 1]] It is not hard: the demo's {models} networks are right about all {scans} test scans, so that a
+heatmap beside the truth is not one of a model that failed. [[accuracy.least <= 1]] For a harder one, lower
+`cohort.simulate.severity` and add participants."""
 
 
 def effect_size(patients: np.ndarray, controls: np.ndarray) -> np.ndarray:
@@ -36,8 +47,8 @@ def typical(folder: Path, label: str) -> tuple[str, float]:
     return row["scan"], row["severity"]
 
 
-def draw_cohort(folder: Path, out: Path) -> None:
-    """Draw the four rows of slices, and print how large the difference is in single voxels."""
+def draw_cohort(folder: Path, out: Path) -> np.ndarray:
+    """Draw the four rows of slices, and return the size of the groups' difference in each voxel of the brain."""
     store = open_store(folder / "train/store/train.npy")
     images, patient = np.asarray(store.images, np.float32), store.classes == 1
     mask = load_array(folder / "register/template/brain_mask.nii.gz") > 0
@@ -71,9 +82,20 @@ def draw_cohort(folder: Path, out: Path) -> None:
         )
         axis.set_title(title, loc="left", fontsize=10)
     figure.savefig(out, dpi=110, bbox_inches="tight", metadata={"Software": None})
-    size = np.abs(effect[mask])
-    shares = ", ".join(f"{np.mean(size > d):.1%} above {d}" for d in (0.5, 1.0, 1.5, 2.0))
-    print(f"|Cohen's d| over {mask.sum()} voxels of the brain: {shares}; largest {size.max():.2f}")
+    return np.abs(effect[mask])
+
+
+def describe_task(size: np.ndarray, accuracy: pd.DataFrame) -> str:
+    """Say how hard the task is, from the size of d in each voxel of the brain and from each model's accuracy."""
+    return tell(
+        TASK,
+        {"accuracy.least": accuracy["accuracy"].min()},
+        voxels=f"{len(size):,}",
+        above=[percent(np.mean(size > d), 0) for d in (0.5, 1.0, 2.0)],
+        most=f"{size.max():.1f}",
+        models=len(accuracy),
+        scans=accuracy.loc[0, ["n_TP", "n_TN", "n_FP", "n_FN"]].astype(int).sum(),
+    )
 
 
 def main() -> None:
@@ -82,7 +104,9 @@ def main() -> None:
     parser.add_argument("--out-dir", type=Path, default=Path("docs/images"))
     arguments = parser.parse_args()
     arguments.out_dir.mkdir(parents=True, exist_ok=True)
-    draw_cohort(arguments.results, arguments.out_dir / "cohort.png")
+    size = draw_cohort(arguments.results, arguments.out_dir / "cohort.png")
+    task = describe_task(size, read_table(arguments.results / "compare/accuracy.tsv"))
+    PAGE.write_text(re.sub(r"The task is .*?(?=\n\n)", lambda _: task.rstrip(), PAGE.read_text(), flags=re.DOTALL))
     shutil.copy(arguments.results / "report/figure-2-methods.png", arguments.out_dir / "methods.png")
 
 

@@ -91,6 +91,10 @@ def commands(folder: Path) -> dict[str, list[str]]:
         ],
         "make_noise": ["--maps", str(first), "--name", "noise", *out, f"{folder}/noise"],
         "make_t_map": ["--scans", f"{folder}/train.npy", *out, f"{folder}/t_map"],
+        "halve_t_map": [
+            *["--scans", f"{folder}/train.npy", "--seeds", *seeds, "--template", template, *groups],
+            *["--out", f"{folder}/halves.tsv"],
+        ],
         "measure_agreement": [*one_method, "--out", f"{compare}/{METHODS[0]}/agreement.tsv"],
         "measure_rightness": [*one_method, *truth, "--out", f"{compare}/{METHODS[0]}/rightness.tsv"],
         "measure_ensembles": [*one_method, *truth, "--out", f"{compare}/{METHODS[0]}/ensembles.tsv"],
@@ -125,7 +129,7 @@ def measure(command: str, arguments: list[str]) -> tuple[float, float]:
 
 def study_hours(seconds: pd.Series) -> float:
     """Add up all jobs of the study, in hours."""
-    times = {"make_t_map": len(SEEDS)}
+    times = {"make_t_map": 2 * len(SEEDS), "halve_t_map": 2}
     times |= dict.fromkeys(PER_MODEL, len(METHODS) * len(SEEDS)) | dict.fromkeys(PER_METHOD, len(METHODS))
     return sum(seconds[command] * times.get(command, 1) for command in seconds.index) / 3600
 

@@ -225,7 +225,7 @@ def main() -> None:
         cores=os.cpu_count(),
         torch=torch.__version__,
         batches=", ".join(map(str, CAPTUM_BATCHES)),
-        speed=measure_speed().map(short).T.to_markdown(headers=[], disable_numparse=True),
+        speed=measure_speed().map(short).set_index("grid").T.rename_axis("grid").to_markdown(disable_numparse=True),
         growth=measure_growth().to_markdown(index=False, floatfmt=".3g"),
         precision=measure_precision().to_markdown(index=False, floatfmt=".2g"),
     )

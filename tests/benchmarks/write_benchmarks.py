@@ -33,8 +33,9 @@ GRID = (193, 229, 193)
 SCANS = {"all": 969, "train": 696, "validation": 101, "test": 172}
 MODELS = 10
 EPOCHS = 40
+STEP_PASSES = 3  # forward passes that a training step of one scan costs in arithmetic
 BACKWARD_TURNS = 7
-GPU_OPERATIONS = 5e12
+GPU_OPERATIONS = 3.1e12  # a second, of a training step in TF32 on an H200: 92 scans a second (docs/gpu.md)
 
 
 def seconds(function: Callable[[], object], repeats: int = 3) -> float:
@@ -134,7 +135,7 @@ def unit_costs() -> pd.DataFrame:
     }
     for name, chosen in options.items():
         rows.append((name, seconds(lambda name=name, chosen=chosen: METHODS[name](model, image, 1, **chosen), 1)))
-    return pd.DataFrame(rows, columns=["unit", "seconds"]).set_index("unit")["seconds"]
+    return pd.DataFrame(rows, columns=["unit", "seconds"]).set_index("unit")["seconds"].round(2)  # as the page has them
 
 
 def paper_estimate(cost: pd.Series) -> pd.DataFrame:
@@ -164,7 +165,7 @@ def write_page(demo: pd.DataFrame, wall: float, cost: pd.Series, operations: int
     )
     stages["share_of_time"] = (100 * stages["seconds"] / stages["seconds"].sum()).map("{:.0f} %".format)
     parts = estimate.assign(core_hours_estimated=estimate["seconds"] / 3600).drop(columns="seconds")
-    passes = MODELS * EPOCHS * (3 * SCANS["train"] + SCANS["validation"])
+    passes = MODELS * EPOCHS * (STEP_PASSES * SCANS["train"] + SCANS["validation"])
     text = (
         (Path(__file__).parent / "page.md")
         .read_text()

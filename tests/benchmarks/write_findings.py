@@ -1,7 +1,7 @@
 """Write docs/findings.md from the results of the studies that it is about, as far as they have run.
 
 The text around the tables is in tests/benchmarks/findings: that of a study, or study.md where it has none of its own.
-What the page says of a study that has not run here stays.
+Its claims are checked (see `claims`). What the page says of a study that has not run here stays, and is marked.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+from claims import tell
 
 from heatproof.report.figures import percent, percents, title_of
 from heatproof.tables import read_table
@@ -21,6 +22,7 @@ STUDIES = {
     "atrophy-on-real": "Simulated atrophy in real brains",
     "region-volume": "The volume of a region",
 }
+OLD = "*From an earlier run: not made again with the studies above.*"
 MEASURES = {
     "pearson": "robustness: Pearson",
     "top_10_sum": "top 10 regions shared",
@@ -52,7 +54,9 @@ def forgets(study: Path) -> dict[str, float]:
 def methods_table(study: Path) -> str:
     """Tabulate robustness, rightness, and what bounds them, of every method and the t-map, the most right first."""
     scores = read_table(study / "compare/scores.tsv")
-    chosen = scores[(scores["outcome"] == "TP") & ((scores["kind"] == "method") | (scores["method"] == "t_map"))]
+    chosen = scores[
+        (scores["outcome"] == "TP") & ((scores["kind"] == "method") | scores["method"].isin(["t_map", "t_map_test"]))
+    ]
     head, cosine = stays(study / "compare"), forgets(study)
     rows = []
     for method, measured in chosen.groupby("method"):
@@ -70,36 +74,64 @@ def methods_table(study: Path) -> str:
     return table.to_markdown(index=False, disable_numparse=True)
 
 
-def quoted_values(study: Path) -> dict[str, str]:
-    """Write every number over true positives by its name.
+def quoted_numbers(study: Path) -> dict[str, float]:
+    """Return every number over true positives by its name.
 
     ``{method}.{measure}``; ``{method}.{measure}.of_{n}``, that of the mean map of n models;
-    ``{method}.pearson.pairs``, the range over pairs of models; ``{method}.stays``; ``{method}.forgets``;
-    ``chance.{measure}``.
+    ``{method}.pearson.pairs.least`` and ``.most``, over pairs of models; ``{method}.stays``; ``{method}.forgets``;
+    ``chance.{measure}``; ``accuracy.least``, the balanced accuracy of the worst model.
     """
     scores = read_table(study / "compare/scores.tsv")
     scores = scores[(scores["outcome"] == "TP") & scores["value"].notna()]
-    values = {f"{row.method}.{row.measure}": f"{row.value:.2f}" for row in scores.itertuples()}
-    values |= {f"chance.{name}": f"{chance:.2f}" for name, chance in scores.groupby("measure")["chance"].mean().items()}
+    numbers = {f"{row.method}.{row.measure}": row.value for row in scores.itertuples()}
+    numbers |= {f"chance.{name}": chance for name, chance in scores.groupby("measure")["chance"].mean().items()}
     for path in (study / "compare").glob("*/agreement.tsv"):
         pairs = read_table(path).query("measure == 'pearson' and outcome == 'TP' and left_out == 0")["value"]
-        values[f"{path.parent.name}.pearson.pairs"] = f"{pairs.min():.2f} to {pairs.max():.2f}"
+        numbers |= {f"{path.parent.name}.pearson.pairs.{end}": value for end, value in ends(pairs).items()}
     for path in (study / "compare").glob("*/ensembles.tsv"):
         measured = read_table(path).dropna(subset="value")
-        values |= {f"{path.parent.name}.{r.measure}.of_{r.n_models}": f"{r.value:.2f}" for r in measured.itertuples()}
-    values |= {f"{method}.stays": f"{value:.2f}" for method, value in stays(study / "compare").items()}
-    return values | {f"{method}.forgets": f"{value:.2f}" for method, value in forgets(study).items()}
+        numbers |= {f"{path.parent.name}.{r.measure}.of_{r.n_models}": r.value for r in measured.itertuples()}
+    numbers |= {f"{method}.stays": value for method, value in stays(study / "compare").items()}
+    numbers |= {f"{method}.forgets": value for method, value in forgets(study).items()}
+    return numbers | {"accuracy.least": read_table(study / "compare/accuracy.tsv")["balanced_accuracy"].min()}
 
 
-def describe(study: Path) -> dict[str, str]:
-    """Write what the page quotes of a study, by name."""
-    accuracy = read_table(study / "compare/accuracy.tsv")
+def ends(values: pd.Series) -> dict[str, float]:
+    """Return the least and the most of some values."""
+    return {"least": values.min(), "most": values.max()}
+
+
+def ranked(study: Path) -> pd.DataFrame:
+    """Tabulate over true positives every measure, and what stays without the head, of every method that is judged."""
+    scores = read_table(study / "compare/scores.tsv")
+    chosen = scores[(scores["outcome"] == "TP") & (scores["kind"] == "method")]
+    table = chosen.pivot(index="method", columns="measure", values="value").dropna(axis=1, how="all")
+    return table.assign(stays=stays(study / "compare").reindex(table.index)).dropna(axis=1, how="all")
+
+
+def describe(study: Path) -> dict:
+    """Gather what the page quotes of a study, by name.
+
+    Beside `quoted_numbers`, numbers has ``most.{measure}`` and ``least.{measure}`` over methods, whose names are in
+    most and least; ``most.{measure}.{other}``, another measure of that method; and ``order.robust_right``, the rank
+    correlation over methods of robustness and rightness.
+    """
+    accuracy, methods, numbers = read_table(study / "compare/accuracy.tsv"), ranked(study), quoted_numbers(study)
+    for measure, values in methods.items():
+        numbers |= {f"{end}.{measure}": value for end, value in ends(values).items()}
+        best = methods.loc[values.idxmax()]
+        numbers |= {f"most.{measure}.{other}": value for other, value in best.items()}
+    if {"pearson", "pr_auc"} <= set(methods.columns):
+        numbers["order.robust_right"] = methods["pearson"].corr(methods["pr_auc"], "spearman")
     balanced = accuracy["balanced_accuracy"]
     return {
+        "numbers": numbers,
         "models": str(len(accuracy)),
+        "methods": str(len(methods)),
         "accuracy": f"{percent(balanced.mean())} ({percents(balanced.min(), balanced.max())})",
         "table": methods_table(study),
-        "value": quoted_values(study),
+        "most": {measure: title_of(values.idxmax()) for measure, values in methods.items()},
+        "least": {measure: title_of(values.idxmin()) for measure, values in methods.items()},
     }
 
 
@@ -119,18 +151,35 @@ def main() -> None:
     args = parser.parse_args()
 
     texts, before = Path(__file__).parent / "findings", sections_of(args.out)
-    sections = [(texts / "page.md").read_text()]
+    done = [study for study in STUDIES if (args.results / study / "report/report.html").is_file()]
+    described = {study: describe(args.results / study) for study in done}
+    sections = [tell((texts / "page.md").read_text(), **over_studies(described))]
     for study, title in STUDIES.items():
-        if (args.results / study / "report/report.html").is_file():
+        if study in described:
             own = texts / f"{study}.md"
             text = (own if own.is_file() else texts / "study.md").read_text()
-            sections.append(text.format(study=study, title=title, **describe(args.results / study)))
+            sections.append(tell(text, study=study, title=title, **described[study]))
             for figure in re.findall(rf"images/{study}-([\w-]+)\.png", sections[-1]):
                 source = args.results / study / f"report/{figure}.png"
                 shutil.copy(source, args.out.parent / f"images/{study}-{figure}.png")
         elif title in before:
-            sections.append(before[title])
+            sections.append(mark_as_old(before[title]))
     args.out.write_text("\n".join(sections))
+
+
+def over_studies(described: dict[str, dict]) -> dict:
+    """Gather what is quoted of all studies, ``{study}:`` before each name, and the number of methods of the largest."""
+    gathered: dict = {"numbers": {}, "most": {}}
+    for study, quoted in described.items():
+        for kind, named in gathered.items():
+            named |= {f"{study}:{name}": value for name, value in quoted[kind].items()}
+    return gathered | {"methods": max((quoted["methods"] for quoted in described.values()), key=int, default="")}
+
+
+def mark_as_old(section: str) -> str:
+    """Say beneath its title that a section was not written with the others."""
+    title, _, rest = section.removesuffix("\n").partition("\n\n")
+    return f"{title}\n\n{OLD}\n\n{rest.removeprefix(OLD).lstrip()}\n"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Write docs/real-data.md and its figures from the results of the presets ds002748 and atrophy-on-real.
 
-Run after the studies; the text around their tables is in tests/benchmarks/real-data. What the page says of a study that
-has not run here stays.
+Run after the studies; the text around their tables is in tests/benchmarks/real-data. Its claims are checked (see
+`claims`). What the page says of a study that has not run here stays, and is marked.
 """
 
 import argparse
@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+from claims import tell
 from PIL import Image
-from write_findings import sections_of
+from write_findings import describe, ends, mark_as_old, sections_of
 
 from heatproof.regions import without_side
 from heatproof.report.figures import percent, percents, title_of
@@ -44,7 +45,9 @@ def bounds_table(folder: Path) -> pd.DataFrame:
     """Tabulate per method and for the t-map rightness, robustness, and what stays when the head is drawn anew."""
     scores, controls = read_table(folder / "compare/scores.tsv"), read_table(folder / "compare/controls.tsv")
     head = controls[controls["control"] == "random_head"].groupby("method")["spearman"].mean()
-    chosen = scores[(scores["outcome"] == "TP") & ((scores["kind"] == "method") | (scores["method"] == "t_map"))]
+    chosen = scores[
+        (scores["outcome"] == "TP") & ((scores["kind"] == "method") | scores["method"].isin(["t_map", "t_map_test"]))
+    ]
     table = chosen.pivot(index="method", columns="measure", values="value")
     spans = chosen.assign(
         span=[f"{low:.2f} to {high:.2f}" for low, high in zip(chosen["low"], chosen["high"], strict=True)]
@@ -91,7 +94,15 @@ def span_of(folder: Path, measure: str, control: str, write: Callable[[float], s
     return f"{write(chosen['value'].min())} to {write(chosen['value'].max())}"
 
 
-def describe_study(folder: Path) -> dict[str, str]:
+def numbers_of(folder: Path) -> dict[str, float]:
+    """Return the numbers that claims are about, by name: those of the findings, and the top regions of noise."""
+    scores, numbers = read_table(folder / "compare/scores.tsv"), describe(folder)["numbers"]
+    noise = scores[scores["method"].str.endswith(".noise") & (scores["measure"] == "top_10_sum")]
+    mean = read_table(folder / "compare/accuracy.tsv")["balanced_accuracy"].mean()
+    return numbers | {"accuracy.mean": mean, "noise.most.top_10_sum": ends(noise["value"])["most"]}
+
+
+def describe_study(folder: Path) -> dict:
     """Write a study's tables and numbers as the page quotes them, by name."""
     accuracy, scores = read_table(folder / "compare/accuracy.tsv"), read_table(folder / "compare/scores.tsv")
     scans, top = read_table(folder / "cohort/scans.tsv"), read_table(folder / "compare/top_regions.tsv")
@@ -99,12 +110,14 @@ def describe_study(folder: Path) -> dict[str, str]:
     leakage, balanced = read_table(folder / "train/store/leakage_test.tsv"), accuracy["balanced_accuracy"]
     counts = scans.groupby(["split", "label"])["participant_id"].nunique()
     everyone = groups[groups["split"] == "all"].set_index("label")
-    warnings = read_table(folder / "cohort/group_differences.tsv")
+    differences = read_table(folder / "cohort/group_differences.tsv").dropna(subset="p")
     return {
         "models": str(len(accuracy)),
         "balanced": percent(balanced.mean()),
         "range": percents(balanced.min(), balanced.max()),
         "auc": f"{accuracy['auc'].mean():.2f}",
+        "most": describe(folder)["most"],
+        "scan_points": f"{200 / (scans['split'] == 'test').sum():.1f}",
         "test_scans": str((scans["split"] == "test").sum()),
         "people": ", ".join(
             f"{counts[split, 'patient']} and {counts[split, 'control']} for {name}"
@@ -122,7 +135,7 @@ def describe_study(folder: Path) -> dict[str, str]:
         "brain_overlap": f"{quality['brain_overlap'].min():.2f}",
         "ages": f"{everyone.at['patient', 'age_mean']:.1f} against {everyone.at['control', 'age_mean']:.1f} years",
         "women": " against ".join(percent(everyone.at[label, "female"], 0) for label in ("patient", "control")),
-        "differences": ", ".join(f"{row.characteristic} p = {row.p:.2f}" for row in warnings.itertuples()),
+        "differences": ", ".join(f"{row.characteristic} p = {row.p:.2f}" for row in differences.itertuples()),
         "true": str(len(true_regions(folder))),
         "true_chance": f"{10 * len(true_regions(folder)) / 72:.1f}",
     }
@@ -145,11 +158,11 @@ def main() -> None:
     for study in STUDIES:
         text, folder = (texts / f"{study}.md").read_text(), arguments.results / study
         if (folder / "report/report.html").is_file():
-            sections.append(text.format(**describe_study(folder)))
+            sections.append(tell(text, numbers_of(folder), **describe_study(folder)))
             for figure, name in (("figure-2-methods", study), ("bounds", f"{study}-bounds")):
                 shrink(folder / f"report/{figure}.png", arguments.out.parent / f"images/{name}.png")
         elif (title := text.partition("\n")[0].removeprefix("## ")) in before:
-            sections.append(before[title])
+            sections.append(mark_as_old(before[title]))
     arguments.out.write_text("\n".join(sections))
 
 

@@ -3,7 +3,7 @@
     PYTHONPATH=src:tests/workflow python tests/benchmarks/write_scale.py
 
 Run by ``make bench`` after ``make demo`` and write_benchmarks.py: seconds a scan are read from docs/benchmarks.md,
-bytes a voxel and files a scan from results/demo. Planning is timed on empty files.
+bytes a voxel and files a scan from results/demo. Planning is timed on files without an image.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 from planning import make_adni, plan
 from scipy.ndimage import gaussian_filter
-from write_benchmarks import EPOCHS, GPU_OPERATIONS, GRID, MODELS, SCANS, multiply_adds
+from write_benchmarks import EPOCHS, GPU_OPERATIONS, GRID, MODELS, SCANS, STEP_PASSES, multiply_adds
 
 from conftest import Checkout
 from heatproof.images import load_array, save_image
@@ -74,17 +74,18 @@ def mean_size(paths: list[Path]) -> float:
 def work(scans: int, cost: pd.Series, operations: int) -> pd.DataFrame:
     """Estimate jobs, core hours and GPU hours: part, jobs, core_hours, gpu_hours.
 
-    On a GPU, a unit is taken to cost as many forward passes as it does on a CPU, a forward pass ``operations``
-    multiply-adds, at an assumed rate. Registration has no GPU.
+    On a GPU, a training step is taken to cost `STEP_PASSES` forward passes, an explanation as many as on a CPU, and a
+    forward pass ``operations`` multiply-adds, at an assumed rate. Registration has no GPU.
     """
     test, train, validation = share(scans, "test"), share(scans, "train"), share(scans, "validation")
-    rows = [("register", scans, scans * cost["register"], False)]
     seconds = MODELS * EPOCHS * (train * cost["training step"] + validation * cost["forward pass"])
-    rows.append(("train", MODELS, seconds, True))
-    rows += [(f"attribute: {name}", MODELS, MODELS * test * cost[name], True) for name in METHODS]
-    gpu = 2 * operations / GPU_OPERATIONS / cost["forward pass"]
+    explained = {name: MODELS * test * cost[name] for name in METHODS}
+    rows = [("register", scans, scans * cost["register"], float("nan"))]
+    rows.append(("train", MODELS, seconds, MODELS * EPOCHS * (STEP_PASSES * train + validation)))
+    rows += [(f"attribute: {name}", MODELS, s, s / cost["forward pass"]) for name, s in explained.items()]
+    one_pass = 2 * operations / GPU_OPERATIONS
     return pd.DataFrame(
-        [(part, jobs, s / 3600, s * gpu / 3600 if runs else None) for part, jobs, s, runs in rows],
+        [(part, jobs, s / 3600, passes * one_pass / 3600) for part, jobs, s, passes in rows],
         columns=["part", "jobs", "core hours, measured units", "GPU hours, estimated"],
     )
 
@@ -106,7 +107,7 @@ def disk(scans: int, size: pd.Series) -> pd.DataFrame:
 
 
 def plan_study(name: str, participants: int, scans: int, *options: str) -> dict:
-    """Plan a study of empty files by ``snakemake -n``."""
+    """Plan a study of files without an image by ``snakemake -n``."""
     with tempfile.TemporaryDirectory() as folder:
         checkout = Checkout(Path(folder, "checkout")).folder
         make_adni(checkout / "data/adni", participants, participants * 193 // 344, scans)

@@ -5,35 +5,17 @@ import time
 from pathlib import Path
 
 import pytest
+from small_datasets import FILES, SCAN, TABLE, VISITS, dataset, put, with_visits
 
 from heatproof.cohort.bids import read_dataset
 from heatproof.cohort.scans import list_scans
 from heatproof.errors import StudyError
 from heatproof.images import load_image
 
-TABLE = "participant_id\tage\tgroup\nsub-01\t70\tAD\nsub-02\t64\tCN\nsub-03\t58\tCN\n"
-FILES = ["sub-01/anat/sub-01_T1w.nii.gz", "sub-02/anat/sub-02_T1w.nii.gz", "sub-03/anat/sub-03_T1w.nii.gz"]
-VISITS = "session_id\tdiagnosis\nses-1\t{}\nses-2\t{}\n"
-
 
 @pytest.fixture
 def options(config) -> dict:
     return config["cohort"] | {"bids": None}
-
-
-def put(path: Path, content: str | bytes = "") -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-
-
-def dataset(folder: Path, table: str | bytes | None = TABLE, files: list[str] = FILES) -> str:
-    """Write a dataset of three participants, of which single things may differ."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if table is not None:
-        put(folder / "participants.tsv", table)
-    for file in files:
-        put(folder / file)
-    return str(folder)
 
 
 REFUSED_TABLES = {
@@ -69,7 +51,7 @@ REFUSED_TABLES = {
     "unknown values": (TABLE.replace("AD", "1"), r"'group' that cohort.patient names \(AD\); the values are 1, CN"),
     "mixed case": (
         TABLE + "sub-04\t71\tad\n",
-        r"the value 'ad' of 'group', written otherwise in cohort.patient \(AD\)",
+        r"the value 'ad' of 'group' is written otherwise in cohort.patient \(AD\)",
     ),
     "a label missing": (TABLE.replace("58\tCN", "58\tn/a"), r"'group' is given for sub-03; .* cohort.unlabelled"),
     "a row too few": (TABLE.replace("sub-03\t58\tCN\n", ""), r"participants.tsv has no row for sub-03, of whom"),
@@ -93,10 +75,16 @@ REFUSED_FILES = {
     ),
     "two runs": (
         [*FILES, "sub-01/anat/sub-01_run-2_T1w.nii.gz"],
-        r"are two files for one scan; name one of them in coh",
+        r"several files for one scan: sub-01_T1w.nii.gz, sub-01_run-2_T1w.nii.gz; choose by cohort.select",
     ),
-    "packed and not": ([*FILES, "sub-01/anat/sub-01_T1w.nii"], r"sub-01_T1w.nii .*are two files for one scan"),
-    "a name of one's own": ([*FILES, "sub-01/anat/sub-01 copy_T1w.nii.gz"], r"is not named as BIDS names a T1w scan"),
+    "packed and not": (
+        [*FILES, "sub-01/anat/sub-01_T1w.nii"],
+        r"several files for one scan: sub-01_T1w.nii, sub-01_T1w.nii.gz; name in cohort.exclude those",
+    ),
+    "a name of one's own": (
+        [*FILES, "sub-01/anat/sub-01 copy_T1w.nii.gz"],
+        r"sub-01 copy_T1w.nii.gz: not named, or not in the folder, as BIDS has it",
+    ),
 }
 
 
@@ -114,15 +102,15 @@ def test_a_broken_link_as_datalad_leaves_it_is_told_before_any_job(options, tmp_
     link.parent.mkdir(parents=True)
     link.symlink_to("../../.git/annex/objects/MD5E-s3452349--0a.nii.gz")
     with pytest.raises(
-        StudyError, match=r"sub-03_T1w.nii.gz is a link to a file that is not there; fetch it \(datalad"
+        StudyError, match=r"sub-03: a link to a file that is not there; fetch the file \(datalad get\); or"
     ):
-        read_dataset(options | {"bids": folder})
+        list_scans(options | {"bids": folder}, "unused")
     assert len(read_dataset(options | {"bids": folder, "exclude": ["sub-03"]})) == 2
 
 
 def test_a_link_that_holds_is_followed(options, tmp_path):
     folder = dataset(tmp_path / "bids", files=FILES[:2])
-    put(tmp_path / "elsewhere.nii.gz")
+    put(tmp_path / "elsewhere.nii.gz", SCAN)
     (tmp_path / "bids" / FILES[2]).parent.mkdir(parents=True)
     (tmp_path / "bids" / FILES[2]).symlink_to(tmp_path / "elsewhere.nii.gz")
     assert len(read_dataset(options | {"bids": folder})) == 3
@@ -148,16 +136,6 @@ def test_nothing_is_written_into_a_dataset_on_a_read_only_disk(options, tmp_path
     before = {place: place.stat().st_mtime_ns for place in places}
     assert len(read_dataset(options | {"bids": str(folder)})) == 3
     assert {place: place.stat().st_mtime_ns for place in [folder, *folder.rglob("*")]} == before
-
-
-def with_visits(folder: Path, **diagnoses: tuple[str, str]) -> str:
-    """Write a dataset with two sessions of each participant, and a diagnosis at each."""
-    for name, values in diagnoses.items():
-        put(folder / f"sub-{name}/sub-{name}_sessions.tsv", VISITS.format(*values))
-        for session in ("ses-1", "ses-2"):
-            put(folder / f"sub-{name}/{session}/anat/sub-{name}_{session}_T1w.nii.gz")
-    put(folder / "participants.tsv", "participant_id\n" + "".join(f"sub-{name}\n" for name in diagnoses))
-    return str(folder)
 
 
 def test_visits_without_a_label_are_refused_or_left_out(options, tmp_path):
@@ -206,7 +184,7 @@ def test_a_cohort_of_969_scans_is_read_checked_and_split_in_seconds_and_no_image
         label = "AD" if i < 193 else "CN"
         put(tmp_path / name / f"{name}_sessions.tsv", "session_id\tdx\n" + "".join(f"{v}\t{label}\n" for v in visits))
         for visit in visits:
-            put(tmp_path / name / visit / "anat" / f"{name}_{visit}_T1w.nii.gz", "not an image")
+            put(tmp_path / name / visit / "anat" / f"{name}_{visit}_T1w.nii.gz", "not an image" * 40)
     options |= {"label": "dx", "bids": str(tmp_path), "split": {"test": 30, "validation": 18, "seed": 0}}
     really_open = builtins.open
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from heatproof.cohort.bids import read_dataset
+from heatproof.cohort.bids_files import FEWEST_BYTES
 from heatproof.errors import StudyError
 
 
@@ -16,7 +17,7 @@ def make_dataset(folder: Path, rows: dict[str, str], scans: list[str], header: s
         participant, _, session = scan.partition("_")
         path = folder / participant / session / "anat" / f"{scan}_T1w.nii.gz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        path.write_bytes(bytes(FEWEST_BYTES))
     return {
         "bids": str(folder),
         "label": "group",
@@ -24,15 +25,19 @@ def make_dataset(folder: Path, rows: dict[str, str], scans: list[str], header: s
         "control": "CN",
         "both_classes": "refuse",
         "unlabelled": "refuse",
+        "unreadable": "refuse",
         "only": {},
+        "select": {},
         "exclude": [],
     }
 
 
-def test_all_sessions_of_both_classes_are_read_and_others_left_out(tmp_path):
+def test_all_sessions_of_both_classes_are_read_and_others_left_out(tmp_path, caplog):
+    caplog.set_level("INFO")
     rows = {"sub-01": "AD", "sub-02": "CN", "sub-03": "MCI"}
     options = make_dataset(tmp_path, rows, ["sub-01_ses-M00", "sub-01_ses-M06", "sub-02", "sub-03"])
     table = read_dataset(options)
+    assert "neither class are left out, by their group: MCI (1)" in caplog.text
     assert table["scan"].tolist() == ["sub-01_ses-M00", "sub-01_ses-M06", "sub-02"]
     assert table["label"].tolist() == ["patient", "patient", "control"]
     assert table["session_id"].tolist() == ["ses-M00", "ses-M06", ""]
@@ -67,7 +72,7 @@ def test_blanks_in_a_table_of_sessions_do_not_count_and_a_missing_value_is_none(
 
 def test_a_participant_in_both_classes_is_refused_or_a_patient(tmp_path):
     options = with_sessions(tmp_path, {"sub-1": {"ses-a": "CN", "ses-b": "AD"}, "sub-2": {"ses-a": "CN"}})
-    with pytest.raises(StudyError, match="sub-1 has scans of patients and of controls"):
+    with pytest.raises(StudyError, match="sub-1: scans of patients and of controls"):
         read_dataset(options)
     table = read_dataset(options | {"both_classes": "patient"})
     assert table["label"].tolist() == ["patient", "patient", "control"]
@@ -78,8 +83,8 @@ def test_excluded_participants_scans_and_files_are_left_out(tmp_path):
     options = make_dataset(tmp_path, rows, ["sub-1_ses-a", "sub-1_ses-b", "sub-2", "sub-3"])
     table = read_dataset(options | {"exclude": ["sub-3", "sub-1_ses-b"]})
     assert table["scan"].tolist() == ["sub-1_ses-a", "sub-2"]
-    (tmp_path / "sub-2/anat/sub-2_run-1_T1w.nii").touch()
-    with pytest.raises(StudyError, match=r"sub-2_T1w.nii.gz.* are two files for one scan"):
+    (tmp_path / "sub-2/anat/sub-2_run-1_T1w.nii").write_bytes(bytes(FEWEST_BYTES))
+    with pytest.raises(StudyError, match=r"several files for one scan: sub-2_T1w.nii.gz, sub-2_run-1_T1w.nii;"):
         read_dataset(options)
     assert len(read_dataset(options | {"exclude": ["sub-2_run-1_T1w.nii"]})) == 4
 

@@ -2,10 +2,13 @@
 
 import copy
 
+import nibabel as nib
+import numpy as np
 import pytest
 
+from heatproof.cohort.bids_files import FEWEST_BYTES
 from heatproof.cohort.participants import simulated_participants, simulated_sessions
-from heatproof.cohort.scans import COLUMNS, list_scans
+from heatproof.cohort.scans import COLUMNS, list_scans, read_cohort
 from heatproof.errors import StudyError
 
 
@@ -64,7 +67,7 @@ def on_real(config, tmp_path) -> dict:
     for i in range(1, 5):
         path = tmp_path / f"sub-{i:02d}/ses-1/anat/sub-{i:02d}_ses-1_T1w.nii.gz"
         path.parent.mkdir(parents=True)
-        path.touch()
+        path.write_bytes(bytes(FEWEST_BYTES))
     config["cohort"]["simulate"] |= {"anatomy_from": str(tmp_path), "patients": 8, "controls": 8}
     return config["cohort"]
 
@@ -83,3 +86,16 @@ def test_numbers_that_would_let_a_brain_tell_the_class_are_refused(on_real):
         on_real["simulate"] |= {"patients": patients, "controls": controls}
         with pytest.raises(StudyError, match=r"a multiple of the 4 brains in .*, so that no brain tells the class"):
             simulated_participants(on_real)
+
+
+def test_a_brain_that_is_not_there_is_refused_or_left_out_with_the_reason(on_real, tmp_path):
+    (tmp_path / "sub-02/ses-1/anat/sub-02_ses-1_T1w.nii.gz").write_bytes(b"")
+    with pytest.raises(StudyError, match=r"^sub-02_ses-1: a file of 0 bytes, which is no scan"):
+        simulated_participants(on_real)
+    for name in ("sub-01", "sub-03", "sub-04"):
+        path = tmp_path / f"{name}/ses-1/anat/{name}_ses-1_T1w.nii.gz"
+        nib.save(nib.Nifti1Image(np.random.default_rng(0).random((9, 9, 9)), np.eye(4)), path)
+    on_real["simulate"] |= {"patients": 9, "controls": 9}
+    on_real |= {"unreadable": "leave_out", "split": {"test": 3, "validation": 3, "seed": 0}}
+    cohort = read_cohort(on_real, "cohort")
+    assert cohort.unreadable["scan"].tolist() == ["sub-02_ses-1"] and (cohort.scans["label"] == "patient").sum() >= 9

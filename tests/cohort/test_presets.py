@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from heatproof.cohort.bids_files import FEWEST_BYTES
 from heatproof.cohort.scans import list_scans
 
 
@@ -18,9 +19,13 @@ def put(path: Path, lines: list[str]) -> None:
     path.write_text("\n".join(line.replace(" ", "\t") for line in lines) + "\n")
 
 
+def put_scan(path: Path) -> None:
+    put(path, ["0" * FEWEST_BYTES])
+
+
 def put_scans(folder: Path, name: str, *sessions: str) -> None:
     for session in sessions:
-        put(folder / name / session / "anat" / f"{name}_{session}_T1w.nii.gz", [])
+        put_scan(folder / name / session / "anat" / f"{name}_{session}_T1w.nii.gz")
 
 
 def test_adni_takes_every_labelled_visit_leaves_mci_out_and_counts_who_is_ever_ad_as_ad(config, tmp_path):
@@ -59,6 +64,6 @@ def test_ds002748_compares_depression_with_control(config, tmp_path):
     rows = [f"sub-{i:02d} 30 f {'depr' if i < 5 else 'control'}" for i in range(1, 10)]
     put(tmp_path / "participants.tsv", ["participant_id age gender group", *rows])
     for i in range(1, 10):
-        put(tmp_path / f"sub-{i:02d}/anat/sub-{i:02d}_T1w.nii.gz", [])
+        put_scan(tmp_path / f"sub-{i:02d}/anat/sub-{i:02d}_T1w.nii.gz")
     scans = list_scans(preset(config, "ds002748", tmp_path), "unused")
     assert scans["label"].value_counts().to_dict() == {"control": 5, "patient": 4}

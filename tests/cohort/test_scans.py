@@ -6,6 +6,7 @@ import jsonschema
 import pytest
 import yaml
 
+from heatproof.cohort.bids_files import FEWEST_BYTES
 from heatproof.cohort.scans import list_scans
 from heatproof.errors import StudyError
 
@@ -19,7 +20,7 @@ def make_dataset(folder: Path, sessions: tuple[str, ...]) -> str:
         for session in sessions:
             path = folder / name / session / "anat" / "_".join(filter(None, [name, session, "T1w.nii"]))
             path.parent.mkdir(parents=True)
-            path.touch()
+            path.write_bytes(bytes(FEWEST_BYTES))
     (folder / "participants.tsv").write_text("participant_id\tgroup\n" + rows)
     return str(folder)
 

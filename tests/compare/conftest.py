@@ -85,6 +85,10 @@ class Study:
         call("average_maps", predictions=train, heatmaps=heatmaps, template=self.template, out=folder, **options)
         return folder
 
+    def run(self, command: str, **options) -> None:
+        """Run any other command of the stage."""
+        call(command, **options)
+
     def score(self, *tables: str) -> None:
         """Run `score_methods` on these tables of every method."""
         out = {name: self.compare / f"{name}.tsv" for name in ("scores", "differences", "seeds", "variance")}

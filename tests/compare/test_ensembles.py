@@ -107,3 +107,16 @@ def test_the_first_row_is_the_mean_over_pairs_of_the_agreement(finished):
         rightness = read_table(finished / method / "rightness.tsv")
         rows = rightness[(rightness["measure"] == "pr_auc") & (rightness["left_out"] == 0)]
         assert ensembles["pr_auc", 1] == pytest.approx(rows["value"].mean())
+
+
+def test_a_map_that_is_the_same_everywhere_agrees_with_none_and_is_left_out(study):
+    outcomes, level = {"sub-1": "TP", "sub-2": "TN", "sub-3": "TP"}, np.full(study.brain.shape, 0.1, np.float32)
+    for seed in range(4):
+        constant = {"smooth": dict.fromkeys(outcomes, level)} if seed == 3 else {}
+        study.add_model(seed, outcomes, **constant)
+    folder = study.finish() / "smooth"
+    pairs = read_table(folder / "agreement.tsv").query("measure == 'pearson' and outcome == 'TP' and left_out == 0")
+    assert (pairs["value"].isna() == (pairs["seed_b"] == 3)).all()
+    ensembles = read_table(folder / "ensembles.tsv").set_index(["measure", "n_models"])
+    assert ensembles.loc[("pearson", 1), "n_sets"] == 3
+    assert ensembles.loc[("pearson", 1), "value"] == pytest.approx(pairs["value"].mean(), abs=1e-6)

@@ -92,6 +92,16 @@ def test_a_map_that_is_zero_in_every_voxel(study):
     assert read_table(folder / "l2.tsv")["n_models"].tolist() == [3, 4, 4, 4]
 
 
+def test_a_map_that_is_the_same_in_every_voxel(study):
+    flat = np.full((6, 7, 5), 0.3, np.float32)
+    for seed in range(3):
+        study.add_model(seed, ALL_RIGHT)
+    study.add_model(3, ALL_RIGHT, smooth={"sub-1": flat, "sub-3": flat * (1 + 1e-7)})
+    assert ("smooth", 3, "the mean map over true positives is the same in every voxel of the brain") in notes_of(
+        study.finish()
+    )
+
+
 def test_regions_where_controls_have_no_relevance(study):
     stem = (study.labels == 9).astype(np.float32)
     for seed in range(3):

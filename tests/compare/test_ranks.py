@@ -42,6 +42,19 @@ def test_equal_regions_stand_at_the_same_rank():
     assert overlaps(a, b).tolist() == pytest.approx([0, 2 * 2 / 5, 2 * 3 / 7, 1])
 
 
+def test_values_that_differ_by_rounding_alone_are_equal():
+    third, tenths = 1 / 3, sum([0.1] * 3)
+    assert tenths != 0.3
+    a, b = np.array([tenths, 0.3, third, 0.2, NAN]), np.array([0.3, 0.3, 0.5, 0.1, 1.0])
+    exact = np.array([0.3, 0.3, third, 0.2, NAN])
+    assert rank_correlation(a, b) == rank_correlation(exact, b)
+    assert overlaps(a, b).tolist() == overlaps(exact, b).tolist()
+    assert chance_overlaps(a, b).tolist() == chance_overlaps(exact, b).tolist()
+    assert np.isnan(rank_correlation(np.array([tenths, 0.3, 0.3]), np.arange(3.0)))
+    close = 0.3 * (1 + 1e-8 * np.arange(4))
+    assert rank_correlation(close, np.arange(4.0)) == 1
+
+
 def plain_overlap(a, b, depth):
     """Share of two sets in plain Python: all regions at least as high as the one at this depth."""
     firsts = []

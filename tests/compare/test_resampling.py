@@ -8,8 +8,11 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heatproof.compare.measures import Measure
 from heatproof.compare.resampling import (
     Measured,
+    around,
+    bounds,
     difference,
     holm,
     interval,
@@ -18,6 +21,8 @@ from heatproof.compare.resampling import (
     variance_from_models,
     variance_from_participants,
 )
+
+FREE, SHARE, CORRELATION = Measure(), Measure(0.1, 1, logit=True), Measure(-1, 1)
 
 
 def of_models(values):
@@ -130,6 +135,24 @@ def test_a_test_of_no_difference_is_wrong_as_often_as_it_says():
     assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=0.012)
 
 
+def test_a_value_is_bounded_with_the_fewer_degrees_of_freedom():
+    values = np.array([3.0, 1, 4, 1, 5])
+    for left_out, freedom in ((3, 2), (8, 4)):
+        measured = of_models(np.tile(values, (1 + left_out, 1)))
+        expected = scipy.stats.t.interval(0.95, freedom, values.mean(), scipy.stats.sem(values))
+        assert bounds(measured, FREE) == pytest.approx(expected)
+
+
+def test_bounds_on_the_logit_scale_are_its_definition_and_stay_inside():
+    low, high = around(0.3, 0.15, SHARE)
+    logit, slope = np.log(0.2 / 0.7), 0.9 / (0.2 * 0.7)
+    expected = [logit - 0.15 * slope, logit + 0.15 * slope]
+    assert [np.log((end - 0.1) / (1 - end)) for end in (low, high)] == pytest.approx(expected)
+    assert 0.1 < low < 0.3 < high < 1 and high - 0.3 > 0.3 - low
+    assert around(1, 0.25, SHARE) == (0.75, 1) and around(0.75, 0.5, CORRELATION) == (0.25, 1)
+    assert np.isnan(around(np.nan, np.nan, SHARE)).all() and np.isnan(around(0.5, np.nan, SHARE)).all()
+
+
 def test_holm_by_hand():
     assert holm(np.array([0.04, 0.01, 0.03])).tolist() == pytest.approx([0.06, 0.03, 0.06])
     corrected = holm(np.array([0.5, np.nan, 0.6]))
@@ -146,10 +169,10 @@ def test_holm_is_its_definition(p):
 def test_the_predicted_width_is_the_present_one_and_falls_to_the_floor():
     rng = np.random.default_rng(0)
     measured = of_models(rng.normal(size=8) + 0.05 * rng.normal(size=(6, 1)))
-    low, high = interval(measured)
-    width, floor = interval_width(measured, 8)
+    low, high = bounds(measured, FREE)
+    width, floor = interval_width(measured, FREE, 8)
     assert width == pytest.approx(high - low)
-    widths = [interval_width(measured, models)[0] for models in (4, 8, 16, 10**6)]
+    widths = [interval_width(measured, FREE, models)[0] for models in (4, 8, 16, 10**6)]
     assert widths[0] > widths[1] > widths[2] > floor
     assert widths[-1] == pytest.approx(floor, rel=0.01)
 
@@ -157,5 +180,5 @@ def test_the_predicted_width_is_the_present_one_and_falls_to_the_floor():
 def test_no_predicted_width_is_below_the_floor():
     rng = np.random.default_rng(0)
     measured = of_models(0.2 * rng.normal(size=8) + rng.normal(size=(6, 1)))
-    widths, floors = zip(*(interval_width(measured, models) for models in (8, 30, 1000)), strict=True)
+    widths, floors = zip(*(interval_width(measured, FREE, models) for models in (8, 30, 1000)), strict=True)
     assert min(widths) >= floors[0] == floors[1]

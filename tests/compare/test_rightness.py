@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
+from heatproof.compare.measure_rightness import region_effects
 from heatproof.compare.rightness import score_regions, score_voxels, top_share, true_effects
 from heatproof.errors import StudyError
 from heatproof.images import load_array
@@ -59,6 +60,17 @@ def test_region_scores_are_ranked_against_the_true_effects():
     scores = score_regions(regions, effects)
     assert scores["effect_rank_sum"] == pytest.approx(spearmanr([4, 9, 1, 0], effects[:4]).statistic)
     assert scores["effect_rank_density"] == pytest.approx(spearmanr([1, 2, 3, 4], effects[:4]).statistic)
+
+
+def test_regions_of_one_prescribed_effect_are_tied_whatever_their_size():
+    rng = np.random.default_rng(0)
+    numbers = rng.permutation(np.repeat(np.arange(30), rng.integers(1, 900, 30)))
+    prescribed = np.where(np.arange(30) < 12, 0.45, np.where(np.arange(30) < 20, 0.9, 0.0))
+    computed = region_effects(prescribed[numbers], numbers, 29)
+    assert len(np.unique(computed)) > 3
+    regions = pd.DataFrame(rng.random((29, 2)), columns=["sum", "density"])
+    expected = {f"effect_rank_{name}": spearmanr(regions[name], prescribed[1:]).statistic for name in regions}
+    assert score_regions(regions, computed) == pytest.approx(expected, abs=1e-12)
 
 
 def test_random_region_scores_are_at_zero():

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heatproof.compare.resampling import interval
+from heatproof.compare.measures import measure_of
+from heatproof.compare.resampling import bounds, interval
 from heatproof.compare.score_methods import bound, compare_methods, measured_in, spread
+from heatproof.errors import StudyError
 from heatproof.tables import read_table
 
 KEYS = ["method", "measure", "outcome"]
@@ -61,7 +63,7 @@ def test_intervals_are_those_of_the_table_s_rows(finished):
     rows = read_table(finished / "rough/agreement.tsv").query("measure == 'pearson' and outcome == 'TN'")
     scores = read_table(finished / "scores.tsv").set_index(KEYS)
     found = scores.loc[("rough", "pearson", "TN"), ["low", "high"]]
-    assert tuple(found) == pytest.approx(np.clip(interval(arranged(rows)), -1, 1))
+    assert tuple(found) == pytest.approx(bounds(arranged(rows), measure_of("pearson")))
 
 
 def test_a_model_without_values_is_as_if_it_were_not_there():
@@ -76,11 +78,20 @@ def test_a_model_without_values_is_as_if_it_were_not_there():
 def test_bounds_end_where_the_measure_ends():
     rows = pd.DataFrame({"seed_a": [0, 1, 2], "seed_b": [0, 1, 2], "value": [0.0, 1.0, 0.2]})
     measured = arranged(pd.concat([rows.assign(left_out=group) for group in range(3)]))
-    low, high = interval(measured)
-    assert low < 0 and high > 1
-    assert bound("pr_auc", measured) == (0, 1)
-    assert bound("pearson", measured) == pytest.approx((low, 1))
-    assert bound("l2_rms", measured) == pytest.approx((0, high))
+    low, high = bound("unlimited", measured, np.nan)
+    assert low < -1 and high > 2
+    assert bound("true_mass", measured, 0.1) == (0, 1)
+    assert bound("pearson", measured, 0) == (-1, 1)
+    assert bound("l2_rms", measured, np.nan) == (0, 2)
+
+
+def test_a_measure_of_another_range_keeps_its_values_and_one_beyond_its_own_is_refused():
+    rows = pd.DataFrame({"seed_a": [0, 1, 2], "seed_b": [0, 1, 2], "value": [2.9, 3.03, 3.2]})
+    measured = arranged(pd.concat([rows.assign(left_out=group) for group in range(3)]))
+    low, high = bound("cohens_d", measured, 0)
+    assert 0 < low < 3.03 < high < 5
+    with pytest.raises(StudyError, match=r"pearson has values from 2\.9 to 3\.2"):
+        bound("pearson", measured, 0)
 
 
 def test_methods_are_compared_within_models_and_corrected_within_a_measure(finished):
@@ -116,9 +127,7 @@ def test_more_models_narrow_the_interval_down_to_what_participants_leave(finishe
     table = read_table(finished / "seeds.tsv")
     assert list(table) == [*KEYS, "n_models", "width", "floor"]
     rows = table.query("method == 'rough' and measure == 'ssim' and outcome == 'TP'").set_index("n_models")
-    low, high = interval(
-        arranged(read_table(finished / "rough/agreement.tsv").query("measure == 'ssim' and outcome == 'TP'"))
-    )
+    low, high = read_table(finished / "scores.tsv").set_index(KEYS).loc[("rough", "ssim", "TP"), ["low", "high"]]
     assert rows.loc[4, "width"] == pytest.approx(high - low)
     assert rows.loc[100, "width"] < rows.loc[4, "width"]
     assert rows["floor"].nunique() == 1

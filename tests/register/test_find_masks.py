@@ -37,14 +37,21 @@ def test_masks_that_are_only_compared_may_be_missing(derivatives):
     assert find_masks(options | {"masks": None}, "bids", SCANS) == {}
 
 
-def test_a_missing_mask_is_refused_by_scan_and_folder(tmp_path, derivatives):
-    with pytest.raises(StudyError, match=r"derivatives lacks brain masks .* of 2 scans, the first sub-3"):
+def test_a_folder_named_for_masks_that_has_none_is_refused(tmp_path):
+    with pytest.raises(StudyError, match=r"register.masks names .*, which has no brain mask .* of any scan"):
+        find_masks({"brain_extraction": "auto", "masks": str(tmp_path)}, "bids", SCANS)
+
+
+def test_missing_masks_are_refused_by_folder_and_every_scan(tmp_path, derivatives):
+    with pytest.raises(StudyError, match=r"derivatives lacks brain masks .* of sub-3, sub-4; name"):
         find_masks({"brain_extraction": "mask", "masks": None}, str(tmp_path), [*SCANS, "sub-3", "sub-4"])
 
 
-def test_two_masks_of_one_scan_are_refused_by_both_names(tmp_path, derivatives):
-    other = tmp_path / "derivatives/synth/sub-1/anat/sub-1_desc-brain_mask.nii.gz"
-    other.parent.mkdir(parents=True)
-    other.touch()
-    with pytest.raises(StudyError, match=r"sub-1 has the brain masks .*/bet/.* and .*/synth/"):
+def test_two_masks_of_one_scan_are_refused_by_both_names_for_every_such_scan(tmp_path, derivatives):
+    for name in ("sub-1/anat/sub-1_desc-brain_mask.nii.gz", "sub-2/ses-M00/anat/sub-2_ses-M00_desc-brain_mask.nii.gz"):
+        other = tmp_path / "derivatives/synth" / name
+        other.parent.mkdir(parents=True)
+        other.touch()
+    both = r"sub-1 has .*/bet/.* and .*/synth/.*; sub-2_ses-M00 has .*/bet/.* and .*/synth/"
+    with pytest.raises(StudyError, match=both):
         find_masks({"brain_extraction": "mask", "masks": None}, str(tmp_path), SCANS)

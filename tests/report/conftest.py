@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from heatproof.images import save_image
 from heatproof.space import grid_of, load_atlas, load_template, resample, working_grid
-from heatproof.tables import write_table
+from heatproof.tables import read_table, write_table
 
 METHODS = {
     "gradient_input": {"method": "gradient_input", "sign": "signed"},
@@ -149,8 +149,10 @@ def make_study(folder, *, voxel_size=6.0, seeds=(0, 1), empty=()):
     scans["image"] = scans["scan"] + "_T1w.nii.gz"
     write_table(scans, folder / "cohort/scans.tsv")
     groups = pd.DataFrame({"split": np.repeat(["train", "validation", "test", "all"], 2), "label": 4 * LABELS})
-    groups = groups.assign(participants=6, age_mean=71.25, age_sd=6.0, female=0.5, sites=np.nan)
+    groups = groups.assign(participants=6, age_mean=71.25, age_sd=6.0, female=0.5, sex="F (3), M (3)", sites=np.nan)
     write_table(groups, folder / "cohort/demographics.tsv")
+    unreadable = {"scan": ["sub-077"], "image": ["sub-077_T1w.nii.gz"], "reason": ["ends too early"]}
+    write_table(pd.DataFrame(unreadable), folder / "cohort/unreadable.tsv")
     differences = [("age", "Mann-Whitney U", 0.01, "Patients and controls differ in age."), ("sex", "Fisher", 0.4, "")]
     columns = ["characteristic", "test", "p", "warning"]
     write_table(pd.DataFrame(differences, columns=columns), folder / "cohort/group_differences.tsv")
@@ -177,3 +179,15 @@ def make_study(folder, *, voxel_size=6.0, seeds=(0, 1), empty=()):
 def study(tmp_path_factory):
     """A study of two models; guided backpropagation has no map for seed 1."""
     return make_study(tmp_path_factory.mktemp("made-up"), empty=[("guided_backprop", 1)])
+
+
+@pytest.fixture(scope="session")
+def study_of_one(tmp_path_factory):
+    """A study of one model: how right its maps are is known, and nothing that takes two models."""
+    folder, config = make_study(tmp_path_factory.mktemp("one"), seeds=[0])
+    scores = read_table(folder / "compare/scores.tsv")
+    scores = scores[scores["measure"] == "pr_auc"].assign(low=np.nan, high=np.nan)
+    write_table(scores, folder / "compare/scores.tsv")
+    for name in ("variance", "seeds"):
+        write_table(read_table(folder / f"compare/{name}.tsv")[:0], folder / f"compare/{name}.tsv")
+    return folder, config

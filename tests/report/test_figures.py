@@ -27,6 +27,7 @@ from heatproof.report import (
 from heatproof.report.brains import average, colour_scale, draw_map, load_brain, panel_size, read_map
 from heatproof.report.comparison import bound_rows
 from heatproof.report.figures import TITLES
+from heatproof.tables import read_table
 
 
 def run_command(monkeypatch, module, arguments):
@@ -83,6 +84,33 @@ def test_a_command_writes_the_same_bytes_twice_in_a_sane_size(module, study, tmp
         once = (tmp_path / f"once.{suffix}").read_bytes()
         assert once == (tmp_path / f"again.{suffix}").read_bytes()
         assert 5_000 < len(once) < 2_000_000
+
+
+@pytest.mark.parametrize("rows", ["absent", "empty"])
+def test_where_no_two_models_can_be_compared_a_figure_says_so_and_has_no_axes(study, rows):
+    tables = {path.stem: read_table(path) for path in (study[0] / "compare").glob("*.tsv")}
+    paired = ["l2_rms", "pearson", *(f"top_10_{metric}" for metric in ("sum", "density", "gain"))]
+    scores = tables["scores"]
+    scores.loc[scores["measure"].isin(paired), "value"] = np.nan
+    scores = scores.dropna(subset="value") if rows == "absent" else scores
+    top, pairs, curve = (tables[name] for name in ("top_regions", "top_regions_pairs", "overlap_curve"))
+    curve = curve[:0] if rows == "absent" else curve.assign(overlap_mean=np.nan)
+    head = pd.DataFrame({"method": ["lrp"], "control": "random_head", "seed": 0, "spearman": 0.3})
+    ensembles = pd.DataFrame({"method": ["lrp"], "measure": "pearson", "n_models": 1, "chance": 0.0})
+    for figure in (
+        draw_bounds.draw_bounds(scores, head, ["lrp", "occlusion"]),
+        draw_overlaps.draw_overlaps(pairs, top.assign(overlap_mean=np.nan), ["lrp"], [0]),
+        draw_overlap_curve.draw_overlap_curve(curve, ["lrp"], 10),
+        draw_patches.draw_patches(scores, {"occlusion": 5, "lrp": 2}, 4.0),
+        draw_ensembles.draw_ensembles(ensembles.assign(value=np.nan, predicted=np.nan), ["lrp"]),
+    ):
+        assert not figure.axes and texts(figure) == ["no two models have maps that could be compared"]
+
+
+def test_one_epoch_is_a_point():
+    history = {"epoch": [1], "train_loss": [0.7], "validation_loss": [0.6], "validation_accuracy": [0.5]}
+    figure = draw_training.draw_training({0: pd.DataFrame(history)})
+    assert {line.get_marker() for axes in figure.axes for line in axes.get_lines()} == {"o"}
 
 
 def texts(figure):
@@ -296,7 +324,7 @@ def test_robustness_is_drawn_against_rightness_and_against_what_stays_without_th
     assert points == [(0.9, 0.3), (0.5, 0.6), (0.0, 0.05), (1.0, 0.7)]
     points = [tuple(float(v[0]) for v in container[0].get_data()) for container in right.containers]
     np.testing.assert_allclose(points, [(0.9, 0.9), (0.5, 0.2)])
-    assert {"t-map (no model)", "chance", "noise like its maps"} <= set(texts(figure))
+    assert {"t-map of training scans (no model)", "chance", "noise like its maps"} <= set(texts(figure))
     assert len(draw_bounds.draw_bounds(scores, None, ["lrp", "occlusion"]).axes) == 1
     plt.close("all")
 
@@ -321,4 +349,9 @@ def test_the_interval_of_a_mean_over_models_is_student_s():
 def test_methods_and_controls_are_listed_by_rightness():
     heads, rows = bound_rows(bounds()[0], 10)
     assert heads == ["Rightness: PR area", "Robustness: Pearson"]
-    assert [row["name"] for row in rows[:4]] == ["t-map (no model)", "Occlusion", "LRP", "LRP, noise like its maps"]
+    assert [row["name"] for row in rows[:4]] == [
+        "t-map of training scans (no model)",
+        "Occlusion",
+        "LRP",
+        "LRP, noise like its maps",
+    ]

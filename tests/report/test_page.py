@@ -56,11 +56,10 @@ class Page(HTMLParser):
             self.cell.append(text.strip())
 
 
-@pytest.fixture(scope="module")
-def page(study):
-    folder, config = study
+def write(folder, config):
+    """Write the page of a study whose figures are blank."""
     figures = [*(f"figure-1-{method}" for method in config["attribute"]["methods"]), "figure-2-methods"]
-    figures += ["figure-3-overlap", "overlap-curve", "training"]
+    figures += ["figure-3-overlap", "overlap-curve", "training", "bounds"]
     figures = [folder / f"report/{name}.png" for name in figures]
     for figure in figures:
         figure.parent.mkdir(exist_ok=True)
@@ -74,6 +73,16 @@ def page(study):
 
 
 @pytest.fixture(scope="module")
+def page(study):
+    return write(*study)
+
+
+@pytest.fixture(scope="module")
+def page_of_one(study_of_one):
+    return write(*study_of_one)
+
+
+@pytest.fixture(scope="module")
 def parsed(page):
     return Page(page)
 
@@ -81,6 +90,20 @@ def parsed(page):
 def viewer_pages(page):
     packed = json.loads(re.search(r'<script id="viewers" type="application/json">(.*?)</script>', page, re.S)[1])
     return {name: "\n".join(packed["lines"][i] for i in numbers) for name, numbers in packed["pages"].items()}
+
+
+def test_where_there_is_one_model_nothing_is_shown_that_takes_two(page_of_one):
+    shown, text = Page(page_of_one), page_of_one.partition('<section id="viewer">')[0]
+    assert not {"table-1", "table-2", "agreement-voxels", "agreement-regions"} & shown.tables.keys()
+    assert not re.search(r'href="#(distance|regions|agreement)"|Figure [34]\.|alt="Rightness', text)
+    assert text.count("How far models agree is not known: that takes two (train.seeds).") == 1
+    assert "no value" not in text and "on average" not in text
+    assert shown.tables["bounds-table"][0] == ["", "Rightness: PR area"] and len(shown.tables["rightness-table"]) == 6
+
+
+def test_every_anchor_of_the_contents_is_there(page, page_of_one):
+    for text in (page, page_of_one):
+        assert set(re.findall(r'href="#(\w+)"', text)) <= set(re.findall(r'<section id="(\w+)"', text))
 
 
 def test_the_page_loads_nothing_from_anywhere(page, parsed):
@@ -102,7 +125,11 @@ def test_there_is_a_viewer_for_each_method_and_model_and_for_the_mean(page, stud
 def test_patients_and_controls_are_described_and_a_difference_is_warned_of(parsed, page):
     rows = {row[0]: row[1:] for row in parsed.tables["groups"]}
     assert rows["Train"] == rows["All"] == ["71.2 ± 6.0", "50 %", "–"] * 2
-    assert page.count('class="warning"') == 1 and "Patients and controls differ in age." in page
+    assert page.count('class="warning"') == 2 and "Patients and controls differ in age." in page
+
+
+def test_scans_that_were_left_out_are_named_with_the_reason(page):
+    assert "sub-077 is left out: sub-077_T1w.nii.gz: ends too early." in page
 
 
 def test_the_accuracy_table_ends_with_mean_range_and_the_paper(parsed):

@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 from heatproof.report.comparison import number
 from heatproof.report.figures import percent, percents, title_of
@@ -45,7 +46,26 @@ def test_the_summary_says_what_the_tables_say():
 
 def test_equal_values_are_not_ranked():
     assert plain(extremes(pd.Series({"lrp": 0.5, "occlusion": 0.5}), percent)) == "50.0 % for every method"
-    assert extremes(pd.Series({"lrp": np.nan}), percent) == "no value for any method"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "why"), [([0], "that takes two (train.seeds)"), ([0, 1], "no two of them have maps")]
+)
+def test_where_no_models_can_be_compared_it_is_said_once(seeds, why):
+    scans = pd.DataFrame({"participant_id": ["sub-1"], "split": ["train"], "label": ["patient"]})
+    accuracy = pd.DataFrame({"seed": seeds, "balanced_accuracy": 0.5})
+    l2 = pd.DataFrame({"method": ["lrp", "lrp"], "outcome": ["TP", "TN"], "rms": np.nan})
+    top = pd.DataFrame({"method": "lrp", "metric": ["sum", "density", "gain"], "overlap_mean": np.nan, "k": 10})
+    first, second = summarise(scans, accuracy, l2, top.assign(chance=np.nan), top)
+    assert second == f"How far models agree is not known: {second.partition(': ')[2]}" and why in second
+    assert ("1 network was" in first) == (len(seeds) == 1) and ("50.0 % for each" in plain(first)) == (len(seeds) == 2)
+
+
+def test_of_one_model_whose_answer_is_known_it_is_said_how_right_it_is_and_nothing_of_agreement():
+    scores = pd.DataFrame({"method": ["lrp", "occlusion"], "measure": "pr_auc", "value": [0.2, 0.3], "kind": "method"})
+    scores = scores.assign(low=np.nan, high=np.nan, outcome="TP", chance=0.1)
+    (said,) = judge(scores, pd.DataFrame({"method": ["lrp"], "control": "random_head", "spearman": np.nan}))
+    assert said.endswith("at chance is 0.10: 0.20 (LRP) to 0.30 (Occlusion).")
 
 
 def test_numbers_are_written_for_readers():
@@ -65,6 +85,7 @@ def test_what_is_robust_is_set_against_what_is_right():
         ("lrp", "pr_auc", 0.12, 0.09, 0.15, "method"),
         ("occlusion", "pr_auc", 0.4, 0.3, 0.5, "method"),
         ("t_map", "pr_auc", 0.6, 0.6, 0.6, "control"),
+        ("t_map_test", "pr_auc", 0.5, 0.4, 0.6, "control"),
     ]
     scores = pd.DataFrame(rows, columns=["method", "measure", "value", "low", "high", "kind"])
     scores = scores.assign(outcome="TP", chance=0.1)
@@ -72,8 +93,11 @@ def test_what_is_robust_is_set_against_what_is_right():
         {"method": ["lrp", "lrp", "occlusion"], "control": "random_head", "spearman": [0.9, 0.7, 0.1]}
     )
     known, head, limits = judge(scores, controls)
-    assert "at chance is 0.10: 0.12 (LRP) to 0.40 (Occlusion); the t-map of the training scans" in known
-    assert "with no network, 0.60. The 95 % interval lies above chance for Occlusion. " in known
+    assert (
+        "at chance is 0.10: 0.12 (LRP) to 0.40 (Occlusion); the t-map, with no network, of the training scans, 0.60, "
+        in known
+    )
+    assert "and of the test scans, 0.50. The 95 % interval lies above chance for Occlusion. " in known
     assert known.endswith("agree most, voxel by voxel, is LRP (correlation 0.90); its area is 0.12.")
     assert "they learned: 0.10 (Occlusion) to 0.80 (LRP). A method near 1 shows the same places" in head
     assert limits.startswith("Intervals are about other trainings")

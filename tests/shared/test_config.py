@@ -2,13 +2,14 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from heatproof.attribute import METHODS
-from heatproof.config import check_config, check_models, typed
+from heatproof.config import check_config, check_models, check_yaml, expand_paths, model_controls, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
 from heatproof.sources import dictionary_entries
@@ -27,10 +28,23 @@ def laid_over(below: dict, above: dict) -> dict:
 
 @pytest.mark.parametrize("preset", sorted(Path("config").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_preset_is_valid(config, preset):
+    check_yaml(preset)
     study = laid_over(config, yaml.safe_load(preset.read_text()))
     check_config(study)
     check_feasibility(study)
     assert study["study"] == preset.stem or preset.stem == "config"
+
+
+@pytest.mark.parametrize(("key", "value"), [("device", "mps"), ("precision", "float16")])
+def test_how_a_network_can_not_be_run_is_refused(config, key, value):
+    config["train"][key] = value
+    with pytest.raises(StudyError, match=rf"config: train\.{key}: '{value}' .* it is: "):
+        check_config(config)
+
+
+def test_both_presets_for_adni_choose_the_same_scans():
+    adni, paper = (yaml.safe_load(Path(f"config/{name}.yaml").read_text()) for name in ("adni", "paper"))
+    assert adni["cohort"] == paper["cohort"]
 
 
 def properties(schema: dict, path: str = "") -> dict[str, dict]:
@@ -72,15 +86,119 @@ def test_numbers_that_yaml_reads_as_text_are_caught(config):
 
 
 def test_values_from_the_command_line_get_their_types():
+    assert typed({"only": {"smoker": "yes", "site": "01"}}) == {"only": {"smoker": "yes", "site": "01"}}
     given = {"a": "1", "b": ["2.5", "x"], "c": {"d": "true", "e": "null"}, "label": "1", "f": "1e-4", "g": 3}
     expected = {"a": 1, "b": [2.5, "x"], "c": {"d": True, "e": None}, "label": "1", "f": "1e-4", "g": 3}
     assert typed(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "patient: yes",
+            "cohort.patient: True is no text: YAML reads yes, no, on, off, true and false as truth values",
+        ),
+        ("control: [CN, no]", "cohort.control.1: False is no text: YAML reads yes, no,"),
+        ("only: {site: on}", "cohort.only.site: True is no text: YAML reads yes, no, on"),
+        ("only: {on: 1}", "cohort.only: True is no text"),
+        ("label: off", "cohort.label: False is no text: YAML reads yes, no"),
+        ("control: 2020-01-31", "cohort.control: 2020-01-31 is no text: YAML reads it as a date; write it in quotes"),
+        ("exclude: [012]", "cohort.exclude.0: 10 is no text: YAML reads a number, and one that begins with 0 as octal"),
+        ("patient: ~", "cohort.patient: None is no text: YAML reads nothing, null or ~ as no value"),
+        ("select: {run: yes}", "cohort.select.run: True is no text"),
+    ],
+)
+def test_text_that_yaml_reads_as_something_else_is_told_with_what_to_write(config, text, message):
+    config["cohort"] |= yaml.safe_load(text)
+    with pytest.raises(StudyError, match=re.escape(message)):
+        check_config(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cohort: {exclude: [sub-1],\n  only: {site: [8, 010]}}", r"line 2: YAML reads 010 as 8; write text in quotes"),
+        ("cohort: {only: {time: 12:30}}", r"line 1: YAML reads 12:30 as 750; write text in quotes"),
+        ("cohort: {}\ntrain: {}\ncohort: {}", r"line 1: the key cohort is there more than once"),
+        ("train: {seeds: [1], seeds: [2]}", r"the key seeds is there more than once, and only the last counts"),
+    ],
+)
+def test_what_yaml_would_change_without_a_word_is_told_with_its_line(tmp_path, text, message):
+    (tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(StudyError, match=message):
+        check_yaml(tmp_path / "study.yaml")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a: {b: [0, 0.5, '010', 1.0e-4, 10, 0x1f, 09, -1], c: {b: 1}}", "a: 1\nb: {a: 1}"]
+)
+def test_ordinary_yaml_passes(tmp_path, text):
+    (tmp_path / "study.yaml").write_text(text)
+    check_yaml(tmp_path / "study.yaml")
+
+
+def test_numbers_and_quoted_words_may_be_values_of_a_label(config):
+    config["cohort"] |= yaml.safe_load("{patient: ['yes', 1, 0.5], control: '2020-01-31', only: {site: 'on'}}")
+    check_config(config)
+
+
+def test_every_key_that_is_unknown_or_missing_is_named(config):
+    del config["train"]["epochs"], config["train"]["keep"]
+    with pytest.raises(StudyError, match=r"train lacks the key 'epochs', 'keep'; add it"):
+        check_config(config)
+    config["train"] |= {"epochs": 1, "keep": "loss", "epoks": 1, "keap": "loss"}
+    with pytest.raises(StudyError, match=r"unknown key 'epoks', 'keap' in train; did you mean 'epochs', 'keep'\?"):
+        check_config(config)
+
+
+def test_a_path_from_home_is_written_in_full_wherever_the_config_names_a_file(config, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    config["cohort"] |= {"bids": "~/my data (v1)/", "split": {"table": "~/split.tsv"}}
+    config["cohort"]["simulate"]["anatomy_from"] = "~/brains"
+    config["register"] |= {"template": {"T1w": "~/T1w.nii", "brain_mask": "~/mask.nii"}, "masks": "~/masks"}
+    config["register"]["atlas"] = {"labels": "templateflow:MNI/atlas=x,suffix=dseg", "names": "~//names.tsv"}
+    named = expand_paths(config)
+    assert named["cohort"]["bids"] == "/home/me/my data (v1)"
+    assert named["cohort"]["split"]["table"] == "/home/me/split.tsv"
+    assert named["cohort"]["simulate"]["anatomy_from"] == "/home/me/brains"
+    assert named["register"]["template"] == {"T1w": "/home/me/T1w.nii", "brain_mask": "/home/me/mask.nii"}
+    assert named["register"]["masks"] == "/home/me/masks"
+    assert named["register"]["atlas"] == {
+        "labels": "templateflow:MNI/atlas=x,suffix=dseg",
+        "names": "/home/me/names.tsv",
+    }
+    assert named["train"] == config["train"] and named["cohort"]["label"] == config["cohort"]["label"]
+
+
+@pytest.mark.parametrize("path", ["my {data}", "{ scan }", "{x,[a-z]+}"])
+def test_a_path_that_is_a_pattern_to_snakemake_is_refused_by_key(config, path):
+    config["cohort"]["bids"] = path
+    with pytest.raises(StudyError, match=r"cohort\.bids is .*wildcard to Snakemake; rename or link it"):
+        expand_paths(config)
+
+
+def test_the_home_of_nobody_is_refused_by_key(config):
+    config["register"]["masks"] = "~nobody-of-this-name/masks"
+    with pytest.raises(StudyError, match=r"register\.masks is .*there is no such user; write the path in full"):
+        expand_paths(config)
+
+
+def test_braces_without_a_word_are_no_pattern(config):
+    config["cohort"]["bids"] = "a {} {b c} {1"
+    assert expand_paths(config) == config
 
 
 def test_a_method_that_no_one_wrote_is_told_with_those_there_are(config):
     config["attribute"]["methods"]["mine"] = config["attribute"]["methods"]["lrp"] | {"method": "rlp"}
     with pytest.raises(StudyError, match=r"mine.method is 'rlp'; the methods are gradient_input"):
         check_config(config)
+
+
+def test_a_cascade_is_planned_in_parts_whatever_the_network(config):
+    config["compare"] |= {"controls": ["untrained", "noise", "cascade"], "cascade_parts": 3}
+    config["train"]["network"] = {"function": "elsewhere:build"}
+    assert model_controls(config) == ["untrained", *(f"random_top_{part}_of_3" for part in (1, 2, 3))]
 
 
 def test_a_method_that_is_null_is_left_out(config):
@@ -110,5 +228,8 @@ def test_models_of_another_study_must_be_made_as_the_config_says(config, tmp_pat
     config["attribute"]["batch_size"] = 1
     check_models(config, tmp_path)
     config["train"]["epochs"] = 7
-    with pytest.raises(StudyError, match=r"the study 'demo', which was made with another train\.epochs"):
+    config["register"]["seed"] = 1
+    with pytest.raises(
+        StudyError, match=r"the study 'demo', which was made with another register\.seed, train\.epochs"
+    ):
         check_models(config, tmp_path)

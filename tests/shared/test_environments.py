@@ -3,12 +3,14 @@
 import ast
 import re
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import rattler
 import yaml
-from make_venv import requirements
+from make_venv import canonical, requirements, surplus
+from packaging.requirements import Requirement
 
 from heatproof.sources import module_files
 
@@ -23,7 +25,8 @@ every_environment = pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lam
 
 
 def packages(environment: Path) -> dict[str, str]:
-    return dict(item.split("==") for item in requirements(environment))
+    conda, added = requirements(environment)
+    return dict(item.split("==") for item in [*conda, *added])
 
 
 @every_environment
@@ -70,6 +73,44 @@ def test_conda_reads_a_package_and_a_version_in_every_line(environment):
         assert spec.name.as_package_name().normalized == name
         assert rattler.VersionSpec(str(spec.version)).matches(rattler.Version(version)), line
         assert not rattler.VersionSpec(str(spec.version)).matches(rattler.Version("0.0.1")), line
+
+
+def required(names: set[str]) -> list[Requirement]:
+    """List what packages require, as far as they are installed here; the others are the head's own."""
+    found = [metadata.requires(name) or [] for name in names - HEAD_ONLY]
+    parsed = [Requirement(text) for texts in found for text in texts]
+    return [need for need in parsed if not need.marker or need.marker.evaluate({"extra": ""})]
+
+
+def with_all_they_require(names: set[str]) -> set[str]:
+    """List packages and all that they bring along."""
+    found, waiting = set(), {canonical(name).partition("==")[0] for name in names}
+    while waiting:
+        found |= waiting
+        waiting = {canonical(need.name).partition("==")[0] for need in required(waiting)} - found
+    return found
+
+
+@every_environment
+def test_what_pip_adds_requires_nothing_that_is_not_there_or_listed(environment):
+    """Else pip would bring it, and with it perhaps another torch: zennit takes the newest torchvision that there is."""
+    conda, added = (dict(item.split("==") for item in items) for items in requirements(environment))
+    there = with_all_they_require(set(conda)) | {canonical(name).partition("==")[0] for name in added}
+    listed = {canonical(name).partition("==")[0]: version for name, version in (conda | added).items()}
+    needs = required(set(added))
+    assert needs
+    for need in needs:
+        name = canonical(need.name).partition("==")[0]
+        assert name in there, f"{environment}: {name}"
+        assert need.specifier.contains(listed.get(name) or metadata.version(name)), f"{environment}: {need}"
+
+
+def test_whatever_pip_changes_or_brings_along_is_seen():
+    before, added = ["torch==2.13.0", "typing_extensions==4.16.0"], ["fill_voids==2.1.2"]
+    after = [*before, "fill-voids==2.1.2"]
+    assert surplus(before, after, added) == set()
+    assert surplus(before, [*after, "torchvision==0.29.1"], added) == {"torchvision==0.29.1"}
+    assert surplus(before, ["torch==2.14.1", *after[1:]], added) == {"torch==2.14.1"}
 
 
 def test_registration_can_extract_brains():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from heatproof.store import Store
-from heatproof.train.batches import augment, plain_batches, shifted, training_batches
+from heatproof.train.batches import Change, changed, draw_change, training_batches
 
 PLAIN = {"flip": {"axis": "x", "probability": 0.0}, "shift": {"axis": "y", "voxels": 0}}
 
@@ -18,9 +18,14 @@ def store() -> Store:
     return Store(images, pd.DataFrame({"scan": [f"sub-{i}" for i in range(7)], "label": labels}))
 
 
+def epoch(store, seed=0, augmentation=PLAIN, batch_size=3):
+    scans, random = torch.from_numpy(store.images), np.random.default_rng(seed)
+    return list(training_batches(scans, store.classes, batch_size, augmentation, random, torch.device("cpu")))
+
+
 def test_an_epoch_has_every_scan_once_with_its_class(store):
-    batches = list(training_batches(store, 3, PLAIN, np.random.default_rng(0)))
-    assert [len(classes) for _, classes in batches] == [3, 3, 1]
+    batches = epoch(store)
+    assert [len(classes) for _, classes in batches] == [3, 4]
     images, classes = (torch.cat(part) for part in zip(*batches, strict=True))
     order = [int(image[0, 0, 0, 0]) // 60 for image in images]
     assert sorted(order) == list(range(7)) and order != list(range(7))
@@ -28,40 +33,42 @@ def test_an_epoch_has_every_scan_once_with_its_class(store):
     assert classes.tolist() == store.classes[order].tolist()
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "sizes"), [(1, [1] * 7), (2, [2, 2, 3]), (4, [4, 3]), (5, [5, 2]), (6, [7]), (7, [7]), (8, [7])]
+)
+def test_no_scan_is_left_alone_in_a_batch(store, batch_size, sizes):
+    assert [len(classes) for _, classes in epoch(store, batch_size=batch_size)] == sizes
+
+
 def test_the_order_follows_the_seed(store):
     def order(seed):
-        return torch.cat([images for images, _ in training_batches(store, 3, PLAIN, np.random.default_rng(seed))])
+        return torch.cat([images for images, _ in epoch(store, seed)])
 
     assert torch.equal(order(1), order(1)) and not torch.equal(order(1), order(2))
 
 
-def test_plain_batches_keep_the_order(store):
-    images = torch.cat([images for images, _ in plain_batches(store, 3)])
-    np.testing.assert_array_equal(images[:, 0].numpy(), store.images.astype(np.float32))
+def test_training_leaves_the_store_as_it_is(store):
+    before = store.images.copy()
+    for images, _ in epoch(store, augmentation={**PLAIN, "shift": {"axis": "y", "voxels": 2}}):
+        images -= 1
+    np.testing.assert_array_equal(store.images, before)
 
 
-def test_a_flip_mirrors_one_axis():
-    image = np.random.default_rng(0).normal(size=(3, 4, 5))
-    flip = {"flip": {"axis": "x", "probability": 1.0}, "shift": {"axis": "y", "voxels": 0}}
-    np.testing.assert_array_equal(augment(image, flip, np.random.default_rng(0)), image[::-1])
-
-
-@pytest.mark.parametrize("by", [-2, -1, 0, 1, 2])
-def test_a_shift_moves_voxels_and_lets_zeros_in(by):
-    image = np.random.default_rng(0).normal(size=(3, 4, 5))
-    expected = np.roll(image, by, axis=1)
-    if by > 0:
-        expected[:, :by] = 0
-    elif by < 0:
-        expected[:, by:] = 0
-    np.testing.assert_array_equal(shifted(image, 1, by), expected)
+@pytest.mark.parametrize("flip", ["x", "y", "z"])
+@pytest.mark.parametrize("mirrored", [True, False])
+@pytest.mark.parametrize("by", [-9, -2, -1, 0, 1, 2, 9])
+def test_a_scan_is_mirrored_and_then_moved_zeros_coming_in(flip, mirrored, by):
+    scan = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+    turned = np.flip(scan, "xyz".index(flip)) if mirrored else scan
+    expected = np.pad(turned, [(0, 0), (max(by, 0), max(-by, 0)), (0, 0)])[:, max(-by, 0) :][:, :4]
+    augmentation = {"flip": {"axis": flip, "probability": 0.5}, "shift": {"axis": "y", "voxels": 9}}
+    found = changed(torch.from_numpy(scan)[None], [Change(mirrored, by)], augmentation)
+    np.testing.assert_array_equal(found[0, 0].numpy(), expected)
 
 
 def test_flips_and_shifts_come_as_often_as_asked():
-    image = np.zeros((5, 9, 5))
-    image[0, 4, 2] = 1
     options = {"flip": {"axis": "x", "probability": 0.5}, "shift": {"axis": "y", "voxels": 2}}
     random = np.random.default_rng(0)
-    places = np.array([np.argwhere(augment(image, options, random))[0] for _ in range(2000)])
-    assert np.mean(places[:, 0] == 4) == pytest.approx(0.5, abs=0.04)
-    assert np.bincount(places[:, 1])[2:7] / 2000 == pytest.approx([0.2] * 5, abs=0.04)
+    changes = [draw_change(options, random) for _ in range(2000)]
+    assert np.mean([change.mirrored for change in changes]) == pytest.approx(0.5, abs=0.04)
+    assert np.bincount([change.by + 2 for change in changes]) / 2000 == pytest.approx([0.2] * 5, abs=0.04)

@@ -64,10 +64,15 @@ def test_different_people_pass(people):
 )
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_a_copy_in_another_split_stops_the_run_with_both_files(people, change, split):
-    with pytest.raises(
-        StudyError, match=rf"bids/train-4.nii.gz \(train\) and bids/{split}-0.nii.gz \({split}\) are cop"
-    ):
+    both = rf"bids/train-4.nii.gz \(train\) and bids/{split}-0.nii.gz \({split}\), likeness .*: these are copies"
+    with pytest.raises(StudyError, match=both):
         check_leakage(nearest_scans(stores(people, **{split: change(people[4])})), IMAGES)
+
+
+def test_all_copies_are_named_at_once(people):
+    nearest = nearest_scans(stores(people, validation=people[4], test=people[2]))
+    with pytest.raises(StudyError, match=r"train-4.* and .*validation-0.*; .*train-2.* and .*test-0.*: these are"):
+        check_leakage(nearest, IMAGES)
 
 
 def test_a_copy_in_the_same_split_is_no_leak(people):

@@ -1,5 +1,6 @@
 """Training: it learns, it stops in time, and each of two seeds rules what it should."""
 
+import networks
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +21,7 @@ OPTIONS = {
     "epochs": 8,
     "patience": {"epochs": 8, "from_epoch": 0},
     "keep": "accuracy",
+    "precision": "float32",
     "augmentation": {"flip": {"axis": "x", "probability": 0.5}, "shift": {"axis": "y", "voxels": 1}},
 }
 
@@ -68,6 +70,13 @@ def test_the_initialisation_seed_alone_rules_the_first_weights(stores):
     assert (~same).sum() <= running
 
 
+@pytest.mark.parametrize("name", ["normed_head", "slices"])
+def test_a_network_of_one_s_own_is_trained_though_a_scan_is_left_over(stores, name):
+    train = Store(stores[0].images[:9], stores[0].scans[:9])
+    _, history = fit((train, stores[1]), network={"function": f"{networks.__name__}:{name}"}, epochs=1)
+    assert np.isfinite(history["train_loss"]).all()
+
+
 def test_training_stops_when_the_loss_has_not_improved():
     patience = {"epochs": 3, "from_epoch": 0}
     assert not should_stop([3, 2, 1, 2, 2], patience)
@@ -93,7 +102,7 @@ def test_balanced_accuracy_and_loss_by_hand():
     labels = ["patient", "patient", "patient", "control"]
     store = Store(np.full((4, 1, 1, 1), 2.0), pd.DataFrame({"label": labels}))
     store.images[0] = 0
-    loss, accuracy = evaluate(Model(), store, 3, CPU)
+    loss, accuracy = evaluate(Model(), torch.from_numpy(store.images), torch.from_numpy(store.classes), 3, CPU)
     assert accuracy == pytest.approx((2 / 3 + 0) / 2)
     one, two = np.log1p(np.exp(-1)), np.log1p(np.exp(1))
     assert loss == pytest.approx((two + one + one + two) / 4)

@@ -1,5 +1,6 @@
 """The paper's network, and models on disk."""
 
+import networks
 import numpy as np
 import pytest
 import torch
@@ -49,21 +50,34 @@ def test_a_model_comes_back_as_it_was_saved(tmp_path):
     assert not loaded.training and torch.equal(loaded(image), model(image))
 
 
+def test_a_module_of_two_names_is_saved_and_comes_back_as_one(tmp_path):
+    torch.manual_seed(0)
+    options, model = {"function": f"{networks.__name__}:recurrent"}, networks.Recurrent().eval()
+    save_model(model, (6, 6, 6), options, tmp_path / "model.safetensors")
+    loaded, image = load_model(tmp_path / "model.safetensors"), torch.rand(1, 1, 6, 6, 6)
+    assert torch.equal(loaded(image), model(image)) and loaded.same.weight is loaded.again.weight
+
+
+def test_a_model_of_a_network_that_was_changed_since_is_refused_by_name(tmp_path, monkeypatch):
+    options = {"function": f"{networks.__name__}:recurrent"}
+    save_model(networks.Recurrent(), (6, 6, 6), options, tmp_path / "model.safetensors")
+    monkeypatch.setattr(networks, "recurrent", networks.linear)
+    with pytest.raises(
+        StudyError, match=r"model.safetensors is of another network .*Missing key.*; delete it to train"
+    ):
+        load_model(tmp_path / "model.safetensors")
+
+
 def test_what_is_no_model_is_refused_by_name(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"no model")
     with pytest.raises(StudyError, match=r"model.safetensors is not a model"):
         load_model(tmp_path / "model.safetensors")
 
 
-def linear_network(shape, classes=2):
-    return nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(shape)), classes))
-
-
-def test_a_network_of_one_s_own_is_named_module_and_function(monkeypatch):
-    monkeypatch.setattr("heatproof.train.network.linear_network", linear_network, raising=False)
-    network = create_network((4, 5, 6), {"function": "heatproof.train.network:linear_network", "classes": 3})
+def test_a_network_of_one_s_own_is_named_module_and_function():
+    network = create_network((4, 5, 6), {"function": f"{networks.__name__}:linear", "classes": 3})
     assert network(torch.zeros(1, 1, 4, 5, 6)).shape == (1, 3)
-    inherited = {"function": "heatproof.train.network:linear_network", "filters": [8, 16], "dropout": 0.4}
+    inherited = {"function": f"{networks.__name__}:linear", "filters": [8, 16], "dropout": 0.4}
     assert len(create_network((4, 5, 6), inherited)) == 2
     with pytest.raises(StudyError, match=r"takes no option 'depth'; it takes shape, classes"):
         create_network((4, 5, 6), inherited | {"depth": 3})

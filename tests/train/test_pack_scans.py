@@ -53,3 +53,6 @@ def test_scans_of_another_grid_or_without_contrast_are_refused_by_name(tmp_path)
         with pytest.raises(StudyError, match=message):
             image = tmp_path / f"{name}.nii.gz"
             pack_scans([name], [image], tmp_path / "mask.nii.gz", [0, 100], tmp_path / "store.npy")
+    flat = [tmp_path / "flat.nii.gz"] * 2
+    with pytest.raises(StudyError, match=r"^one has no contrast .*; two has no contrast"):
+        pack_scans(["one", "two"], flat, tmp_path / "mask.nii.gz", [0, 100], tmp_path / "store.npy")

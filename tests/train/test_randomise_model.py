@@ -1,64 +1,126 @@
 """Controls of a model: the weights that training began with, or trained ones whose top is drawn anew."""
 
+import networks
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
+from heatproof.errors import StudyError
 from heatproof.store import Store
+from heatproof.train.execution import Layer
 from heatproof.train.fit_model import with_shuffled_labels
-from heatproof.train.network import create_network, save_model
-from heatproof.train.randomise_model import head_size, randomise_model, weighted_layers
+from heatproof.train.network import create_network, load_model, save_model
+from heatproof.train.randomise_model import layers_of, randomise_model
 
-SHAPE, NETWORK = (14, 12, 13), {"filters": [3, 4], "pools": [2, 3], "padding": 1, "hidden": 5}
+SHAPE = (16, 12, 16)
+PAPER = {"filters": [3, 4], "pools": [2, 3], "padding": 1, "hidden": 5}
+
+
+def own(name):
+    return {"function": f"{networks.__name__}:{name}"}
 
 
 @pytest.fixture
 def trained(tmp_path):
-    torch.manual_seed(7)
-    model = create_network(SHAPE, NETWORK)
-    for weight in model.state_dict().values():
-        if weight.is_floating_point():
+    """A function that writes a model whose weights are as if trained from seed 7, and returns its path."""
+
+    def make(network):
+        torch.manual_seed(7)
+        model = create_network(SHAPE, network)
+        for weight in {id(weight): weight for weight in model.state_dict().values()}.values():
             weight += 1
-    save_model(model, SHAPE, NETWORK, tmp_path / "model.safetensors")
-    return tmp_path / "model.safetensors", model
+        save_model(model, SHAPE, network, tmp_path / "model.safetensors")
+        return tmp_path / "model.safetensors"
+
+    return make
 
 
 def changed(model, other):
-    """Name the layers with weights, from the input on, that differ."""
-    layers, others = (weighted_layers(one) for one in (model, other))
-    return [
-        number
-        for number, groups in enumerate(zip(layers, others, strict=True))
-        if not all(
-            torch.equal(a.state_dict()[name], b.state_dict()[name])
-            for a, b in zip(*groups, strict=True)
-            for name in a.state_dict()
-        )
-    ]
+    """Name the modules that own the weights in which two models differ, each once."""
+    other = other.state_dict()
+    names = [name for name, weight in model.state_dict().items() if not torch.equal(weight, other[name])]
+    return list(dict.fromkeys(name.rpartition(".")[0] for name in names))
 
 
 def test_untrained_weights_are_those_that_training_from_that_seed_begins_with(trained):
+    path = trained(PAPER)
     torch.manual_seed(7)
-    first = create_network(SHAPE, NETWORK)
-    assert changed(randomise_model(trained[0], "untrained", 7), first) == []
-    assert changed(randomise_model(trained[0], "untrained", 8), first) == [0, 1, 2, 3]
+    first = create_network(SHAPE, PAPER)
+    assert changed(randomise_model(path, "untrained", 7), first) == []
+    assert changed(randomise_model(path, "untrained", 8), first) == ["0", "4", "10", "13"]
 
 
 @pytest.mark.parametrize(
     ("control", "layers"),
-    [("random_head", [2, 3]), ("random_top_1", [3]), ("random_top_3", [1, 2, 3]), ("random_top_4", [0, 1, 2, 3])],
+    [
+        ("random_head", ["10", "13"]),
+        ("random_top_1_of_4", ["13"]),
+        ("random_top_3_of_4", ["4", "5", "10", "13"]),
+        ("random_top_4_of_4", ["0", "1", "4", "5", "10", "13"]),
+        ("random_top_1_of_3", ["10", "13"]),
+        ("random_top_1_of_1", ["0", "1", "4", "5", "10", "13"]),
+    ],
 )
 def test_layers_are_drawn_anew_from_the_top(trained, control, layers):
-    path, model = trained
-    assert changed(randomise_model(path, control, 0), model) == layers
-    assert changed(randomise_model(path, control, 0), randomise_model(path, control, 0)) == []
+    path = trained(PAPER)
+    drawn = randomise_model(path, control, 0)
+    assert changed(drawn, load_model(path)) == layers
+    assert changed(drawn, randomise_model(path, control, 0)) == []
+    assert "13" in changed(drawn, randomise_model(path, control, 1))
 
 
-def test_batch_norm_goes_with_its_convolution(trained):
-    kinds = [[type(layer).__name__ for layer in group] for group in weighted_layers(trained[1])]
-    assert kinds == [["Conv3d", "BatchNorm3d"], ["Conv3d", "BatchNorm3d"], ["Linear"], ["Linear"]]
-    assert head_size(trained[1]) == 2
+@pytest.mark.parametrize(("depth", "parts", "counts"), [(21, 6, [4, 7, 11, 14, 18, 21]), (6, 6, [1, 2, 3, 4, 5, 6])])
+def test_parts_of_the_depth_are_equal_and_end_with_all_layers(depth, parts, counts):
+    layers = [Layer([], False)] * depth
+    assert [layers_of(f"random_top_{part}_of_{parts}", layers) for part in range(1, parts + 1)] == counts
+
+
+@pytest.mark.parametrize("name", networks.KINDS)
+def test_any_network_s_head_is_drawn_anew_and_its_body_stays(trained, name):
+    path = trained(own(name))
+    of_head = changed(randomise_model(path, "random_head", 7), load_model(path))
+    by_name = {"by_hand": {"", "hidden"}, "normed_head": {"4", "5"}, "lazy": {"3"}}
+    assert set(of_head) == by_name.get(name, {"classifier"} if "sfcn" in name else {"head"})
+
+
+@pytest.mark.parametrize("name", networks.KINDS)
+def test_a_cascade_ends_with_a_network_that_knows_nothing(trained, name):
+    path = trained(own(name))
+    drawn, model = (m.state_dict() for m in (randomise_model(path, "random_top_3_of_3", 7), load_model(path)))
+    unused = {key for key in model if "squeeze" in key or "excite" in key} if name == "resnet" else set()
+    assert {key for key in model if torch.equal(drawn[key], model[key])} == unused
+
+
+def test_weights_are_drawn_as_the_network_itself_draws_them_and_not_as_training_began(trained, monkeypatch):
+    def build(shape):
+        network = networks.linear(shape)
+        nn.init.normal_(network[1].weight, mean=5.0, std=0.1)
+        return network
+
+    monkeypatch.setattr(networks, "build", build, raising=False)
+    path = trained(own("build"))
+    drawn = randomise_model(path, "random_head", 7)
+    assert drawn[1].weight.mean().item() == pytest.approx(5, abs=0.1)
+    torch.manual_seed(7)
+    first = networks.build(SHAPE)[1].weight
+    assert abs(np.corrcoef(drawn[1].weight.detach().ravel(), first.detach().ravel())[0, 1]) < 0.1
+
+
+def test_a_control_that_would_change_nothing_is_refused(tmp_path, monkeypatch):
+    def build(shape):
+        network = networks.linear(shape)
+        nn.init.zeros_(network[1].weight)
+        nn.init.zeros_(network[1].bias)
+        return network
+
+    monkeypatch.setattr(networks, "build", build, raising=False)
+    path = tmp_path / "model.safetensors"
+    save_model(build(SHAPE), SHAPE, own("build"), path)
+    for control in ("random_head", "untrained"):
+        with pytest.raises(StudyError, match=rf"{control} leaves every weight of .*; leave {control} out"):
+            randomise_model(path, control, 0)
 
 
 def test_shuffled_labels_are_dealt_to_participants_not_to_scans():
@@ -71,3 +133,9 @@ def test_shuffled_labels_are_dealt_to_participants_not_to_scans():
     assert (dealt == "patient").sum() == 8
     assert dealt.tolist() != store.scans.drop_duplicates("participant_id")["label"].tolist()
     assert shuffled.equals(with_shuffled_labels(store, 0).scans)
+
+
+def test_labels_are_never_dealt_back_to_where_they_were():
+    people = pd.DataFrame({"participant_id": ["sub-1", "sub-2"], "label": ["patient", "control"]})
+    for seed in range(20):
+        assert with_shuffled_labels(Store(np.zeros(0), people), seed).scans["label"].tolist() == ["control", "patient"]

@@ -112,6 +112,7 @@ def apart_study(tmp_path_factory) -> Checkout:
     study = Checkout(tmp_path_factory.mktemp("apart") / "checkout", python=HEAD)
     for environment, *limits in [
         ("analysis", "--until", "prepare_template", "simulate_scan"),
+        ("torch", "--until", "check_network"),
         ("ants", "--until", "register_scan"),
         ("analysis", "--until", "check_leakage"),
         ("torch", "--until", "fit_model"),

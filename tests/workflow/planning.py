@@ -1,4 +1,4 @@
-"""Plan the paper's preset over a dataset of empty files, and measure what that takes."""
+"""Plan the paper's preset over a dataset of files without a brain, and measure what that takes."""
 
 import re
 import sys
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from measured import run_measured
+
+from heatproof.cohort.bids_files import FEWEST_BYTES
 
 
 class Plan(NamedTuple):
@@ -18,7 +20,7 @@ class Plan(NamedTuple):
 
 
 def make_adni(folder: Path, participants: int = 344, patients: int = 193, scans: int = 969) -> None:
-    """Make empty scans of patients and controls, two or three sessions each, labels per session."""
+    """Make files in place of scans of patients and controls, two or three sessions each, labels per session."""
     sessions = ["ses-M000", "ses-M006", "ses-M012"]
     surplus = scans - 2 * participants
     folder.mkdir(parents=True)
@@ -28,7 +30,7 @@ def make_adni(folder: Path, participants: int = 344, patients: int = 193, scans:
         label, visits = "AD" if i < patients else "CN", sessions[: 3 if i < surplus else 2]
         for session in visits:
             (folder / name / session / "anat").mkdir(parents=True)
-            (folder / name / session / "anat" / f"{name}_{session}_T1w.nii.gz").touch()
+            (folder / name / session / "anat" / f"{name}_{session}_T1w.nii.gz").write_bytes(bytes(FEWEST_BYTES))
         rows = "".join(f"{session}\t{label}\n" for session in visits)
         (folder / name / f"{name}_sessions.tsv").write_text("session_id\tdiagnosis\n" + rows)
 

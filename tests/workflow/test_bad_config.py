@@ -13,16 +13,24 @@ MISTAKES = {
         "attribute={methods: {occlusion: {ptach: 3}}}",
         "unknown key 'ptach' in attribute.methods.occlusion; did you mean 'patch'?",
     ),
+    "no network": (
+        "train={network: {function: heatproof.train.network:biuld}}",
+        "train.network.function 'heatproof.train.network:biuld' is not found below src/",
+    ),
     "too few": ("cohort={split: {test: 30, validation: 18, seed: 0}}", "leaves none of the 24 patients for training"),
+    "a wildcard in a path": (
+        "cohort={bids: 'my {data}'}",
+        "cohort.bids is 'my {data}', whose word in braces is a wildcard",
+    ),
     "no dataset": ("cohort={bids: nowhere}", "nowhere/participants.tsv does not exist; cohort.bids must name"),
     "lists of different length": ("train={network: {filters: [8]}}", "train.network.filters and train.network.pools"),
     "no region": (
-        "cohort={simulate: {volume_change: {Hipocampus: -1}}}",
-        "cohort.simulate.volume_change names 'Hipocampus', which is no region of the atlas",
+        "cohort={simulate: {volume_change: {Hipocampus: -1, Amydgala: -1}}}",
+        "cohort.simulate.volume_change names 'Amydgala', 'Hipocampus', unknown to the atlas",
     ),
     "no region to measure": (
         "cohort={label: {volume: Hipocampus}}",
-        "cohort.label.volume names 'Hipocampus', which is no region of the atlas",
+        "cohort.label.volume names 'Hipocampus', unknown to the atlas",
     ),
     "no brains": (
         "cohort={simulate: {anatomy_from: nowhere}}",
@@ -44,3 +52,9 @@ def test_a_mistake_is_told_before_any_job(checkout, mistake):
     assert message in done.stdout.replace("\n", " "), done.stdout
     assert "Traceback" not in done.stdout
     assert not (checkout.folder / "results").exists()
+
+
+def test_a_number_that_yaml_reads_in_another_base_is_told_before_any_job(checkout):
+    (checkout.folder / "own.yaml").write_text("cohort: {split: {test: 2, validation: 1, seed: 010}}\n")
+    done = checkout.snakemake("--cores", "1", "--configfile", "own.yaml")
+    assert done.returncode == 1 and "own.yaml, line 1: YAML reads 010 as 8" in done.stdout.replace("\n", " ")

@@ -3,6 +3,9 @@
 import shutil
 
 import nibabel as nib
+import numpy as np
+
+from heatproof.tables import read_table
 
 OWN = """
 study: own
@@ -11,6 +14,28 @@ cohort:
   split: {test: 1, validation: 1, seed: 0}
   exclude: [sub-P004, sub-P005, sub-C004, sub-C005]
 """
+
+
+SETTINGS = "study=own", "cohort={bids: my heads, unreadable: leave_out, split: {test: 1, validation: 1}}"
+
+
+def test_scans_that_are_not_whole_are_left_out_when_planning_and_listed_with_the_reason(checkout):
+    bids, names = checkout.folder / "my heads", [f"sub-{number}" for number in range(1, 9)]
+    voxels = np.random.default_rng(0).integers(0, 99, (40, 40, 40), np.int16)
+    for name in names:
+        (bids / name / "anat").mkdir(parents=True)
+        nib.save(nib.Nifti1Image(voxels, np.eye(4)), bids / f"{name}/anat/{name}_T1w.nii.gz")
+    rows = [f"{name}\t{'AD' if number % 2 else 'CN'}\n" for number, name in enumerate(names)]
+    (bids / "participants.tsv").write_text("participant_id\tgroup\n" + "".join(rows))
+    truncated = bids / "sub-3/anat/sub-3_T1w.nii.gz"
+    truncated.write_bytes(truncated.read_bytes()[:20_000])
+    assert checkout.jobs("--config", *SETTINGS)["register_scan"] == 7
+    listed, groups = (f"results/own/cohort/{table}.tsv" for table in ("unreadable", "demographics"))
+    done = checkout.snakemake("--cores", "1", listed, groups, "--config", *SETTINGS)
+    assert done.returncode == 0, done.stdout
+    row = read_table(checkout.folder / listed).iloc[0]
+    assert read_table(checkout.folder / groups)["participants"].tolist()[-2:] == [4, 3]
+    assert row["scan"] == "sub-3" and row["reason"].startswith("ends too early or is damaged")
 
 
 def test_a_truncated_scan_is_named_and_the_other_results_stay(copied_study):
@@ -49,3 +74,34 @@ def test_with_keep_going_the_others_are_registered_and_the_end_names_the_bad_one
     registered = {path.parent.name for path in (checkout.folder / "results/own/register").glob("sub-*/volumes.tsv")}
     scans = {path.name.removesuffix("_T1w.nii.gz") for path in bids.glob("sub-[PC]00[123]/*/anat/*")}
     assert len(scans) > 6 and registered == scans - {"sub-C001_ses-M00", "sub-P002_ses-M00"}
+
+
+def end_of(done) -> str:
+    """Return what the last lines of a run say went wrong."""
+    assert done.returncode == 1
+    return done.stdout.split("What went wrong:\n")[1]
+
+
+def test_a_quiet_run_ends_with_the_job_its_reason_and_its_log(copied_study):
+    scan = copied_study.results / "cohort/bids/sub-P001/ses-M00/anat/sub-P001_ses-M00_T1w.nii.gz"
+    scan.write_bytes(scan.read_bytes()[:20_000])
+    end = end_of(copied_study.tiny("--cores", "1", "--quiet", "rules"))
+    assert f"error: {scan.relative_to(copied_study.folder)} ends too early or is damaged" in end
+    assert "in register_scan, scan sub-P001_ses-M00: results/tiny/logs/register_scan/sub-P001_ses-M00.log" in end
+
+
+def test_a_traceback_is_told_by_its_last_line(copied_study):
+    predictions = copied_study.results / "train/seed-1/predictions.tsv"
+    predictions.write_text("not\ta table of predictions\n")
+    table = "results/tiny/compare/accuracy.tsv"
+    end = end_of(copied_study.tiny("--cores", "1", "--force", table, "--quiet", "rules"))
+    assert "KeyError: " in end and "please report this with the log" in end
+    assert "in measure_accuracy: results/tiny/logs/measure_accuracy.log" in end
+
+
+def test_a_finished_run_names_its_report_and_another_does_not(copied_study):
+    page = "results/tiny/report/report.html"
+    done = copied_study.tiny("--cores", "1", "--quiet", "rules", "--force", page)
+    assert done.returncode == 0 and f"The report: {page}" in done.stdout
+    done = copied_study.tiny("--cores", "1", "--force", "results/tiny/compare/accuracy.tsv")
+    assert done.returncode == 0 and "The report" not in done.stdout

@@ -15,7 +15,7 @@ DOCS = ROOT / "docs/reruns.md"
 
 JOBS = {
     **{"list_scans": 4, "prepare_anatomy": 1, "simulate_scan": 12, "describe_dataset": 1, "compare_groups": 1},
-    **{"prepare_template": 2, "register_scan": 12, "summarise_quality": 1, "check_quality": 1},
+    **{"prepare_template": 2, "check_network": 1, "register_scan": 12, "summarise_quality": 1, "check_quality": 1},
     **{"pack_scans": 3, "check_leakage": 2, "fit_model": 2, "predict_scans": 2, "randomise_model": 2},
     **{
         "explain_scans": 16,
@@ -23,9 +23,10 @@ JOBS = {
         "trace_convergence": 3,
         "average_maps": 16,
         "make_noise": 8,
-        "make_t_map": 2,
+        "make_t_map": 4,
+        "halve_t_map": 2,
     },
-    **{"measure_agreement": 13, "measure_rightness": 13, "measure_accuracy": 1},
+    **{"measure_agreement": 12, "measure_rightness": 14, "measure_accuracy": 1},
     **{"compare_maps": 1, "compare_regions": 1, "trace_overlap": 1, "compare_controls": 1},
     **{"measure_faithfulness": 8, "measure_ensembles": 4, "score_methods": 1, "note_gaps": 1},
     **{"draw_seeds": 4, "draw_methods": 1, "draw_overlaps": 1, "draw_overlap_curve": 1, "draw_bounds": 1},
@@ -42,34 +43,37 @@ def some(*rules: str, **counts: int) -> dict[str, int]:
 DESCRIBED = some("write_provenance", "describe_derivatives", "write_page", "write_crate")
 SCORED = some("score_methods", "note_gaps", "draw_bounds") | DESCRIBED
 AVERAGED = some("measure_ensembles", "draw_ensembles")
-REGIONS_COMPARED = some("compare_regions", "measure_agreement", "draw_overlaps", "draw_overlap_curve") | SCORED
+AGREED = some("measure_agreement", "halve_t_map")
+REGIONS_COMPARED = some("compare_regions", "draw_overlaps", "draw_overlap_curve") | AGREED | SCORED
 REGIONS_COMPARED |= AVERAGED
-MAPS_COMPARED = some("compare_maps", "measure_agreement") | SCORED
+MAPS_COMPARED = some("compare_maps") | AGREED | SCORED
 COMPARED = some("compare_maps", "compare_regions", "trace_overlap", "compare_controls") | SCORED
 COMPARED |= some("draw_methods", "draw_overlaps", "draw_overlap_curve", "draw_ensembles")
-MEASURED = COMPARED | AVERAGED | some("measure_agreement", "measure_rightness", "draw_seeds")
+MEASURED = COMPARED | AVERAGED | AGREED | some("measure_rightness", "draw_seeds")
 DRAWN = MEASURED | some("average_maps", "make_noise", "make_t_map")
-BUT_T_MAP = some("average_maps", "make_noise", "draw_seeds", measure_agreement=12, measure_rightness=12)
+BUT_T_MAP = some("average_maps", "make_noise", "draw_seeds", "measure_agreement", measure_rightness=12)
 FOLLOWED = some("delete_regions", "measure_faithfulness")
 WALKED = some("trace_convergence", "draw_convergence")
 EXPLAINED = COMPARED | AVERAGED | BUT_T_MAP | FOLLOWED | some("explain_scans")
-ONE_METHOD = COMPARED | some(explain_scans=4, average_maps=4, make_noise=2, draw_seeds=1)
+ONE_METHOD = COMPARED | some("check_network", explain_scans=4, average_maps=4, make_noise=2, draw_seeds=1)
 ONE_METHOD |= some(measure_agreement=3, measure_rightness=3)
 ONE_METHOD |= some(delete_regions=4, measure_faithfulness=2, measure_ensembles=1)
 ONE_WALKED = ONE_METHOD | WALKED | {"trace_convergence": 1}
 ONE_SEED = MEASURED | some("measure_accuracy", "draw_training", fit_model=1, predict_scans=1, randomise_model=1)
-ONE_SEED |= some(explain_scans=8, average_maps=8, make_noise=4, make_t_map=1)
+ONE_SEED |= some(explain_scans=8, average_maps=8, make_noise=4, make_t_map=2)
 ONE_SEED |= WALKED | FOLLOWED | {"delete_regions": 8}
 MODELS_KNOWN = EXPLAINED | WALKED | some("predict_scans", "measure_accuracy")
 ONE_TEST_SCAN = MODELS_KNOWN | some(
     "describe_dataset", "compare_groups", "summarise_quality", "check_quality", list_scans=2
 )
 ONE_TEST_SCAN |= some(simulate_scan=1, register_scan=1, pack_scans=1, check_leakage=1)
+TRIED = some("check_network")
+ONE_TEST_SCAN |= some(make_t_map=2, halve_t_map=1, measure_rightness=13)
 TRAINED = MODELS_KNOWN | some("fit_model", "randomise_model", "draw_training")
 REGISTERED = (
     TRAINED | DRAWN | some("register_scan", "summarise_quality", "check_quality", "pack_scans", "check_leakage")
 )
-ALL_BUT_COHORT = REGISTERED | some("prepare_template")
+ALL_BUT_COHORT = REGISTERED | TRIED | some("prepare_template")
 
 
 def config(text: str) -> Callable:
@@ -107,7 +111,7 @@ def own_template(checkout) -> list[str]:
     return ["--config", "register={template: {T1w: mine.nii.gz, brain_mask: null}}"]
 
 
-Z_PLUS = "{method: lrp, target: patient, output: logit, sign: signed, rule: z_plus}"
+Z_PLUS = "{method: lrp, target: patient, output: margin, sign: signed, rule: z_plus}"
 NEW_METHOD = '"gradient_input": gradients.gradient_input,'
 
 CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
@@ -130,6 +134,7 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
     "a further method": (config(f"attribute={{methods: {{z_plus: {Z_PLUS}}}}}"), ONE_WALKED),
     "a further test scan": (config("cohort={exclude: []}"), ONE_TEST_SCAN),
     "a learning rate": (config("train={learning_rate: 0.001}"), TRAINED),
+    "the network (`train.network`)": (config("train={network: {hidden: 9}}"), TRAINED | TRIED),
     "a template": (own_template, ALL_BUT_COHORT),
     "one function in `attribute/propagation.py`": (
         edit("attribute/propagation.py", "gamma: float = 0.25", "gamma: float = 0.5"),
@@ -137,7 +142,7 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
     ),
     "one function in `attribute/explain.py`": (
         edit("attribute/explain.py", "progress.update(len(paths))", "progress.update()"),
-        EXPLAINED,
+        EXPLAINED | TRIED,
     ),
     "one function in `compare/regions.py`": (
         edit("compare/regions.py", "def control_map", "later = 1\n\n\ndef control_map"),
@@ -149,9 +154,12 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
     ),
     "one function in `train/batches.py`": (
         edit("train/batches.py", "random.random() <", "random.random() <="),
-        TRAINED,
+        TRAINED | TRIED,
     ),
-    "one function in `train/fit_model.py`": (edit("train/fit_model.py", "model.eval()", "model.train(False)"), TRAINED),
+    "one function in `train/fit_model.py`": (
+        edit("train/fit_model.py", "model.eval()", "model.train(False)"),
+        TRAINED | TRIED,
+    ),
     "one function in `register/register_scan.py`": (
         edit("register/register_scan.py", "def main", "later = 1\n\n\ndef main"),
         REGISTERED,

@@ -1,6 +1,36 @@
 """attribute: every model explains every test scan by every method."""
 
 HEATMAPS = f"{STUDY}/attribute/{{method}}/seed-{{seed}}"
+POSSIBLE = f"{STUDY}/attribute/possible.tsv"
+
+
+rule check_network:
+    """Try the network and every method on random scans: registration and training wait for it."""
+    input:
+        template=REGION_FILES,
+    output:
+        table=POSSIBLE,
+        # Once there they are files that no rule makes, so that a later check has nothing registered or trained again.
+        checked=[touch(file) for file in (CHECKED, TRAINABLE) if not Path(file).exists()],
+    log:
+        f"{STUDY}/logs/check_network.log",
+    benchmark:
+        f"{STUDY}/benchmarks/attribute/check_network.tsv"
+    priority: 3
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=megabytes(2000, 600),
+        runtime=minutes(60),
+    params:
+        source=code_of("heatproof.attribute.check_network", network_module(), apart=["heatproof.attribute"]),
+        methods=[explaining_code(method) for method in METHODS],
+        train=options("train", "network", "batch_size"),
+        attribute=options("attribute", "methods", "convergence_scans"),
+        compare=options("compare", "controls", "cascade_parts"),
+    shell:
+        "python -m heatproof.attribute.check_network --template $(dirname {input.template[0]}) --train {params.train:q} "
+        "--attribute {params.attribute:q} --compare {params.compare:q} --out {output.table} > {log} 2>&1"
 
 
 rule explain_scans:
@@ -18,16 +48,18 @@ rule explain_scans:
         f"{STUDY}/benchmarks/attribute/explain_scans.{{method}}_seed-{{seed}}.tsv"
     conda:
         "../../envs/torch.yaml"
+    threads: 4 if GPUS else 1  # all but one write heatmaps while the GPU goes on
     resources:
         mem_mb=megabytes(2000, 300 * config["attribute"]["batch_size"]),
         runtime=minutes(720),
         gpu=GPUS,
     params:
         source=lambda wildcards: explaining_code(wildcards.method),
-        options=lambda wildcards: json.dumps(options_of(wildcards.method), sort_keys=True),
+        options=lambda wildcards: as_json(options_of(wildcards.method)),
         batch_size=config["attribute"]["batch_size"],
         device=config["train"]["device"],
     shell:
+        "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.attribute.explain --model {input.model} --scans {input.images} "
         "--template $(dirname {input.template[0]}) "
         "--name {wildcards.method} --options {params.options:q} --batch-size {params.batch_size} "
@@ -63,6 +95,7 @@ rule delete_regions:
         batch_size=config["attribute"]["batch_size"],
         device=config["train"]["device"],
     shell:
+        "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.attribute.delete_regions --model {input.model} --predictions {input.predictions} "
         "--scans {input.images} --heatmaps {input.heatmaps} --template $(dirname {input.template[0]}) "
         "--regions {params.regions} --most-scans {params.most} --batch-size {params.batch_size} "
@@ -90,10 +123,11 @@ rule trace_convergence:
     params:
         source=code_of("heatproof.attribute.trace_convergence", network_module(), apart=["heatproof.attribute"]),
         seeds=SEEDS,
-        options=lambda wildcards: json.dumps(options_of(wildcards.method), sort_keys=True),
+        options=lambda wildcards: as_json(options_of(wildcards.method)),
         most=config["attribute"]["convergence_scans"],
         device=config["train"]["device"],
     shell:
+        "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.attribute.trace_convergence --models {input.models} --seeds {params.seeds} "
         "--scans {input.images} --options {params.options:q} --most-scans {params.most} --device {params.device} "
         "--out {output} > {log} 2>&1"

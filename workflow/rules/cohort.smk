@@ -1,6 +1,7 @@
 """cohort: a BIDS dataset, or a simulated one, becomes a table of scans with label and split."""
 
 COHORT = f"{RESULTS}/cohort"
+DATASET = config["cohort"]["bids"] or f"{COHORT}/bids"
 SIMULATE = config["cohort"]["simulate"]
 LABELLED_LATER = isinstance(config["cohort"]["label"], dict)
 ATROPHY = f"{COHORT}/simulated_atrophy" if LABELLED_LATER else f"{COHORT}/ground_truth"
@@ -13,7 +14,7 @@ if LABELLED_LATER:
             volumes=expand(f"{RESULTS}/register/{{scan}}/volumes.tsv", scan=SCANS["scan"]),
             regions=f"{TEMPLATE}/regions.nii.gz",
         output:
-            tables=expand(f"{COHORT}/{{table}}.tsv", table=["scans", "train", "validation", "test"]),
+            tables=expand(f"{COHORT}/{{table}}.tsv", table=["scans", "train", "validation", "test", "unreadable"]),
             truth=multiext(
                 f"{COHORT}/ground_truth/", "regions.tsv", "scans.tsv", "log_jacobian.nii.gz", "signal_loss.nii.gz"
             ),
@@ -39,7 +40,9 @@ if LABELLED_LATER:
 else:
 
     rule list_scans:
-        """Write the table of all scans, or of one split: so that a further test scan leaves the models as they are."""
+        """Write the table of all scans, of one split, so that a further test scan leaves the models as they are, or of
+        those that are left out.
+        """
         output:
             f"{COHORT}/{{table}}.tsv",
         log:
@@ -65,7 +68,7 @@ rule compare_groups:
     """Compare patients and controls in age, sex and site, as far as the dataset tells them."""
     input:
         scans=f"{COHORT}/scans.tsv",
-        participants=f"{config['cohort']['bids'] or f'{COHORT}/bids'}/participants.tsv",
+        participants=f"{DATASET}/participants.tsv",
     output:
         groups=report(f"{COHORT}/demographics.tsv", category="cohort", caption="../report/demographics.rst"),
         differences=report(f"{COHORT}/group_differences.tsv", category="cohort", caption="../report/demographics.rst"),
@@ -80,8 +83,9 @@ rule compare_groups:
         runtime=minutes(10),
     params:
         source=code_of("heatproof.cohort.compare_groups"),
+        dataset=lambda wildcards, input: Path(input.participants).parent,
     shell:
-        "python -m heatproof.cohort.compare_groups --dataset $(dirname {input.participants:q}) --scans {input.scans} "
+        "python -m heatproof.cohort.compare_groups --dataset {params.dataset:q} --scans {input.scans} "
         "--groups {output.groups} --differences {output.differences} > {log} 2>&1"
 
 

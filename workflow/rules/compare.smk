@@ -5,6 +5,9 @@ MAP_OPTIONS = (
     "--regions {regions} --relevance {relevance} --gain-controls {gain_controls} "
     "--participant-groups {participant_groups}".format(**config["compare"])
 )
+COMPARISON_OPTIONS = "--within {within} --top-k {top_k} --top-percent {top_percent} --rbo-p {rbo_p}".format(
+    **config["compare"]
+)
 GROUPS = range(1, config["compare"]["participant_groups"] + 1)
 LEFT_OUT = [f"left_out/group-{group}_mean_{outcome}.nii.gz" for group in GROUPS for outcome in ["TP", "TN"]]
 MAP_FILES = [
@@ -45,7 +48,7 @@ rule average_maps:
 
 
 rule make_noise:
-    """Make noise as smooth as a method's mean maps, and of the same values."""
+    """Make noise autocorrelated as a method's mean maps, and of the same values."""
     input:
         maps=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}", file=MAP_FILES, allow_missing=True),
         template=REGION_FILES,
@@ -71,21 +74,22 @@ rule make_noise:
 
 
 rule make_t_map:
-    """Make the t-map of patients against controls, with no network."""
+    """Make the t-map of patients against controls among the training or the test scans, with no network."""
     input:
-        images=f"{RESULTS}/train/store/train.npy",
-        scans=f"{RESULTS}/train/store/train.tsv",
+        unpack(store_of_t_map),
         template=REGION_FILES,
     output:
-        maps=expand(f"{COMPARE}/t_map/seed-{{seed}}/{{file}}", file=MAP_FILES, allow_missing=True),
+        maps=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}", file=MAP_FILES, allow_missing=True),
     log:
-        f"{STUDY}/logs/make_t_map/seed-{{seed}}.log",
+        f"{STUDY}/logs/make_t_map/{{method}}_seed-{{seed}}.log",
     benchmark:
-        f"{STUDY}/benchmarks/compare/make_t_map.seed-{{seed}}.tsv"
+        f"{STUDY}/benchmarks/compare/make_t_map.{{method}}_seed-{{seed}}.tsv"
+    wildcard_constraints:
+        method="t_map(_test)?",
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(1000, 100),
+        mem_mb=megabytes(1000, 150),
         runtime=minutes(30),
     params:
         source=code_of("heatproof.compare.make_t_map"),
@@ -93,6 +97,33 @@ rule make_t_map:
     shell:
         "python -m heatproof.compare.make_t_map --scans {input.images} --template $(dirname {input.template[0]}) "
         "{params.options} --out $(dirname {output.maps[0]}) > {log} 2>&1"
+
+
+rule halve_t_map:
+    """Measure how far the t-maps of two halves of the participants agree."""
+    input:
+        unpack(store_of_t_map),
+        template=REGION_FILES,
+    output:
+        f"{COMPARE}/{{method}}/agreement.tsv",
+    log:
+        f"{STUDY}/logs/halve_t_map/{{method}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/halve_t_map.{{method}}.tsv"
+    wildcard_constraints:
+        method="t_map(_test)?",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000, 200),
+        runtime=minutes(240),
+    params:
+        source=code_of("heatproof.compare.halve_t_map"),
+        seeds=SEEDS,
+        options=[MAP_OPTIONS, COMPARISON_OPTIONS],
+    shell:
+        "python -m heatproof.compare.halve_t_map --scans {input.images} --seeds {params.seeds} "
+        "--template $(dirname {input.template[0]}) {params.options} --out {output} > {log} 2>&1"
 
 
 rule compare_controls:
@@ -149,11 +180,11 @@ rule compare_maps:
     input:
         maps=expand(
             f"{COMPARE}/{{method}}/seed-{{seed}}/mean_{{outcome}}.nii.gz",
-            method=COMPARED,
+            method=MODELLED,
             seed=SEEDS,
             outcome=["TP", "TN"],
         ),
-        scans=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_maps.tsv", method=COMPARED, seed=SEEDS),
+        scans=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_maps.tsv", method=MODELLED, seed=SEEDS),
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
     output:
         pairs=f"{COMPARE}/l2_pairs.tsv",
@@ -169,7 +200,7 @@ rule compare_maps:
         runtime=minutes(60),
     params:
         source=code_of("heatproof.compare.compare_maps"),
-        methods=COMPARED,
+        methods=MODELLED,
         seeds=SEEDS,
         within=config["compare"]["within"],
     shell:
@@ -181,7 +212,7 @@ rule compare_maps:
 rule compare_regions:
     """Compare which regions of all models come first (Table 2 and Figure 3)."""
     input:
-        regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=COMPARED, seed=SEEDS),
+        regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=MODELLED, seed=SEEDS),
     output:
         pairs=f"{COMPARE}/top_regions_pairs.tsv",
         summary=report(f"{COMPARE}/top_regions.tsv", category="compare", caption="../report/top_regions.rst"),
@@ -196,7 +227,7 @@ rule compare_regions:
         runtime=minutes(10),
     params:
         source=code_of("heatproof.compare.compare_regions"),
-        methods=COMPARED,
+        methods=MODELLED,
         seeds=SEEDS,
         top_k=config["compare"]["top_k"],
     shell:
@@ -244,6 +275,8 @@ rule measure_agreement:
         f"{STUDY}/logs/measure_agreement/{{method}}.log",
     benchmark:
         f"{STUDY}/benchmarks/compare/measure_agreement.{{method}}.tsv"
+    wildcard_constraints:
+        method="|".join(map(re.escape, MODELLED)),
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -252,9 +285,7 @@ rule measure_agreement:
     params:
         source=code_of("heatproof.compare.measure_agreement"),
         seeds=SEEDS,
-        options="--within {within} --top-k {top_k} --top-percent {top_percent} --rbo-p {rbo_p}".format(
-            **config["compare"]
-        ),
+        options=COMPARISON_OPTIONS,
     shell:
         "python -m heatproof.compare.measure_agreement --folder $(dirname $(dirname {output})) "
         "--method {wildcards.method} --seeds {params.seeds} --template $(dirname {input.brain}) {params.options} "

@@ -21,6 +21,7 @@ rule write_provenance:
         ),
         ran=[  # the last commands of the stages whose logs are read
             f"{RESULTS}/cohort/demographics.tsv",
+            POSSIBLE,
             *expand(f"{STUDY}/compare/{{method}}/ensembles.tsv", method=JUDGED),
             *expand(f"{STUDY}/attribute/{{method}}/convergence.tsv", method=WALKED),
             *([f"{STUDY}/compare/controls.tsv"] if CONTROLS else []),
@@ -39,7 +40,7 @@ rule write_provenance:
     params:
         source=code_of("heatproof.describe.write_provenance"),
         models=lambda wildcards: RESULTS,
-        config=json.dumps(config, sort_keys=True),
+        config=as_json(config),
     shell:
         "python -m heatproof.describe.write_provenance --results $(dirname {output}) --models {params.models} --config {params.config:q} "
         "--out {output} > {log} 2>&1"

@@ -19,6 +19,7 @@ rule prepare_template:
         f"{RESULTS}/benchmarks/register/prepare_template.{{grid}}.tsv"
     wildcard_constraints:
         grid="|".join(GRIDS),
+    priority: 3  # for check_network
     conda:
         "../../envs/analysis.yaml"
     resources:
@@ -26,8 +27,8 @@ rule prepare_template:
         runtime=minutes(10),
     params:
         source=code_of("heatproof.register.prepare_template"),
-        template=json.dumps(config["register"]["template"], sort_keys=True),
-        atlas=json.dumps(config["register"]["atlas"], sort_keys=True),
+        template=as_json(config["register"]["template"]),
+        atlas=as_json(config["register"]["atlas"]),
         voxel_size=lambda wildcards: GRIDS[wildcards.grid],
     shell:
         "python -m heatproof.register.prepare_template --template {params.template:q} --atlas {params.atlas:q} "
@@ -41,6 +42,7 @@ rule register_scan:
         mask=lambda wildcards: MASKS.get(wildcards.scan, []),
         template=f"{TEMPLATE}/T1w.nii.gz",
         fixed=multiext(f"{RESULTS}/register/fixed/", "T1w.nii.gz", "brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"),
+        checked=CHECKED,
     output:
         scan=REGISTERED,
         transforms=directory(f"{RESULTS}/register/{{scan}}/transforms"),

@@ -40,7 +40,7 @@ rule draw_seeds:
     params:
         source=code_of("heatproof.report.draw_seeds"),
         seeds=SEEDS,
-        template=json.dumps(config["register"]["template"], sort_keys=True),
+        template=as_json(config["register"]["template"]),
         options=options("report", "colormap", "threshold", "points", "dpi"),
     shell:
         "python -m heatproof.report.draw_seeds --method {wildcards.method} --seeds {params.seeds} --maps {input.maps} "
@@ -76,7 +76,7 @@ rule draw_methods:
         methods=METHODS,
         seeds=SEEDS,
         maps=lambda wildcards: f"{STUDY}/compare",
-        template=json.dumps(config["register"]["template"], sort_keys=True),
+        template=as_json(config["register"]["template"]),
         options=options("report", "colormap", "threshold", "points", "dpi"),
     shell:
         "python -m heatproof.report.draw_methods --maps {params.maps} --methods {params.methods} --seeds {params.seeds} "
@@ -261,7 +261,7 @@ rule draw_patches:
         runtime=minutes(10),
     params:
         source=code_of("heatproof.report.draw_patches"),
-        patches=json.dumps(PATCHES, sort_keys=True),
+        patches=as_json(PATCHES),
         voxel_size=config["register"]["voxel_size"],
         options=options("report", "dpi"),
     shell:
@@ -305,7 +305,9 @@ rule write_page:
         page="src/heatproof/report/page.html.jinja",
         provenance=f"{STUDY}/provenance.json",
         files=register_files(),
-        cohort=expand(f"{RESULTS}/cohort/{{table}}.tsv", table=["scans", "demographics", "group_differences"]),
+        cohort=expand(
+            f"{RESULTS}/cohort/{{table}}.tsv", table=["scans", "demographics", "group_differences", "unreadable"]
+        ),
         quality=[f"{RESULTS}/register/qc.tsv", f"{RESULTS}/register/contact_sheet.png"],
         mask=f"{TEMPLATE}/brain_mask.nii.gz",
         maps=expand(MEAN_MAPS, method=METHODS, seed=SEEDS),
@@ -336,7 +338,7 @@ rule write_page:
         controls=lambda wildcards, input: ["--controls", input.controls] if CONTROLS else [],
         results=lambda wildcards: STUDY,
         models=lambda wildcards: RESULTS,
-        config=json.dumps(config),
+        config=as_json(config, sort_keys=False),
     shell:
         "python -m heatproof.report.write_page --results {params.results} --models {params.models} {params.controls} "
         "--figures {input.figures} --config {params.config:q} --output {output} > {log} 2>&1"

@@ -3,10 +3,11 @@
 STORE = f"{RESULTS}/train/store"
 MODEL = f"{RESULTS}/train/seed-{{seed}}/model.safetensors"
 CONTROL_MODEL = f"{RESULTS}/train/seed-{{seed}}/controls/{{control}}.safetensors"
+TRAINABLE = f"{RESULTS}/train/checked/{network_digest()}"
 FIXED = config["train"]["fix"]
 FIT_OPTIONS = [
     *["network", "learning_rate", "weight_decay", "batch_size", "epochs"],
-    *["patience", "keep", "augmentation", "device", "fix"],
+    *["patience", "keep", "augmentation", "device", "precision", "fix"],
 ]
 
 
@@ -30,7 +31,7 @@ rule pack_scans:
         runtime=minutes(60),
     params:
         source=code_of("heatproof.train.pack_scans"),
-        intensity=json.dumps(config["train"]["intensity"]),
+        intensity=as_json(config["train"]["intensity"]),
         registered=lambda wildcards: REGISTERED,
     shell:
         "python -m heatproof.train.pack_scans --scans {input.scans} --split {wildcards.split} "
@@ -69,7 +70,7 @@ rule fit_model:
         train_scans=f"{STORE}/train.tsv",
         validation=f"{STORE}/validation.npy",
         validation_scans=f"{STORE}/validation.tsv",
-        checked=f"{STORE}/leakage_validation.tsv",
+        checked=[f"{STORE}/leakage_validation.tsv", TRAINABLE],
         registered=ancient(f"{RESULTS}/register/checked.tsv"),  # a further scan leaves the models as they are
     output:
         model=MODEL,
@@ -91,6 +92,7 @@ rule fit_model:
         order=lambda wildcards: own_or(FIXED["order"], wildcards.seed),
         labels="",
     shell:
+        "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.train.fit_model --train {input.train} --validation {input.validation} "
         "--options {params.options:q} --initialisation-seed {params.initialisation} --order-seed {params.order} "
         "{params.labels} --model {output.model} --history {output.history} > {log} 2>&1"
@@ -107,11 +109,11 @@ rule randomise_model:
     benchmark:
         f"{RESULTS}/benchmarks/train/randomise_model.seed-{{seed}}_{{control}}.tsv"
     wildcard_constraints:
-        control="untrained|random_head|random_top_[0-9]+",
+        control="untrained|random_head|random_top_[0-9]+_of_[0-9]+",
     conda:
         "../../envs/torch.yaml"
     resources:
-        mem_mb=megabytes(2000),
+        mem_mb=megabytes(2000, 300),
         runtime=minutes(10),
     params:
         source=code_of("heatproof.train.randomise_model", network_module()),
@@ -177,5 +179,6 @@ rule predict_scans:
         batch_size=config["train"]["batch_size"],
         device=config["train"]["device"],
     shell:
+        "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.train.predict_scans --model {input.model} --stores {input.stores} "
         "--batch-size {params.batch_size} --device {params.device} --out {output} > {log} 2>&1"

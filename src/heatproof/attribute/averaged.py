@@ -3,7 +3,9 @@
 One version of every scan is in memory at a time, so that these methods need no more memory than a single gradient.
 """
 
+import math
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -60,7 +62,8 @@ def smooth_grad(
     """Average the gradient of the target's output over copies of a scan with noise.
 
     The noise follows from ``seed`` and the scan: it is the same for every model, on every device and in any company, so
-    that models do not differ by it, and another one for another scan, so that it averages out in a mean map.
+    that models do not differ by it, and another one for another scan, so that it averages out in a mean map. It is made
+    on the device of the scans.
 
     Parameters
     ----------
@@ -82,14 +85,63 @@ def smooth_grad(
     ----------
     Smilkov et al. 2017, SmoothGrad: removing noise by adding noise (arXiv:1706.03825).
     """
-    generators = [noise_generator(image, seed) for image in images.detach()]
+    keys = [noise_key(image, seed) for image in images.detach()]
     mean = torch.zeros_like(images)
-    for _ in range(samples):
-        draws = torch.stack([torch.randn(images.shape[1:], generator=generator) for generator in generators])
+    for sample in range(samples):
+        draws = torch.stack([normal_noise(images.shape[1:], key + sample, images.device) for key in keys])
         mean += gradient(model, images + noise * draws.to(images), target) / samples
     return mean
 
 
-def noise_generator(image: Tensor, seed: int) -> torch.Generator:
-    """Return a source of noise that follows from a seed and the voxels of a scan in float32."""
-    return torch.Generator().manual_seed(zlib.crc32(image.float().cpu().numpy().tobytes(), seed))
+def noise_key(image: Tensor, seed: int) -> int:
+    """Return a number that follows from a seed and the voxels of a scan in float32, with room for samples above it."""
+    return zlib.crc32(image.float().cpu().numpy().tobytes(), seed) << 32
+
+
+def normal_noise(shape: Sequence[int], key: int, device: torch.device | str) -> Tensor:
+    """Return standard normal numbers that follow from a key and their places alone, to rounding on every device.
+
+    A hash of the key and the place gives two uniform numbers, and these give two normal ones.
+
+    Parameters
+    ----------
+    shape : sequence of int
+    key : int
+        Of 64 bits.
+    device : device
+
+    Returns
+    -------
+    Tensor of float32, shape ``shape``
+
+    References
+    ----------
+    Steele, Lea and Flood 2014, Fast splittable pseudorandom number generators (doi:10.1145/2660193.2660195), whose
+    SplitMix64 is the hash; Box and Muller 1958 (doi:10.1214/aoms/1177706645).
+    """
+    count = math.prod(shape)
+    start = int(splitmix64(torch.tensor(signed(key))))
+    hashes = splitmix64(start + GOLDEN * torch.arange(1, (count + 1) // 2 + 1, device=device))
+    first, second = ((bits + 1).float() / 2**24 for bits in (shifted(hashes, 40), hashes & (2**24 - 1)))  # in (0, 1]
+    size, angle = torch.sqrt(-2 * torch.log(first)), 2 * math.pi * second
+    return torch.cat([size * torch.cos(angle), size * torch.sin(angle)])[:count].view(*shape)
+
+
+def splitmix64(states: Tensor) -> Tensor:
+    """Hash 64-bit states, int64 that wraps around."""
+    states = (states ^ shifted(states, 30)) * FACTORS[0]
+    states = (states ^ shifted(states, 27)) * FACTORS[1]
+    return states ^ shifted(states, 31)
+
+
+def shifted(states: Tensor, bits: int) -> Tensor:
+    """Shift 64-bit states to the right, zeros coming in."""
+    return (states >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def signed(number: int) -> int:
+    """Return the int64 whose bits are those of a number of 64 bits."""
+    return (number + 2**63) % 2**64 - 2**63
+
+
+GOLDEN, *FACTORS = map(signed, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from heatproof.attribute import gradients, propagation
-from heatproof.attribute.layers import CONVOLUTIONS, WEIGHTED, Step, unfold
+from heatproof.attribute.layers import CONVOLUTIONS, WEIGHTED, Step, apply_apart, require_evaluation, unfold
 from heatproof.errors import StudyError
 
 STEPS_BACK: dict[str, Callable[..., tuple[Tensor, list[Step]]]] = {
@@ -44,7 +44,7 @@ def inputs_of_last(model: nn.Module, images: Tensor) -> Tensor:
     """Return what the last layer with weights of a chain is given."""
     layers = unfold(model)
     last = max(i for i, layer in enumerate(layers) if isinstance(layer, WEIGHTED))
-    return nn.Sequential(*layers[:last])(images)
+    return apply_apart(nn.Sequential(*layers[:last]), images)
 
 
 def mean_cosine(vectors: list[Tensor]) -> float:
@@ -94,8 +94,11 @@ def trace_convergence(
     StudyError
         If the network is not a chain with weights in at least two of its layers, or if the method does not know one.
     """
+    if method not in STEPS_BACK:
+        raise StudyError(f"convergence is not measured for {method!r}; choose one of {', '.join(STEPS_BACK)}")
     if not is_chain(model):
         raise StudyError("convergence is measured in chains of layers, with weights in at least two of them")
+    require_evaluation(model)
     _, steps = STEPS_BACK[method](model, images, **options)
     names = name_layers([step.layer for step in steps])
     while not names[-1]:

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from heatproof.attribute.layers import outputs_of
+
 
 def depths(count: int) -> list[int]:
     """Return how many regions are changed at the points of a curve: 0, 1, 2, 3, 5, 8, ... and all of them.
@@ -83,6 +85,6 @@ def deletion_curves(
     for first in range(0, len(hidden), batch_size):
         masks = torch.stack(hidden[first : first + batch_size])
         images = torch.where(masks, baseline, image)[:, None]
-        probabilities.append(model(images).softmax(dim=1)[:, target].double().cpu())
+        probabilities.append(outputs_of(model, images).softmax(dim=1)[:, target].double().cpu())
     curves = torch.cat(probabilities).numpy()
     return curves[: len(points)], curves[len(points) :]

@@ -1,8 +1,9 @@
 """Explain what a model sees in each scan of a store: one heatmap per scan, on the working grid."""
 
 import argparse
+import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import Parameter, signature
 from pathlib import Path
 
@@ -12,13 +13,15 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from heatproof.attribute import METHODS
+from heatproof.attribute.layers import require_repeatable
 from heatproof.attribute.outputs import CONVENTIONS, OUTPUTS, SIGNS, TARGETS
 from heatproof.attribute.unfinished import unfinished
-from heatproof.command import json_option, run
-from heatproof.device import prepare_device
+from heatproof.command import json_option, run, threads
+from heatproof.device import in_float32, prepare_device
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
 from heatproof.regions import SCHEMES, merge_regions, relabel
+from heatproof.running import in_background
 from heatproof.store import Store, open_store
 from heatproof.tables import read_table
 from heatproof.train.network import load_model
@@ -32,7 +35,7 @@ def explain(
     *,
     method: str,
     target: str = "patient",
-    output: str = "logit",
+    output: str = "margin",
     sign: str = "signed",
     **options,
 ) -> Tensor:
@@ -48,8 +51,10 @@ def explain(
         A key of `METHODS`.
     target : {"patient", "predicted"}
         Explain the patients' class in every scan, or the class that the model predicts for it.
-    output : {"logit", "probability"}
-        Explain the class's output before or after a softmax over classes.
+    output : {"margin", "logit", "probability"}
+        Explain the class's logit less the log-sum-exp of the others' (of two classes: the difference of their logits),
+        its logit alone, or its probability. A logit alone is no quantity of the model: the same function added to all
+        of them changes no prediction, and any map of one.
     sign : {"signed", "absolute", "positive"}
         Keep the values, their size, or what speaks for the class, negative values set to 0.
     **options
@@ -58,15 +63,44 @@ def explain(
     Returns
     -------
     Tensor, shape (N, 1, x, y, z)
-        Heatmaps, unscaled.
+        Heatmaps, unscaled; on a GPU computed in full float32, without TF32. Model and images stay as they were.
+
+    Raises
+    ------
+    StudyError
+        If there is no such method, convention or option, or if the network's output for a scan depends on chance, on
+        earlier scans or on the other scans of its batch.
     """
-    explained = OUTPUTS[output](model)
-    return SIGNS[sign](METHODS[method](explained, images, TARGETS[target](model, images), **options))
+    check_names("explain", {"method": method, "target": target, "output": output, "sign": sign, **options})
+    require_repeatable(model, images)
+    with in_float32():
+        explained = OUTPUTS[output](model)
+        return SIGNS[sign](METHODS[method](explained, images, TARGETS[target](model, images), **options))
 
 
 def keyword_options(method: Callable[..., Tensor]) -> list[str]:
     """Return the names of the options of a method."""
     return [option.name for option in signature(method).parameters.values() if option.kind is Parameter.KEYWORD_ONLY]
+
+
+def check_names(where: str, options: dict, *, reserved: Sequence[str] = ()) -> None:
+    """Check that a method has its options, but those reserved, and each convention the value that is chosen for it."""
+    method = options.get("method")
+    if method not in METHODS:
+        raise StudyError(f"{where}.method is {method!r}, which does not exist; choose one of {', '.join(METHODS)}")
+    own = [option for option in keyword_options(METHODS[method]) if option not in reserved]
+    known = ["method", *CONVENTIONS, *own]
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise StudyError(f"{where} has no option {unknown[0]!r}; {method} has {', '.join(known)}")
+    check_choices(where, options, CONVENTIONS)
+
+
+def check_choices(where: str, options: dict, choices: dict) -> None:
+    """Raise a StudyError if the value of an option is none of its choices."""
+    for option in options.keys() & choices.keys():
+        if options[option] not in choices[option]:
+            raise StudyError(f"{where}.{option} is {options[option]!r}; choose one of {', '.join(choices[option])}")
 
 
 def check_options(name: str, options: dict) -> None:
@@ -85,18 +119,8 @@ def check_options(name: str, options: dict) -> None:
         If there is no such method, option or value of an option that holds for every method.
     """
     key = f"attribute.methods.{name}"
-    method = options.get("method")
-    if method not in METHODS:
-        raise StudyError(f"{key}.method is {method!r}, which does not exist; choose one of {', '.join(METHODS)}")
-    own = [option for option in keyword_options(METHODS[method]) if option != JOURNAL]
-    known = ["method", *CONVENTIONS, *own]
-    unknown = [option for option in options if option not in known]
-    if unknown:
-        raise StudyError(f"{key} has no option {unknown[0]!r}; {method} has {', '.join(known)}")
-    choices = {**CONVENTIONS, "mask": ["brain", "none"], "regions": SCHEMES}
-    for option in options.keys() & choices.keys():
-        if options[option] not in choices[option]:
-            raise StudyError(f"{key}.{option} is {options[option]!r}; choose one of {', '.join(choices[option])}")
+    check_names(key, options, reserved=[JOURNAL])
+    check_choices(key, options, {"mask": ["brain", "none"], "regions": SCHEMES})
 
 
 def from_template(options: dict, template: Path) -> dict:
@@ -121,10 +145,12 @@ def explain_store(
     affine: np.ndarray,
     batch_size: int,
     device: torch.device,
+    writers: int = 0,
 ) -> None:
     """Write the heatmap of each scan of a store into a folder, but for batches that are there already.
 
-    No more than one batch is held at once. A method that keeps a journal of its own takes one scan at a time.
+    No more than one batch is explained at once. A method that keeps a journal of its own takes one scan at a time, and
+    its heatmaps are written before the next.
 
     Parameters
     ----------
@@ -142,25 +168,30 @@ def explain_store(
         Scans that are explained at once.
     device : device
         Where the network runs.
+    writers : int
+        Threads that write heatmaps while the next scans are explained; with none they are written in between.
 
     Raises
     ------
     StudyError
         If a scan, or the heatmap of a scan, has a voxel that is not finite.
     """
-    names, journal = store.scans["scan"].tolist(), folder / "journal"
+    names, journal, constant = store.scans["scan"].tolist(), folder / "journal", 0
     if JOURNAL in keyword_options(METHODS[options["method"]]):
-        batch_size, options = 1, {**options, JOURNAL: journal}
-    with tqdm(total=len(names), unit="scan", mininterval=1) as progress:
+        batch_size, writers, options = 1, 0, {**options, JOURNAL: journal}
+    with tqdm(total=len(names), unit="scan", mininterval=1) as progress, in_background(writers) as later:
         for first in range(0, len(names), batch_size):
             batch = slice(first, first + batch_size)
             paths = [folder / f"{name}_heatmap.nii.gz" for name in names[batch]]
             if not all(path.exists() for path in paths):
                 heatmaps = explain_batch(model, store.images[batch], names[batch], options, device)
                 for heatmap, path in zip(heatmaps, paths, strict=True):
-                    save_image(heatmap, affine, path)
+                    later(save_image, heatmap, affine, path)
+                    constant += is_constant(heatmap)
                 shutil.rmtree(journal, ignore_errors=True)
             progress.update(len(paths))
+    if constant:
+        logging.warning("%d of %d heatmaps say nothing: they have one value in all voxels", constant, len(names))
 
 
 def explain_batch(
@@ -178,6 +209,11 @@ def explain_batch(
             "history.tsv whether its training diverged"
         )
     return heatmaps
+
+
+def is_constant(heatmap: np.ndarray) -> bool:
+    """Tell whether a heatmap has one value in all voxels, but for rounding."""
+    return bool(np.ptp(heatmap) <= 1e-6 * np.abs(heatmap).max())
 
 
 def first_not_finite(arrays: np.ndarray, names: list[str]) -> str | None:
@@ -211,8 +247,9 @@ def main() -> None:
     model = load_model(arguments.model, device)
     files = [arguments.model, arguments.scans, arguments.scans.with_suffix(".tsv"), *template]
     settings = {"options": arguments.options, "batch_size": arguments.batch_size, "device": arguments.device}
+    running = {"batch_size": arguments.batch_size, "device": device, "writers": threads() - 1}
     with unfinished(arguments.out_dir, files, settings) as folder:
-        explain_store(model, store, options, folder, affine=grid.affine, batch_size=arguments.batch_size, device=device)
+        explain_store(model, store, options, folder, affine=grid.affine, **running)
 
 
 if __name__ == "__main__":

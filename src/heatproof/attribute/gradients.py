@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from heatproof.attribute.layers import Step, pull_back, unfold
+from heatproof.attribute.layers import Step, outputs_of, pull_back, unfold
 from heatproof.attribute.outputs import one_hot
 from heatproof.errors import StudyError
 
@@ -14,7 +14,7 @@ from heatproof.errors import StudyError
 def gradient(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
     """Return the gradient of the target's output with respect to each voxel."""
     images = images.detach().requires_grad_()
-    outputs = model(images)
+    outputs = outputs_of(model, images)
     return torch.autograd.grad(outputs, images, one_hot(outputs, target))[0]
 
 
@@ -46,8 +46,8 @@ def gradient_input(model: nn.Module, images: Tensor, target: int | Tensor) -> Te
 def guided_backprop(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
     """Take the gradient of the target's output, dropping what is negative before each ReLU on the way back.
 
-    A ReLU is found as a node of the recorded computation, not as a module: one used twice, in place or as a plain
-    function is guided as well, and the model carries no hook.
+    A ReLU is found as a node of the recorded computation, not as a module: one used twice, in place, as a plain
+    function or as a clamp at 0 is guided as well, and the model carries no hook.
 
     Parameters
     ----------
@@ -62,15 +62,15 @@ def guided_backprop(model: nn.Module, images: Tensor, target: int | Tensor) -> T
     Raises
     ------
     StudyError
-        If the network has no ReLU.
+        If the network has no ReLU, or parts whose computation is not recorded.
 
     References
     ----------
     Springenberg et al. 2015, Striving for simplicity: the all convolutional net (arXiv:1412.6806).
     """
     images = images.detach().requires_grad_()
-    outputs = model(images)
-    relus = [node for node in computation(outputs) if node.name() == "ReluBackward0"]
+    outputs = outputs_of(model, images)
+    relus = rectifiers(model, outputs, "guided_backprop")
     if not relus:
         raise StudyError(
             "guided_backprop needs a network with ReLUs and found none; use gradient_input or another method"
@@ -78,6 +78,39 @@ def guided_backprop(model: nn.Module, images: Tensor, target: int | Tensor) -> T
     for relu in relus:
         relu.register_prehook(lambda gradients: (torch.relu(gradients[0]),))
     return torch.autograd.grad(outputs, images, one_hot(outputs, target))[0]
+
+
+RECTIFIERS = {  # steps that autograd records, and whether one of them is a ReLU
+    "ReluBackward0": lambda step: True,
+    "ClampMinBackward0": lambda step: step._saved_min == 0,
+    "ClampBackward1": lambda step: step._saved_min == 0 and step._saved_max is None,
+    "ThresholdBackward0": lambda step: step._saved_threshold == 0,
+}
+
+
+def rectifiers(model: nn.Module, outputs: Tensor, method: str) -> list[torch.autograd.graph.Node]:
+    """Return the ReLUs on the way to the outputs of a network, in the order in which they were applied.
+
+    Raises
+    ------
+    StudyError
+        If a part of the network hides its steps, and with them its ReLUs: one that is compiled or scripted, a function
+        that brings its own backward pass, a checkpoint that runs again on the way back.
+    """
+    steps = computation(outputs)
+    if any(map(hides_steps, steps)) or any(isinstance(part, torch.jit.ScriptModule) for part in model.modules()):
+        raise StudyError(
+            f"{method} must see each ReLU of the network, and a part of it is compiled, scripted, a checkpoint or an "
+            "autograd.Function; hand over the plain network"
+        )
+    relus = [step for step in steps if step.name() in RECTIFIERS and RECTIFIERS[step.name()](step)]
+    return sorted(relus, key=lambda step: step._sequence_nr())
+
+
+def hides_steps(step: torch.autograd.graph.Node) -> bool:
+    """Tell whether a step of the recorded computation stands for others that were not recorded."""
+    own = "::" in step.name() and not step.name().startswith("torch::autograd::")
+    return own or isinstance(step, torch.autograd.function.BackwardCFunction)
 
 
 def computation(outputs: Tensor) -> set[torch.autograd.graph.Node]:

@@ -7,6 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from heatproof.attribute.layers import is_one_of, outputs_of, unfold
+from heatproof.errors import StudyError
+
 PATIENT = 1
 
 
@@ -24,20 +27,61 @@ def one_hot(outputs: Tensor, target: int | Tensor) -> Tensor:
     return functional.one_hot(classes, outputs.shape[1]).to(outputs)
 
 
+def others(classes: int) -> Tensor:
+    """List for each class the other ones, shape (classes, classes - 1)."""
+    return torch.tensor([[other for other in range(classes) if other != one] for one in range(classes)])
+
+
+def soft_minimum(differences: Tensor) -> Tensor:
+    """Return the soft minimum over the last axis, -log sum exp(-x): of one difference, the difference itself."""
+    return -torch.logsumexp(-differences, dim=-1)
+
+
+class Margin(nn.Module):
+    """By how much each class leads: its logit less the log-sum-exp of the others'.
+
+    It is the log odds of the class, log(p / (1 - p)), and of two classes the difference of their logits. What is added
+    to all logits, a number or a function of the scan, changes no probability and no margin, and a single logit at will.
+    """
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Turn logits (N, classes) into margins (N, classes)."""
+        if logits.shape[1] < 2:
+            raise StudyError("a network with one output has no margin between classes; give it one output per class")
+        return soft_minimum(logits[:, :, None] - logits[:, others(logits.shape[1]).to(logits.device)])
+
+
+def with_top(model: nn.Module, top: nn.Module) -> nn.Sequential:
+    """Return a chain of the model's own layers and another one; a logarithm of a softmax below a margin is left out.
+
+    It takes the same number from all logits of a scan, which is no part of a margin.
+    """
+    layers = unfold(model)
+    if isinstance(top, Margin) and is_one_of(layers[-1], nn.LogSoftmax) and layers[-1].dim in (1, -1):
+        layers = layers[:-1]
+    chain = nn.Sequential(*layers, top)
+    chain.training = top.training = False  # eval() would reach the model's own layers
+    return chain
+
+
 def with_softmax(model: nn.Module) -> nn.Sequential:
     """Return a chain of the model's own layers and a softmax: its output is the probability of each class."""
-    layers = model if isinstance(model, nn.Sequential) else [model]
-    return nn.Sequential(*layers, nn.Softmax(dim=1)).eval()
+    return with_top(model, nn.Softmax(dim=1))
+
+
+def with_margin(model: nn.Module) -> nn.Sequential:
+    """Return a chain of the model's own layers and `Margin`."""
+    return with_top(model, Margin())
 
 
 @torch.no_grad()
 def predicted_class(model: nn.Module, images: Tensor) -> Tensor:
     """Return the class of highest output per scan, shape (N,)."""
-    return model(images).argmax(dim=1)
+    return outputs_of(model, images).argmax(dim=1)
 
 
 TARGETS = {"patient": lambda model, images: PATIENT, "predicted": predicted_class}
-OUTPUTS = {"logit": lambda model: model, "probability": with_softmax}
+OUTPUTS = {"margin": with_margin, "logit": lambda model: model, "probability": with_softmax}
 SIGNS = {"signed": lambda heatmaps: heatmaps, "absolute": torch.abs, "positive": torch.relu}
 
 CONVENTIONS = {"target": TARGETS, "output": OUTPUTS, "sign": SIGNS}

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from heatproof.attribute.layers import outputs_of
 from heatproof.attribute.outputs import one_hot
 
 
@@ -39,11 +40,11 @@ def region_occlusion(
     (arXiv:1808.02874).
     """
     regions = regions.to(images.device)
-    outputs = model(images)
+    outputs = outputs_of(model, images)
     classes = one_hot(outputs, target)
     heatmaps = torch.zeros_like(images)
     for region in regions[regions != 0].unique():
         hidden = torch.where(regions == region, baseline, images)
-        drops = ((outputs - model(hidden)) * classes).sum(dim=1)
+        drops = ((outputs - outputs_of(model, hidden)) * classes).sum(dim=1)
         heatmaps = torch.where(regions == region, drops.reshape(-1, 1, 1, 1, 1), heatmaps)
     return heatmaps

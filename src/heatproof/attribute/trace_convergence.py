@@ -25,6 +25,12 @@ from heatproof.train.network import load_model
 DRAWS = 4  # beginnings for each scan
 
 
+def walking_options(options: dict) -> dict:
+    """Return those options of an entry of ``attribute.methods`` that its method's walk back takes."""
+    own = signature(STEPS_BACK[options["method"]]).parameters
+    return {name: value for name, value in options.items() if name in own}
+
+
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -38,9 +44,7 @@ def main() -> None:
     args = parser.parse_args()
     device = prepare_device(args.device)
 
-    method = args.options["method"]
-    own = signature(STEPS_BACK[method]).parameters
-    options = {name: value for name, value in args.options.items() if name in own}
+    method, options = args.options["method"], walking_options(args.options)
     images = open_store(args.scans).images
     chosen = np.unique(np.linspace(0, len(images) - 1, args.most_scans).round().astype(int))
     rows = []

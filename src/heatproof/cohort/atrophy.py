@@ -32,8 +32,8 @@ def label_values(names: pd.DataFrame, values: dict[str, float], key: str) -> np.
     unknown = set(values) - set(names["name"]) - set(names["name"].map(without_side))
     if unknown:
         raise StudyError(
-            f"{key} names {min(unknown)!r}, which is no region of the atlas; "
-            "use a name from its table, with or without Left or Right"
+            f"{key} names {', '.join(map(repr, sorted(unknown)))}, unknown to the atlas; "
+            "use names from its table, with or without Left or Right"
         )
     return names["name"].map(values).fillna(names["name"].map(without_side).map(values)).fillna(0).to_numpy()
 

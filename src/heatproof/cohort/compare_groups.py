@@ -1,58 +1,133 @@
-"""Compare patients and controls in what is not their illness: age, sex and site, as far as the dataset tells them.
+"""Compare patients and controls in age, sex and site, as far as a dataset tells them.
 
-Writes ``demographics.tsv`` (split, label, participants, age_mean, age_sd, female, sites) and ``group_differences.tsv``
-(characteristic, test, p, warning). A network may learn from any difference of these, and a heatmap will not say so.
+Writes ``demographics.tsv`` (split, label, participants, age_mean, age_sd, female, sex, sites) and
+``group_differences.tsv`` (characteristic, test, p, warning). A network may learn from any difference of these, and a
+heatmap will not say so.
 """
 
 import argparse
+import json
 import logging
+import re
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.stats import chi2_contingency, fisher_exact, mannwhitneyu
 
-from heatproof.cohort.bids import read_sessions, read_text_table
+from heatproof.cohort.bids_tables import cells, gather_tables, read_people
+from heatproof.cohort.conditions import bounds, canonical, missing
 from heatproof.command import run
 from heatproof.tables import read_table, write_table
 
 COLUMNS = {"age": ("age", "age_bl", "age_at_scan"), "sex": ("sex", "gender"), "site": ("site", "site_id", "centre")}
-SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
+SEXES = {"F": {"f", "female", "woman", "women"}, "M": {"m", "male", "man", "men"}, "O": {"o", "other"}}
+PER_YEAR = {"y": 1, "month": 12, "week": 365.25 / 7, "day": 365.25}
+OLDEST = 125
 SIGNIFICANT = 0.05
 
 
-def read_people(folder: Path, scans: pd.DataFrame) -> pd.DataFrame:
+def read_groups(folder: Path, scans: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Gather age, sex and site of every participant at the first scan; empty where the dataset does not tell.
 
     Parameters
     ----------
     folder : Path
-        A BIDS dataset. A session's own column goes before the participant's.
+        A BIDS dataset. A session's own cell goes before the participant's.
     scans : DataFrame
         scan, participant_id, session_id, label, split.
 
     Returns
     -------
-    DataFrame
-        participant_id, label, split, age (years), sex (F, M, or as written), site.
+    people : DataFrame
+        participant_id, label, split, age (years), sex (F, M, O, or ``coded`` and the code), site.
+    notes : list of str
+        What was made of ages that are no plain numbers.
     """
-    people = scans.fillna("").sort_values("scan").drop_duplicates("participant_id")
-    sessions = read_sessions(folder, people["participant_id"])
-    people = people.merge(sessions.rename(columns=str.lower), "left", ["participant_id", "session_id"])
-    participants = read_text_table(folder / "participants.tsv").rename(columns=str.lower)
-    people = people.merge(participants, "left", "participant_id", suffixes=("", "_of_participant"))
-    for name, columns in COLUMNS.items():
-        found = [column for column in people if column.removesuffix("_of_participant") in columns]
-        values = people[found].astype("string").replace("", pd.NA).bfill(axis=1)
-        people[name] = values.iloc[:, 0] if found else pd.NA
-    people["age"] = pd.to_numeric(people["age"], errors="coerce").astype(float)
-    people["sex"] = people["sex"].map(lambda text: SEXES.get(text.lower(), text), na_action="ignore")
-    return people[["participant_id", "label", "split", "age", "sex", "site"]]
+    people = scans.fillna("").sort_values("scan").drop_duplicates("participant_id", ignore_index=True)
+    tables = gather_tables(read_people(folder), folder, people["participant_id"])
+    found, notes = people[["participant_id", "label", "split"]].assign(**dict.fromkeys(COLUMNS, None)), []
+    for name, known in COLUMNS.items():
+        columns = dict.fromkeys(column for table in tables for column in table if column.lower() in known)
+        for whose, column in product((0, 1), columns):  # visits' cells before participants'
+            given = cells(people, column, tables)[whose]
+            rest = given[~missing(given) & found[name].isna()].astype(object)
+            values, remarks = READERS[name](rest, describe_column(folder, column))
+            found.loc[rest.index, name] = values
+            notes += remarks
+    return found.astype({"age": float}), notes
+
+
+def describe_column(folder: Path, column: str) -> dict:
+    """Return what sessions.json or participants.json says of a column."""
+    for path in (folder / "sessions.json", folder / "participants.json"):
+        try:
+            described = json.loads(path.read_text(encoding="utf-8-sig"))[column]
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+        if isinstance(described, dict):
+            return described
+    return {}
+
+
+def read_ages(told: pd.Series, described: dict) -> tuple[pd.Series, list[str]]:
+    """Read ages in years from text, and say what was made of those that are no plain numbers.
+
+    An age that is only bounded counts as its bound (``89+`` as 89), a span of ages as its middle.
+    """
+    units = str(described.get("Units") or "years")
+    words = re.findall(rf"\b({'|'.join(PER_YEAR)})", units.lower())
+    per_year = PER_YEAR[words[0]] if words else 1
+    texts = told.map(lambda text: re.sub(r"\s*y(ears?|rs?)?$", "", text, flags=re.IGNORECASE))
+    spans = texts.map(lambda text: np.array(bounds(text) or (np.nan, np.nan)) / per_year)
+    ages = spans.map(lambda span: np.mean(span[np.isfinite(span)]) if np.isfinite(span).any() else np.nan).astype(float)
+    ages = ages.where(ages.between(0, OLDEST))
+    bounded, lost = texts[ages.notna() & (spans.map(np.ptp) > 0)], texts[ages.isna()]
+    notes = []
+    if len(bounded):
+        notes.append(
+            f"{len(bounded)} ages are bounds or spans ({', '.join(sorted(set(bounded)))}): they count as the bound, or "
+            "the middle, so that mean and spread are near, not exact."
+        )
+    if len(lost):
+        notes.append(
+            f"{len(lost)} ages are not counted, since {', '.join(sorted(set(lost)))} ({units}) can be no age in years."
+        )
+    return ages, notes
+
+
+def read_sexes(told: pd.Series, described: dict) -> tuple[pd.Series, list[str]]:
+    """Read F, M and O from words, or from what the column's levels say of its codes; other codes are told as such."""
+    levels = described.get("Levels")
+    levels = {canonical(code): level for code, level in levels.items()} if isinstance(levels, dict) else {}
+
+    def read(code: str) -> str:
+        words = set(re.findall(r"[^\W\d_]+", str(levels.get(canonical(code), code)).lower()))
+        sexes = [sex for sex, names in SEXES.items() if words & names]
+        return sexes[0] if len(sexes) == 1 else f"coded {code}"
+
+    return told.map(read), []
+
+
+def read_sites(told: pd.Series, described: dict) -> tuple[pd.Series, list[str]]:
+    """Take sites as they are written."""
+    return told, []
+
+
+READERS = {"age": read_ages, "sex": read_sexes, "site": read_sites}
 
 
 def describe_groups(people: pd.DataFrame) -> pd.DataFrame:
-    """Describe each class in each split and in all: participants, age_mean, age_sd, female (share), sites (number)."""
-    rows = []
+    """Describe each class in each split and in all.
+
+    Returns
+    -------
+    DataFrame
+        split, label, participants, age_mean, age_sd, female (a share; empty where anyone's sex is a code that is not
+        known), sex (counts, as ``F (12), M (10)``), sites (their number).
+    """
+    rows, known = [], people["sex"].dropna().isin(SEXES).all()
     for split in ("train", "validation", "test", "all"):
         for label in ("patient", "control"):
             group = people[(people["label"] == label) & ((people["split"] == split) | (split == "all"))]
@@ -64,7 +139,8 @@ def describe_groups(people: pd.DataFrame) -> pd.DataFrame:
                     "participants": len(group),
                     "age_mean": group["age"].mean(),
                     "age_sd": group["age"].std(),
-                    "female": (sex == "F").mean() if len(sex) else np.nan,
+                    "female": (sex == "F").mean() if len(sex) and known else np.nan,
+                    "sex": ", ".join(f"{name} ({count})" for name, count in sex.value_counts().sort_index().items()),
                     "sites": group["site"].nunique() or np.nan,
                 }
             )
@@ -78,7 +154,7 @@ def age_test(patients: pd.Series, controls: pd.Series) -> tuple[str, float]:
 
 def count_test(patients: pd.Series, controls: pd.Series) -> tuple[str, float]:
     """Test whether two groups are made up alike: Fisher's exact test of two kinds, chi-squared of more."""
-    counts = pd.concat([patients.value_counts(), controls.value_counts()], axis=1).fillna(0).to_numpy()
+    counts = pd.concat([patients.value_counts(), controls.value_counts()], axis=1).fillna(0).to_numpy(float)
     if len(counts) == 2:
         return "Fisher exact", float(fisher_exact(counts).pvalue)
     return "chi-squared", float(chi2_contingency(counts).pvalue)
@@ -109,8 +185,9 @@ def main() -> None:
     parser.add_argument("--groups", type=Path, required=True, help="demographics.tsv, to write")
     parser.add_argument("--differences", type=Path, required=True, help="group_differences.tsv, to write")
     arguments = parser.parse_args()
-    people = read_people(arguments.dataset, read_table(arguments.scans))
-    differences = compare_groups(people)
+    people, notes = read_groups(arguments.dataset, read_table(arguments.scans))
+    noted = pd.DataFrame({"characteristic": "age", "test": "", "p": np.nan, "warning": notes})
+    differences = pd.concat([compare_groups(people), noted], ignore_index=True)
     write_table(describe_groups(people), arguments.groups)
     write_table(differences, arguments.differences)
     for warning in differences["warning"]:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from heatproof.cohort.atrophy import label_values, paint
-from heatproof.cohort.scans import list_scans
+from heatproof.cohort.scans import read_cohort
 from heatproof.cohort.split import SPLITS
 from heatproof.command import json_option, run
 from heatproof.errors import StudyError
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="scans.tsv; each split's table is written beside it")
     arguments = parser.parse_args()
     region = arguments.options["label"]["volume"]
-    scans = list_scans(arguments.options, arguments.folder)
+    scans, unreadable = read_cohort(arguments.options, arguments.folder)
     tables = {scan: read_table(arguments.volumes.format(scan=scan)) for scan in scans["scan"]}
     shares, names = volume_shares(tables), next(iter(tables.values()))
     named = label_values(names, {region: 1.0}, "cohort.label.volume") > 0
@@ -105,6 +105,7 @@ def main() -> None:
     effects = measure_effects(shares, labels, named)
 
     write_table(scans, arguments.out)
+    write_table(unreadable, arguments.out.with_name("unreadable.tsv"))
     for split in SPLITS:
         write_table(scans[scans["split"] == split], arguments.out.with_name(f"{split}.tsv"))
     write_table(effects, arguments.ground_truth / "regions.tsv")

@@ -1,10 +1,10 @@
-"""Write the table of scans, or that of one split: who they are, their label, their split and where the image is."""
+"""Write the table of scans, of those of one split, or of those left out: label, split and image, or why left out."""
 
 import argparse
 import logging
 from pathlib import Path
 
-from heatproof.cohort.scans import list_scans
+from heatproof.cohort.scans import read_cohort
 from heatproof.cohort.split import SPLITS
 from heatproof.command import json_option, run
 from heatproof.tables import write_table
@@ -14,13 +14,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--options", type=json_option, required=True, help="the config's cohort section, as JSON")
     parser.add_argument("--folder", required=True, help="the cohort's results folder")
-    parser.add_argument("--table", choices=["scans", *SPLITS], default="scans", help="all scans, or those of a split")
+    parser.add_argument("--table", choices=["scans", *SPLITS, "unreadable"], required=True, help="which scans")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    scans = list_scans(arguments.options, arguments.folder)
+    scans, unreadable = read_cohort(arguments.options, arguments.folder)
+    for row in unreadable.itertuples():
+        logging.warning("%s is left out: %s", row.image, row.reason)
     if arguments.table in SPLITS:
         scans = scans[scans["split"] == arguments.table]
-    write_table(scans, arguments.out)
+    write_table(unreadable if arguments.table == "unreadable" else scans, arguments.out)
     counts = scans.groupby(["split", "label"])["participant_id"].agg(["nunique", "size"])
     for (split, label), row in counts.iterrows():
         logging.info("%s: %d %ss, %d scans", split, row["nunique"], label, row["size"])

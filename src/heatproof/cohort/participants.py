@@ -5,19 +5,43 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from heatproof.cohort.bids import find_scans
+from heatproof.cohort.bids_files import check_excluded, check_single, find_files, select_files, unreadable_files
 from heatproof.cohort.split import hash_order
 from heatproof.errors import StudyError
 from heatproof.generators import generator
 
 SESSIONS = ("ses-M00", "ses-M12", "ses-M24")
+PREFIXES = {"patient": "P", "control": "C"}
+
+
+def named(label: str, number: int) -> str:
+    """Name a participant."""
+    return f"sub-{PREFIXES[label]}{number:03d}"
+
+
+def simulated_names(options: dict) -> set[str]:
+    """List every participant of the cohort, and every scan that there may be of one."""
+    numbers = {label: range(1, options["simulate"][f"{label}s"] + 1) for label in PREFIXES}
+    people = {named(label, number) for label in PREFIXES for number in numbers[label]}
+    return people | {f"{name}_{session}" for name in people for session in SESSIONS}
+
+
+def brain_scans(options: dict) -> pd.DataFrame:
+    """List the scans whose brains the cohort is made from, each person's first; none where it is the template's."""
+    if options["simulate"]["anatomy_from"] is None:
+        return pd.DataFrame(columns=["scan", "participant_id", "image"])
+    folder, excluded = Path(options["simulate"]["anatomy_from"]), options["exclude"]
+    files = find_files(folder, excluded, simulated_names(options), "cohort.simulate.anatomy_from")
+    scans = select_files(files, options["select"])
+    check_single(scans)
+    return scans.drop_duplicates("participant_id")
 
 
 def real_brains(options: dict) -> pd.Series:
-    """List the scans whose brains the cohort is made from, the first of each person: image by participant_id."""
-    key = "anatomy_from"
-    scans = find_scans(Path(options["simulate"][key]), set(options["exclude"]), f"cohort.simulate.{key}")
-    return scans.drop_duplicates("participant_id").set_index("participant_id")["image"]
+    """List the brains that the cohort is made from, less those that can not be read: image by participant_id."""
+    scans = brain_scans(options)
+    unreadable = unreadable_files(scans, options["unreadable"])
+    return scans[~scans["scan"].isin(unreadable["scan"])].set_index("participant_id")["image"]
 
 
 def assign_brains(people: pd.DataFrame, options: dict) -> pd.Series:
@@ -40,9 +64,9 @@ def simulated_participants(options: dict) -> pd.DataFrame:
     """
     simulate, rows = options["simulate"], []
     shares = np.array(simulate["sessions"]) / np.sum(simulate["sessions"])
-    for label, prefix in (("patient", "P"), ("control", "C")):
+    for label in PREFIXES:
         for number in range(1, simulate[f"{label}s"] + 1):
-            participant = f"sub-{prefix}{number:03d}"
+            participant = named(label, number)
             random = generator(simulate["seed"], participant)
             rows.append(
                 {
@@ -57,6 +81,8 @@ def simulated_participants(options: dict) -> pd.DataFrame:
     people = pd.DataFrame(rows)
     if simulate["anatomy_from"]:
         people["anatomy"] = assign_brains(people, options)
+    else:
+        check_excluded(options["exclude"], simulated_names(options), "the simulated cohort")
     return people[~people["participant_id"].isin(options["exclude"])].reset_index(drop=True)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from heatproof.cohort.bids import read_text_table, some
+from heatproof.cohort.bids_tables import check_different, read_text_table
 from heatproof.errors import StudyError
 
 SPLITS = ("train", "validation", "test")
@@ -81,12 +81,10 @@ def read_split(people: pd.DataFrame, path: str) -> dict[str, str]:
     wrong = sorted(set(table["split"]) - set(SPLITS))
     if wrong:
         raise StudyError(f"{path} has the split {wrong[0]!r}; write train, validation or test")
-    twice = table["participant_id"][table["participant_id"].duplicated()]
-    if len(twice):
-        raise StudyError(f"{path} lists {twice.iloc[0]} more than once; leave one row for each participant")
+    check_different(table["participant_id"], "leave one row for each participant", path)
     absent = sorted(set(people["participant_id"]) - set(table["participant_id"]))
     if absent:
-        raise StudyError(f"{path} has no row for {some(absent)}; add it, or name the participant in cohort.exclude")
+        raise StudyError(f"{path} has no row for {', '.join(absent)}; add it, or name them in cohort.exclude")
     assigned = dict(zip(table["participant_id"], table["split"], strict=True))
     parts = people.assign(split=people["participant_id"].map(assigned)).groupby("label")["split"].agg(set)
     for label, part in parts.items():

@@ -4,7 +4,8 @@ Reads predictions, one heatmap per test scan and the template's regions. Writes 
 
 - ``mean_{TP,TN,FP,FN}.nii.gz``: the signed mean over the scans of an outcome; where there is no such scan, zero in
   every voxel, since viewers and sums take that without harm, and ``mean_maps.tsv`` says that no scan is behind it;
-- ``mean_maps.tsv``: outcome, n_scans, peak_brain and peak_grid (largest absolute value of the mean map there);
+- ``mean_maps.tsv``: outcome, n_scans, peak_brain and peak_grid (largest absolute value of the mean map there),
+  span_brain and span_grid (its largest less its smallest value);
 - ``regions.tsv``: what `heatproof.compare.regions.measure_regions` returns;
 - ``left_out/``: the same once more for each group of test participants, without the scans of that group:
   ``group-{group}_mean_{TP,TN}.nii.gz``, and both tables with the column left_out, the group. Intervals come from them.
@@ -94,12 +95,14 @@ def average_outcomes(
 
 
 def describe_maps(maps: dict[str, np.ndarray], counts: dict[str, int], brain: np.ndarray) -> pd.DataFrame:
-    """Tabulate how many scans are behind each mean map, and its largest absolute value in the brain and anywhere."""
-    rows = [
-        (outcome, counts[outcome], float(np.abs(volume[brain]).max()), float(np.abs(volume).max()))
-        for outcome, volume in maps.items()
-    ]
-    return pd.DataFrame(rows, columns=["outcome", "n_scans", "peak_brain", "peak_grid"])
+    """Tabulate how many scans are behind each mean map, and its peak and its span, in the brain and anywhere."""
+    rows = []
+    for outcome, volume in maps.items():
+        row = {"outcome": outcome, "n_scans": counts[outcome]}
+        places = {"brain": volume[brain], "grid": volume}
+        row |= {f"peak_{place}": float(np.abs(voxels).max()) for place, voxels in places.items()}
+        rows.append(row | {f"span_{place}": float(np.ptp(voxels)) for place, voxels in places.items()})
+    return pd.DataFrame(rows)
 
 
 def write_maps(

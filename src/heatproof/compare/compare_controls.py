@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import pearsonr, spearmanr
+from scipy.stats import spearmanr
 
 from heatproof.command import run
+from heatproof.compare.agreement import correlation
 from heatproof.compare.layout import model_folder
 from heatproof.images import load_array
 from heatproof.tables import write_table
@@ -24,7 +25,7 @@ def similarity(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     """Return Pearson's correlation of two maps' values and Spearman's of their sizes; NaN where a map is constant."""
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return np.nan, np.nan
-    return float(pearsonr(one, other).statistic), float(spearmanr(np.abs(one), np.abs(other)).statistic)
+    return correlation(one, other), float(spearmanr(np.abs(one), np.abs(other)).statistic)
 
 
 def main() -> None:

@@ -1,56 +1,97 @@
-"""Make the voxel-wise t-map of patients against controls: what the training scans show with no network at all.
+"""Make the voxel-wise t-map of patients against controls: what scans show with no network at all.
 
-It is written as the mean map of every outcome. It does not change from model to model, nor with the test participants
-that are left out, and so agrees with itself.
+It is written as the mean map over true positives of every model, the other outcomes as maps that do not exist, and once
+more without each group of the participants that it is made of.
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from heatproof.command import run
 from heatproof.compare.average_maps import output_arguments, write_maps
-from heatproof.compare.outcomes import OUTCOMES
+from heatproof.compare.outcomes import OUTCOMES, divide_participants
 from heatproof.store import Store, open_store
 
+SLAB_BYTES = 2**26  # of all scans together, read at a time
 
-def t_map(store: Store) -> np.ndarray:
+
+def welch(images: np.ndarray, patient: np.ndarray) -> np.ndarray:
+    """Compare two groups by Welch's t.
+
+    Parameters
+    ----------
+    images : ndarray of float, shape (participants, voxels)
+    patient : ndarray of bool, shape (participants,)
+
+    Returns
+    -------
+    ndarray of float, shape (voxels,)
+        Positive where patients' values are higher; 0 where nothing varies, and with fewer than two of a group.
+    """
+    groups = images[patient], images[~patient]
+    if min(map(len, groups)) < 2:
+        return np.zeros(images.shape[1])
+    difference = groups[0].mean(axis=0) - groups[1].mean(axis=0)
+    error = np.sqrt(sum(group.var(axis=0, ddof=1) / len(group) for group in groups))
+    return np.divide(difference, error, out=np.zeros_like(difference), where=error > 0)
+
+
+def t_maps(store: Store, chosen: np.ndarray) -> np.ndarray:
     """Compare patients with controls, voxel by voxel, by Welch's t; one mean image per participant.
+
+    Scans are read slab by slab, so that memory grows neither with their number nor with the size of an image.
 
     Parameters
     ----------
     store : Store
+    chosen : ndarray of bool, shape (maps, scans)
+        The scans behind each map: of each participant all or none.
 
     Returns
     -------
-    ndarray of float32, shape (x, y, z)
-        Positive where patients' voxels are brighter; 0 where nothing varies.
+    ndarray of float32, shape (maps, x, y, z)
+        Positive where patients' voxels are brighter.
     """
-    moments = {}
-    for label in ("patient", "control"):
-        scans = store.scans.reset_index(drop=True).query("label == @label")
-        count, mean, spread = 0, 0.0, 0.0
-        for numbers in scans.groupby("participant_id").groups.values():
-            image = np.mean(store.images[np.sort(numbers)], axis=0, dtype=np.float64)
-            count, before = count + 1, mean
-            mean = mean + (image - mean) / count
-            spread = spread + (image - before) * (image - mean)
-        moments[label] = (mean, spread / (count - 1) / count)
-    difference = moments["patient"][0] - moments["control"][0]
-    error = np.sqrt(moments["patient"][1] + moments["control"][1])
-    return np.divide(difference, error, out=np.zeros_like(difference), where=error > 0).astype(np.float32)
+    people, first = np.unique(store.scans["participant_id"], return_index=True)
+    own = people[:, None] == store.scans["participant_id"].to_numpy()
+    patient, chosen = store.classes[first] == 1, chosen[:, first]
+    count, *shape = store.images.shape
+    maps = np.empty((len(chosen), *shape), np.float32)
+    depth = max(1, SLAB_BYTES // (8 * count * shape[1] * shape[2]))
+    for start in range(0, shape[0], depth):
+        slab = store.images[:, start : start + depth]
+        voxels = slab.reshape(count, -1).astype(float)
+        images = np.stack([voxels[scans].mean(axis=0) for scans in own])
+        for volume, members in zip(maps, chosen, strict=True):
+            volume[start : start + depth] = welch(images[members], patient[members]).reshape(slab.shape[1:])
+    return maps
+
+
+def without_groups(scans: pd.DataFrame, count: int) -> np.ndarray:
+    """Choose all scans, then those without each group of participants; bool, shape (1 + count, scans)."""
+    return divide_participants(scans, count).to_numpy() != np.arange(1 + count)[:, None]
+
+
+def write_t_maps(maps: np.ndarray, chosen: np.ndarray, out: Path, **options) -> None:
+    """Write t-maps of all participants and without each group as mean maps of a model; options: see `write_maps`."""
+    volumes = {outcome: maps if outcome == "TP" else np.zeros_like(maps) for outcome in OUTCOMES}
+    sizes = {outcome: (chosen.sum(axis=1) * (outcome == "TP")).tolist() for outcome in OUTCOMES}
+    write_maps(volumes, sizes, out=out, **options)
 
 
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scans", required=True, help="store of the training scans")
+    parser.add_argument("--scans", required=True, help="store of the scans")
     output_arguments(parser)
     arguments = vars(parser.parse_args())
 
-    store, times = open_store(arguments.pop("scans")), 1 + arguments.pop("participant_groups")
-    maps, sizes = np.stack([t_map(store)] * times), [len(store.scans)] * times
-    write_maps(dict.fromkeys(OUTCOMES, maps), dict.fromkeys(OUTCOMES, sizes), **arguments)
+    store = open_store(arguments.pop("scans"))
+    chosen = without_groups(store.scans, arguments.pop("participant_groups"))
+    write_t_maps(t_maps(store, chosen), chosen, **arguments)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ maps, or the group of them that is not. An empty value is one that does not exis
 
 import argparse
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -90,6 +90,63 @@ def compare_all_regions(regions: pd.DataFrame, top_k: int, rbo_p: float) -> Iter
         yield pairs.assign(measure=f"region_spearman_{metric}", value=correlations, chance=0.0)
 
 
+def measure_models(
+    folder: Path,
+    method: str,
+    seeds: Sequence[int],
+    template: Path,
+    *,
+    within: str,
+    top_k: int,
+    top_percent: float,
+    rbo_p: float,
+) -> pd.DataFrame:
+    """Compare all models of a method by every measure, with all participants and without each group of them.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the stage; `heatproof.compare.average_maps.write_maps` has filled its model folders.
+    method : str
+    seeds : sequence of int
+    template : Path
+        Folder of brain_mask.nii.gz.
+    within, top_k, top_percent, rbo_p
+        As in the config's ``compare`` section.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``agreement.tsv``.
+    """
+    brain = load_array(template / "brain_mask.nii.gz", np.uint8) > 0
+    maps = gather_replicates(folder, method, seeds, "mean_maps.tsv")
+    maps = maps[maps["outcome"].isin(["TP", "TN"])]
+    maps["path"] = [
+        mean_map_path(model_folder(folder, method, row.seed), row.outcome, row.left_out) for row in maps.itertuples()
+    ]
+    regions = gather_replicates(folder, method, seeds, "regions.tsv")
+    tables = []
+    for outcome, of_outcome in maps.groupby("outcome", sort=False):
+        for left_out in left_out_groups(of_outcome):
+            logging.info("%s, without group %d: comparing %d models", outcome, left_out, len(seeds))
+            chosen = of_outcome[of_outcome["left_out"] == left_out]
+            compared = compare_all_voxels(chosen, brain, within, top_percent)
+            tables.append(compared.assign(outcome=outcome, left_out=left_out))
+    for left_out in left_out_groups(maps):
+        for compared in compare_all_regions(regions[regions["left_out"] == left_out], top_k, rbo_p):
+            tables.append(compared.assign(outcome="TP", left_out=left_out))
+    return pd.concat(tables)[["measure", "outcome", "left_out", "seed_a", "seed_b", "value", "chance"]]
+
+
+def comparison_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of a command that ends with `measure_models`."""
+    parser.add_argument("--within", choices=["brain", "grid"], default="brain", help="the voxels of the L2 norm")
+    parser.add_argument("--top-k", type=int, default=10, help="regions whose overlap is measured")
+    parser.add_argument("--top-percent", type=float, default=5, help="voxels whose overlap is measured")
+    parser.add_argument("--rbo-p", type=float, default=0.9, help="persistence of the rank-biased overlap")
+
+
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -97,33 +154,12 @@ def main() -> None:
     parser.add_argument("--method", required=True)
     parser.add_argument("--seeds", required=True, type=int, nargs="+")
     parser.add_argument("--template", required=True, type=Path, help="folder of brain_mask.nii.gz")
-    parser.add_argument("--within", choices=["brain", "grid"], default="brain", help="the voxels of the L2 norm")
-    parser.add_argument("--top-k", type=int, default=10, help="regions whose overlap is measured")
-    parser.add_argument("--top-percent", type=float, default=5, help="voxels whose overlap is measured")
-    parser.add_argument("--rbo-p", type=float, default=0.9, help="persistence of the rank-biased overlap")
+    comparison_arguments(parser)
     parser.add_argument("--out", required=True, help="agreement.tsv")
-    args = parser.parse_args()
+    arguments = vars(parser.parse_args())
 
-    brain = load_array(args.template / "brain_mask.nii.gz", np.uint8) > 0
-    maps = gather_replicates(args.folder, args.method, args.seeds, "mean_maps.tsv")
-    maps = maps[maps["outcome"].isin(["TP", "TN"])]
-    maps["path"] = [
-        mean_map_path(model_folder(args.folder, args.method, row.seed), row.outcome, row.left_out)
-        for row in maps.itertuples()
-    ]
-    regions = gather_replicates(args.folder, args.method, args.seeds, "regions.tsv")
-    tables = []
-    for outcome, of_outcome in maps.groupby("outcome", sort=False):
-        for left_out in left_out_groups(of_outcome):
-            logging.info("%s, without group %d: comparing %d models", outcome, left_out, len(args.seeds))
-            chosen = of_outcome[of_outcome["left_out"] == left_out]
-            compared = compare_all_voxels(chosen, brain, args.within, args.top_percent)
-            tables.append(compared.assign(outcome=outcome, left_out=left_out))
-    for left_out in left_out_groups(maps):
-        for compared in compare_all_regions(regions[regions["left_out"] == left_out], args.top_k, args.rbo_p):
-            tables.append(compared.assign(outcome="TP", left_out=left_out))
-    columns = ["measure", "outcome", "left_out", "seed_a", "seed_b", "value", "chance"]
-    write_table(pd.concat(tables)[columns], args.out)
+    out = arguments.pop("out")
+    write_table(measure_models(**arguments), out)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ Columns: measure n_models n_sets value predicted chance. Each map over true posi
   all models.
 
 value is the mean over n_sets of such sets: all, or of sets of several models 20 drawn ones where there are more. Models
-whose map is zero are left out.
+whose map is zero, or the same everywhere, are left out.
 """
 
 import argparse
@@ -124,7 +124,7 @@ def main() -> None:
     logging.info("%s: averaging maps of up to %d models", args.method, len(usable))
     paths = [mean_map_path(model_folder(args.folder, args.method, seed), "TP") for seed in usable]
     maps = np.stack([load_array(path)[brain] for path in paths]) if paths else np.empty((0, brain.sum()))
-    maps = unit_maps(maps)
+    maps = unit_maps(maps[np.ptp(maps, axis=1) > 0])
     tables = [measure_robustness(maps, numbers[brain], len(names), args.top_k, args.relevance)]
     if args.truth:
         true = true_voxels(true_effects(labels, atlas, read_table(args.truth)), brain, args.truth)

@@ -19,6 +19,8 @@ from heatproof.compare.outcomes import OUTCOMES
 from heatproof.compare.regions import METRICS
 from heatproof.tables import read_table, write_table
 
+ROUNDING = 1e-6  # share of a map's peak, of which differences between voxels say nothing
+
 
 def accuracy_gaps(accuracy: dict[str, float]) -> Iterator[str]:
     """Name what a row of ``accuracy.tsv`` lacks, and the outcomes that no map could be averaged over."""
@@ -31,10 +33,12 @@ def accuracy_gaps(accuracy: dict[str, float]) -> Iterator[str]:
 
 
 def map_gaps(maps: pd.DataFrame, within: str) -> Iterator[str]:
-    """Name the mean maps in one ``mean_maps.tsv`` that have scans behind them but no relevance to compare."""
-    zero = maps[maps["outcome"].isin(["TP", "TN"]) & (maps["n_scans"] > 0) & (maps[f"peak_{within}"] == 0)]
-    for outcome in zero["outcome"]:
-        yield f"the mean map over {OUTCOMES[outcome]}s is zero in every voxel of the {within}"
+    """Name the mean maps in one ``mean_maps.tsv`` that have scans behind them but one value in all voxels."""
+    shown = maps[maps["outcome"].isin(["TP", "TN"]) & (maps["n_scans"] > 0)]
+    flat = shown[shown[f"span_{within}"] <= ROUNDING * shown[f"peak_{within}"]]
+    for outcome, peak in zip(flat["outcome"], flat[f"peak_{within}"], strict=True):
+        value = "the same" if peak else "zero"
+        yield f"the mean map over {OUTCOMES[outcome]}s is {value} in every voxel of the {within}"
 
 
 def grid_gaps(regions: pd.DataFrame) -> Iterator[str]:

@@ -40,7 +40,11 @@ def participant_groups(predictions: pd.DataFrame, count: int) -> pd.Series:
     Series of int
         Scan to group, 1 to ``count``; all scans of a participant are in one.
     """
-    test = predictions[predictions["split"] == "test"]
-    people = test[["participant_id", "label"]].drop_duplicates("participant_id").sort_values("participant_id")
+    return divide_participants(predictions[predictions["split"] == "test"], count)
+
+
+def divide_participants(scans: pd.DataFrame, count: int) -> pd.Series:
+    """Divide the participants of a table of scans (scan, participant_id, label) as `participant_groups` does."""
+    people = scans[["participant_id", "label"]].drop_duplicates("participant_id").sort_values("participant_id")
     group = people.set_index("participant_id").groupby("label").cumcount() % count + 1
-    return test.set_index("scan")["participant_id"].map(group)
+    return scans.set_index("scan")["participant_id"].map(group)

@@ -3,17 +3,28 @@
 import numpy as np
 from scipy.stats import spearmanr
 
+DIGITS = 32  # binary, of the 53 of float64: the rest may be rounding in sums of many terms
+
 
 def rankable(values: np.ndarray) -> np.ndarray:
     """Return the values of regions as they are, or NaN for all if every one is 0: these can not be ranked."""
     return values if np.nan_to_num(values).any() else np.full_like(values, np.nan)
 
 
+def settled(values: np.ndarray) -> np.ndarray:
+    """Round computed values to `DIGITS` significant binary digits, so that equal ones are equal.
+
+    Sums and means of equal numbers differ by rounding, and every rank that is made up of that is chance.
+    """
+    share, power = np.frexp(values)
+    return np.ldexp(np.round(np.ldexp(share, DIGITS)), power - DIGITS)
+
+
 def first_regions(values: np.ndarray) -> np.ndarray:
     """Mark the first d regions of a ranking, for every depth d.
 
-    Regions of equal value all stand at the first of the ranks that they take up together, so that more than d may be
-    marked: no order is made up that two models would then share.
+    Regions of equal value (see `settled`) all stand at the first of the ranks that they take up together, so that more
+    than d may be marked: no order is made up that two models would then share.
 
     Parameters
     ----------
@@ -24,6 +35,7 @@ def first_regions(values: np.ndarray) -> np.ndarray:
     -------
     ndarray of bool, shape (ranked regions, regions)
     """
+    values = settled(values)
     ranked = np.sort(values[~np.isnan(values)])[::-1]
     return values >= ranked[:, None]
 
@@ -92,11 +104,15 @@ def rank_biased_overlap(overlap: np.ndarray, p: float) -> float:
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Return Spearman's correlation over the regions that both have; NaN with fewer than 3, or all equal."""
+    """Return Spearman's correlation over the regions that both have; NaN with fewer than 3, or all equal.
+
+    Equal values, as `settled` has them, share their mean rank.
+    """
     both = ~np.isnan(a) & ~np.isnan(b)
-    if np.count_nonzero(both) < 3 or np.ptp(a[both]) == 0 or np.ptp(b[both]) == 0:
+    a, b = settled(a[both]), settled(b[both])
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return np.nan
-    return float(spearmanr(a[both], b[both]).statistic)
+    return float(spearmanr(a, b).statistic)
 
 
 def concordance(mean_correlation: float, rankings: int) -> float:

@@ -10,6 +10,10 @@ Groups and not single participants: that keeps the cost bounded at 1 mm, and mak
 steps, such as the overlap of the first regions. Leaving out and not drawing with replacement: a model drawn twice
 would be compared with itself.
 
+Differences of methods are bounded by Student's t with the degrees of freedom of Welch and Satterthwaite. A value itself
+is bounded within the range of its measure and with the fewer of the two degrees of freedom: values are skewed, so that
+those that are low by chance also seem to scatter less than they do.
+
 References
 ----------
 Arvesen 1969, doi:10.1214/aoms/1177697287: leaving out one, where a statistic is a mean over pairs.
@@ -20,7 +24,10 @@ Owen 2007, doi:10.1214/07-AOAS122: resampling in two directions, and why adding 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, logit
 from scipy.stats import t as student
+
+from heatproof.compare.measures import Measure
 
 NO_SCATTER = 1e-12  # a standard error of rounding alone
 
@@ -44,6 +51,11 @@ class Measured:
     def value(self) -> float:
         """The mean over rows; NaN where there is none."""
         return float(self.values[0].mean()) if self.values.shape[1] else np.nan
+
+    @property
+    def of_pairs(self) -> bool:
+        """Whether rows are pairs of models."""
+        return self.members.sum() > len(self.members)
 
     @property
     def n_models(self) -> int:
@@ -72,7 +84,7 @@ def variance_from_models(measured: Measured) -> float:
     """
     values, n = measured.values[0], measured.n_models
     deviations = values - values.mean()
-    if len(values) == n and measured.members.sum() == n:
+    if not measured.of_pairs:
         return float(np.sum(deviations**2) / (n - 1) / n)
     parts = deviations @ measured.members / (n - 2)
     of_pairs = np.sum((deviations - measured.members @ parts) ** 2) / (n * (n - 3) / 2) if n > 3 else 0.0
@@ -122,10 +134,32 @@ def combine(variances: np.ndarray, freedoms: np.ndarray) -> tuple[float, float]:
 
 
 def interval(measured: Measured, level: float = 0.95) -> tuple[float, float]:
-    """Bound a measure by Student's t; NaN where there is no standard error."""
+    """Bound a difference by Student's t; NaN where there is no standard error."""
     error, freedom = standard_error(measured)
     half = student.ppf((1 + level) / 2, freedom) * error
     return measured.value - half, measured.value + half
+
+
+def bounds(measured: Measured, measure: Measure, level: float = 0.95) -> tuple[float, float]:
+    """Bound a value by Student's t within the range of its measure; NaN where there is no standard error."""
+    error, _ = standard_error(measured)
+    return around(measured.value, quantile(measured.n_models, measured.n_groups, level) * error, measure)
+
+
+def quantile(n_models: int, n_groups: int, level: float) -> float:
+    """Return how many standard errors a value is bounded by: Student's t with the fewer degrees of freedom."""
+    return float(student.ppf((1 + level) / 2, min(n_models, n_groups) - 1))
+
+
+def around(value: float, half: float, measure: Measure) -> tuple[float, float]:
+    """Return the ends of an interval of half a width around a value, on the measure's scale or cut off at its ends."""
+    lowest, highest, on_logit = measure
+    if not on_logit or not lowest < value < highest:
+        return tuple(np.clip([value - half, value + half], lowest, highest))
+    length = highest - lowest
+    share = (value - lowest) / length
+    half = half / length / (share * (1 - share))
+    return tuple(lowest + length * expit(logit(share) + np.array([-half, half])))
 
 
 def difference(a: Measured, b: Measured) -> Measured:
@@ -148,7 +182,7 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def interval_width(measured: Measured, n_models: int, level: float = 0.95) -> tuple[float, float]:
+def interval_width(measured: Measured, measure: Measure, n_models: int, level: float = 0.95) -> tuple[float, float]:
     """Predict how wide the interval is with another number of models and the same participants.
 
     The variance from models is taken to fall with their number, that from participants to stay.
@@ -157,18 +191,20 @@ def interval_width(measured: Measured, n_models: int, level: float = 0.95) -> tu
     ----------
     measured : Measured
         With at least 3 models and 2 groups.
+    measure : Measure
     n_models : int
 
     Returns
     -------
     width : float
-        With that many models; not below the floor, which Welch and Satterthwaite's degrees of freedom would allow.
+        With that many models.
     floor : float
         With endlessly many: what only more participants could narrow.
     """
     participants = variance_from_participants(measured)
     models = variance_from_models(measured) * measured.n_models / n_models
-    freedoms = np.array([n_models - 1, measured.n_groups - 1])
-    error, freedom = combine(np.array([models, participants]), freedoms)
-    floor = 2 * student.ppf((1 + level) / 2, measured.n_groups - 1) * np.sqrt(participants)
-    return max(2 * student.ppf((1 + level) / 2, freedom) * error, floor), floor
+    halves = (
+        quantile(n_models, measured.n_groups, level) * np.sqrt(models + participants),
+        quantile(measured.n_groups, measured.n_groups, level) * np.sqrt(participants),
+    )
+    return tuple(float(np.ptp(around(measured.value, half, measure))) for half in halves)

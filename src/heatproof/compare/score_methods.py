@@ -22,9 +22,11 @@ import numpy as np
 import pandas as pd
 
 from heatproof.command import run
+from heatproof.compare.measures import measure_of
 from heatproof.compare.ranks import concordance
 from heatproof.compare.resampling import (
     Measured,
+    bounds,
     difference,
     holm,
     interval,
@@ -33,10 +35,11 @@ from heatproof.compare.resampling import (
     variance_from_models,
     variance_from_participants,
 )
+from heatproof.errors import StudyError
 from heatproof.tables import read_table, write_table
 
+ROUNDING = 1e-6  # that a value may lie beyond an end
 NAMES = ["method", "measure", "outcome"]
-LOWEST = {"pearson": -1.0, "spearman": -1.0, "ssim": -1.0, "region": -1.0, "effect": -1.0}  # of measures that begin so
 MODELS = (3, 4, 5, 7, 10, 15, 20, 30, 50, 100)  # whose interval widths are predicted
 
 
@@ -78,11 +81,21 @@ def measured_in(table: pd.DataFrame) -> Measured:
     return Measured(table.to_numpy(float).T, (pairs[:, :, None] == np.unique(pairs)).any(axis=1))
 
 
-def bound(measure: str, measured: Measured) -> tuple[float, float]:
-    """Return the interval of a measure, cut off where the measure ends."""
-    low, high = interval(measured)
-    lowest = LOWEST.get(measure.split("_")[0], 0.0)
-    return tuple(np.clip([low, high], lowest, np.inf if measure == "l2_rms" else 1.0))
+def bound(name: str, measured: Measured, chance: float) -> tuple[float, float]:
+    """Return the interval of a measure's value within its range.
+
+    Raises
+    ------
+    StudyError
+        If a value lies outside of that range, and so is none of this measure.
+    """
+    measure, values = measure_of(name, chance), measured.values[~np.isnan(measured.values)]
+    if (values < measure.lowest - ROUNDING).any() or (values > measure.highest + ROUNDING).any():
+        raise StudyError(
+            f"{name} has values from {values.min():.3g} to {values.max():.3g}, which its range in "
+            f"heatproof/compare/measures.py, {measure.lowest:.3g} to {measure.highest:.3g}, excludes; correct one"
+        )
+    return bounds(measured, measure)
 
 
 def add_concordance(scores: pd.DataFrame, models: pd.Series) -> pd.DataFrame:
@@ -99,17 +112,22 @@ def add_concordance(scores: pd.DataFrame, models: pd.Series) -> pd.DataFrame:
     rankings = models.where(models > 1)[rows.index]
     for column in ("value", "low", "high", "chance"):
         rows[column] = concordance(rows[column], rankings)
-    rows["low"] = rows["low"].clip(lower=0)
+    rows["low"] = rows["low"].clip(lower=measure_of("kendall_w").lowest)
     rows["measure"] = rows["measure"].str.replace("region_spearman", "kendall_w")
     return pd.concat([scores, rows], ignore_index=True)
 
 
+def chances_of(values: pd.DataFrame) -> pd.Series:
+    """Return the mean chance of each measure, by method, measure and outcome."""
+    return values[values["left_out"] == 0].groupby(NAMES)["chance"].mean()
+
+
 def score(values: pd.DataFrame, measures: dict[tuple, Measured]) -> pd.DataFrame:
     """Tabulate value, interval and chance of every measure; all are as the module describes them."""
-    chances = values[values["left_out"] == 0].groupby(NAMES)["chance"].mean()
-    rows = [(*key, found.value, *bound(key[1], found), chances[key]) for key, found in measures.items()]
+    chances = chances_of(values)
+    rows = [(*key, found.value, *bound(key[1], found, chances[key]), chances[key]) for key, found in measures.items()]
     scores = pd.DataFrame(rows, columns=[*NAMES, "value", "low", "high", "chance"])
-    models = pd.Series([found.n_models for found in measures.values()])
+    models = pd.Series([found.n_models if found.of_pairs else 1 for found in measures.values()])
     return add_concordance(scores, models)
 
 
@@ -139,10 +157,10 @@ def compare_methods(tables: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
     return table.sort_values(["measure", "outcome", "method_a", "method_b"], ignore_index=True)
 
 
-def predict_widths(measures: dict[tuple, Measured]) -> pd.DataFrame:
-    """Tabulate how wide the interval of each measure is with several numbers of models."""
+def predict_widths(measures: dict[tuple, Measured], chances: pd.Series) -> pd.DataFrame:
+    """Tabulate how wide the interval of each measure is with several numbers of models; chances by the same keys."""
     rows = [
-        (*key, models, *interval_width(found, models))
+        (*key, models, *interval_width(found, measure_of(key[1], chances[key]), models))
         for key, found in measures.items()
         if found.n_models > 2 and found.n_groups > 1
         for models in sorted({*MODELS, found.n_models})
@@ -189,7 +207,7 @@ def main() -> None:
     measures = {key: measures[key] for key in tables}
     write_table(scores[[*NAMES, "value", "low", "high", "chance", "kind"]], args.scores)
     write_table(compare_methods(tables), args.differences)
-    write_table(predict_widths(measures), args.seeds)
+    write_table(predict_widths(measures, chances_of(values)), args.seeds)
     write_table(tabulate_variances(measures), args.variance)
 
 

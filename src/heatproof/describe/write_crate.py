@@ -14,7 +14,7 @@ from heatproof.command import run
 
 CONTEXT = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
-LICENSE = "https://creativecommons.org/licenses/by-nc/4.0/"
+LICENCE = "#licence"
 STAGES = {
     "cohort": "the table of scans",
     "register": "scans on the template's grid",
@@ -60,6 +60,13 @@ def describe_stage(stage: str, provenance: dict) -> list[dict]:
     return [folder, action]
 
 
+def describe_licence(licences: dict[str, str | None]) -> dict:
+    """Say what binds the results: nobody gave them a licence, but what they were made from may have one."""
+    told = "; ".join(f"{part}: {licence or 'not told'}" for part, licence in licences.items())
+    name = "No licence was given to these results; those of what they were made from apply"
+    return {"@id": LICENCE, "@type": "CreativeWork", "name": name, "description": told}
+
+
 def crate(provenance: dict, day: str) -> dict:
     """Describe a study's folder.
 
@@ -82,7 +89,7 @@ def crate(provenance: dict, day: str) -> dict:
         "name": f"Heatproof: the study {provenance['study']}",
         "description": "How far explanations of brain scan classifiers agree over retraining.",
         "datePublished": day,
-        "license": {"@id": LICENSE},
+        "license": {"@id": LICENCE},
         "conformsTo": {"@id": PROFILE},
         "hasPart": refer(*(f"{stage}/" for stage in stages), *files),
         "mentions": refer(*(f"#{stage}" for stage in stages)),
@@ -103,7 +110,7 @@ def crate(provenance: dict, day: str) -> dict:
         },
         root,
         {"@id": PROFILE, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"},
-        {"@id": LICENSE, "@type": "CreativeWork", "name": "CC BY-NC 4.0, as the atlas that regions come from"},
+        describe_licence(provenance["licences"]),
         {
             "@id": "#dataset",
             "@type": "Dataset",

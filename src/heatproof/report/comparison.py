@@ -97,10 +97,15 @@ def group_rows(demographics: pd.DataFrame) -> list[dict]:
 
 
 def group_cells(group: pd.Series) -> list[str]:
-    """Write mean and standard deviation of age, the share of women, and the number of sites; dashes for the unknown."""
+    """Write mean and standard deviation of age, the share of women, and the number of sites; dashes for the unknown.
+
+    Where a dataset's codes for sex are not known, they are counted as they are.
+    """
     age = "–" if np.isnan(group["age_mean"]) else f"{group['age_mean']:.1f}"
     spread = "" if np.isnan(group["age_sd"]) else f" ± {group['age_sd']:.1f}"
-    return [age + spread, percent(group["female"], 0), "–" if np.isnan(group["sites"]) else f"{group['sites']:.0f}"]
+    coded = np.isnan(group["female"]) and isinstance(group["sex"], str)
+    sex = group["sex"] if coded else percent(group["female"], 0)
+    return [age + spread, sex, "–" if np.isnan(group["sites"]) else f"{group['sites']:.0f}"]
 
 
 def l2_rows(l2: pd.DataFrame, scores: pd.DataFrame, methods: Mapping[str, dict]) -> list[dict]:
@@ -180,15 +185,18 @@ def bound_rows(scores: pd.DataFrame, top_k: int) -> tuple[list[str], list[dict] 
     Returns
     -------
     heads : list of str
+        Of the measures of which there is any value.
     rows : list of dict, or None
-        As `measure_rows` writes them; sorted by robustness where the truth is not known.
+        As `measure_rows` writes them, for methods and controls with any value; sorted by robustness where the truth is
+        not known.
     """
     columns = {"pr_auc": "Rightness: PR area", "true_top": "top voxels inside", "pearson": "Robustness: Pearson"}
     columns |= {f"top_{top_k}_sum": f"top {top_k} regions"}
-    columns = {name: head for name, head in columns.items() if (scores["measure"] == name).any()}
-    by = scores[(scores["measure"] == next(iter(columns))) & (scores["outcome"] == "TP")]
-    names = by.sort_values("value", ascending=False, kind="stable")["method"].tolist()
-    return list(columns.values()), measure_rows(scores, columns, "TP", names)
+    known = scores[(scores["outcome"] == "TP") & scores["measure"].isin(columns)].dropna(subset="value")
+    columns = {name: head for name, head in columns.items() if (known["measure"] == name).any()}
+    by = known[known["measure"] == next(iter(columns), None)]
+    names = dict.fromkeys([*by.sort_values("value", ascending=False, kind="stable")["method"], *known["method"]])
+    return list(columns.values()), measure_rows(scores, columns, "TP", list(names))
 
 
 def noise_of(table: pd.DataFrame, methods: Collection[str]) -> pd.DataFrame:
@@ -217,7 +225,7 @@ def measure_rows(
         name and cells: (value, interval), texts in the order of ``columns``; None if no method has any such measure.
     """
     chosen = scores[(scores["outcome"] == outcome) & scores["measure"].isin(columns)]
-    if chosen.empty:
+    if chosen["value"].isna().all():
         return None
     table, spans = chosen.set_index(["method", "measure"]), intervals(scores, decimals)
     value = table["value"].reindex(pd.MultiIndex.from_product([methods, columns]))

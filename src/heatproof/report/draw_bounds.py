@@ -15,7 +15,17 @@ import pandas as pd
 from scipy.stats import t as student
 
 from heatproof.command import json_option, run
-from heatproof.report.figures import CONTROLS, STYLE, WIDTH, method_colours, save_figure, title_of
+from heatproof.compare.measures import measure_of
+from heatproof.report.figures import (
+    CONTROLS,
+    NO_PAIRS,
+    STYLE,
+    WIDTH,
+    empty_figure,
+    method_colours,
+    save_figure,
+    title_of,
+)
 from heatproof.tables import read_table
 
 ROBUSTNESS, RIGHTNESS, HEAD = "pearson", "pr_auc", "random_head"
@@ -39,7 +49,9 @@ def head_points(controls: pd.DataFrame) -> pd.DataFrame:
     """Return value, low and high of the likeness of a method's maps before and after its heads are drawn anew."""
     chosen = controls[controls["control"] == HEAD].groupby("method")["spearman"]
     rows = {method: mean_with_interval(values) for method, values in chosen}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"]).clip(-1, 1)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"]).clip(
+        *measure_of("spearman")[:2]
+    )
 
 
 def draw_points(axes: plt.Axes, across: pd.DataFrame, up: pd.DataFrame, colours: Mapping[str, tuple]) -> None:
@@ -120,10 +132,14 @@ def draw_bounds(scores: pd.DataFrame, controls: pd.DataFrame | None, methods: Se
     """
     colours = method_colours(methods)
     across = points_of(scores, ROBUSTNESS)
+    across = across[across["value"].notna()]
     panels = {
-        title: (up.loc[across.index.intersection(up.index)], label)
+        title: (up.loc[across.index.intersection(up.index)].dropna(subset="value"), label)
         for title, (up, label) in panels_of(scores, controls).items()
     }
+    panels = {title: (up, label) for title, (up, label) in panels.items() if len(up)}
+    if not panels:
+        return empty_figure(NO_PAIRS)
     figure, all_axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.4), layout="constrained", squeeze=False)
     for axes, (title, (up, label)) in zip(all_axes[0], panels.items(), strict=True):
         draw_points(axes, across, up, colours)
@@ -135,7 +151,7 @@ def draw_bounds(scores: pd.DataFrame, controls: pd.DataFrame | None, methods: Se
         axes.set_ylim(*limits(up))
         axes.spines[["top", "right"]].set_visible(False)
     chance = scores.loc[scores["measure"] == RIGHTNESS, "chance"].mean()
-    if np.isfinite(chance):
+    if "rightness" in panels and np.isfinite(chance):
         draw_chance(all_axes[0, 0], chance)
     handles = legend_handles({name for up, _ in panels.values() for name in up.index}, colours)
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=7)

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.ticker import ScalarFormatter
 
 from heatproof.command import json_option, run
-from heatproof.report.figures import STYLE, WIDTH, method_colours, save_figure, title_of
+from heatproof.report.figures import NO_PAIRS, STYLE, WIDTH, empty_figure, method_colours, save_figure, title_of
 from heatproof.tables import read_table
 
 PANELS = {"pearson": "robustness: correlation of two mean maps", "pr_auc": "rightness: area under the PR curve"}
@@ -44,9 +44,12 @@ def draw_ensembles(table: pd.DataFrame, methods: Sequence[str]) -> plt.Figure:
     methods : sequence of str
         Order of the colours.
     """
+    table = table[table["value"].notna() | table["predicted"].notna()]
     panels = {measure: title for measure, title in PANELS.items() if (table["measure"] == measure).any()}
-    figure, all_axes = plt.subplots(1, max(len(panels), 1), figsize=(WIDTH, 2.8), layout="constrained", squeeze=False)
-    for axes, (measure, title) in zip(all_axes[0], panels.items(), strict=False):
+    if not panels:
+        return empty_figure(NO_PAIRS)
+    figure, all_axes = plt.subplots(1, len(panels), figsize=(WIDTH, 2.8), layout="constrained", squeeze=False)
+    for axes, (measure, title) in zip(all_axes[0], panels.items(), strict=True):
         draw_curves(axes, table[table["measure"] == measure], methods)
         axes.set_title(title, loc="left")
         axes.set_xlabel("models averaged")

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.ticker import PercentFormatter
 
 from heatproof.command import json_option, run
-from heatproof.report.figures import STYLE, WIDTH, method_colours, save_figure, title_of
+from heatproof.report.figures import NO_PAIRS, STYLE, WIDTH, empty_figure, method_colours, save_figure, title_of
 from heatproof.tables import read_table
 
 
@@ -23,11 +23,14 @@ def draw_overlap_curve(curve: pd.DataFrame, methods: list[str], top_k: int) -> p
     top_k : int
         The depth of Table 2, marked by a vertical line.
     """
+    curve = curve[curve["method"].isin(methods)]
+    if curve["overlap_mean"].isna().all():
+        return empty_figure(NO_PAIRS)
     metrics = ["sum", "density", "gain"]
     colours = method_colours(methods)
     figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 2.6), sharey=True, layout="constrained")
     for axes, metric in zip(panels, metrics, strict=True):
-        rows = curve[(curve["metric"] == metric) & curve["method"].isin(methods)]
+        rows = curve[curve["metric"] == metric]
         for method in methods:
             of_method = rows[rows["method"] == method]
             axes.plot(

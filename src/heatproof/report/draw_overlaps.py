@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.image import AxesImage
 
 from heatproof.command import json_option, run
-from heatproof.report.figures import STYLE, percent, save_figure, title_of
+from heatproof.report.figures import NO_PAIRS, STYLE, empty_figure, percent, save_figure, title_of
 from heatproof.tables import read_table
 
 COLOURS = "YlGnBu"
@@ -78,6 +78,9 @@ def draw_overlaps(
     methods, seeds : sequence
         Order of the rows of the figure, and of the rows and columns of each matrix.
     """
+    summary = summary[summary["method"].isin(methods)]
+    if summary["overlap_mean"].isna().all():
+        return empty_figure(NO_PAIRS)
     metrics = list(summary["metric"].unique())
     means = summary.set_index(["method", "metric"])["overlap_mean"]
     width = LEFT + len(metrics) * (EDGE + ACROSS) + BAR
@@ -96,8 +99,7 @@ def draw_overlaps(
             axes.set_ylabel(fill(title_of(method), 24), weight="bold", labelpad=6)
         if row == len(methods) - 1:
             axes.set_xlabel("seed")
-    shown = summary[summary["method"].isin(methods)]
-    draw_bar(figure.add_axes([1 - BAR / width, 0.3, 0.1 / width, 0.4]), image, shown)
+    draw_bar(figure.add_axes([1 - BAR / width, 0.3, 0.1 / width, 0.4]), image, summary)
     return figure
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.ticker import NullLocator, PercentFormatter
 
 from heatproof.command import json_option, run
-from heatproof.report.figures import STYLE, WIDTH, save_figure, title_of
+from heatproof.report.figures import NO_PAIRS, STYLE, WIDTH, empty_figure, save_figure, title_of
 from heatproof.tables import read_table
 
 COLOURS = {"TP": "#b2182b", "TN": "#2166ac", "sum": "#1b7837", "density": "#762a83", "gain": "#e08214"}
@@ -57,6 +57,8 @@ def draw_patches(scores: pd.DataFrame, patches: Mapping[str, int], voxel_size: f
     scores = scores[scores["kind"] == "method"].assign(patch=scores["method"].map(patches))
     swept, others = scores.dropna(subset=["patch"]), scores[scores["patch"].isna()]
     top = swept["measure"].str.extract(r"^top_(\d+)_(\w+)$")
+    if swept.loc[(swept["measure"] == "l2_rms") | top[0].notna(), "value"].isna().all():
+        return empty_figure(NO_PAIRS)
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.7), layout="constrained")
     for outcome, words in WORDS.items():
         rows = swept[(swept["measure"] == "l2_rms") & (swept["outcome"] == outcome)]
@@ -72,7 +74,7 @@ def draw_patches(scores: pd.DataFrame, patches: Mapping[str, int], voxel_size: f
     chance = swept.loc[top[1].notna(), "chance"].mean()
     right.axhline(chance, color="black", linewidth=1)
     right.annotate("chance", (1, chance), (2, 0), ("axes fraction", "data"), "offset points", size=6, va="center")
-    right.set_title(f"shared among the top {top[0].dropna().iloc[0]} regions", loc="left")
+    right.set_title(" ".join(["shared among the top", *top[0].dropna().head(1), "regions"]), loc="left")
     right.set_ylim(0, 1)
     right.yaxis.set_major_formatter(PercentFormatter(1))
     edges = sorted(set(patches.values()))

@@ -30,7 +30,10 @@ def draw_training(histories: Mapping[int, pd.DataFrame]) -> plt.Figure:
     colours = plt.get_cmap("viridis").resampled(len(histories) + 1)
     for panel, (column, label) in zip(axes, PANELS.items(), strict=True):
         for i, (seed, history) in enumerate(histories.items()):
-            panel.plot(history["epoch"], history[column], color=colours(i), linewidth=1.1, label=f"seed {seed}")
+            marker = "o" if len(history) == 1 else ""
+            panel.plot(
+                history["epoch"], history[column], marker=marker, color=colours(i), linewidth=1.1, label=f"seed {seed}"
+            )
         panel.set_title(label, loc="left")
         panel.set_xlabel("epoch")
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -12,6 +12,8 @@ import matplotlib.pyplot as plt
 
 WIDTH = 7.2  # inches: the text width of a journal page
 
+NO_PAIRS = "no two models have maps that could be compared"
+
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
@@ -47,7 +49,8 @@ TITLES = {
     "region_occlusion": "Region occlusion",
     "edges": "Edges (no model)",
     "input": "Scan (no model)",
-    "t_map": "t-map (no model)",
+    "t_map": "t-map of training scans (no model)",
+    "t_map_test": "t-map of test scans (no model)",
 }
 CONTROLS = {
     "random_head": "head drawn anew",
@@ -70,6 +73,13 @@ def method_colours(methods: Sequence[str]) -> dict[str, tuple]:
     """Return a colour for each method, the same in every figure of a study."""
     colours = plt.get_cmap("turbo")((np.arange(len(methods)) + 0.5) / len(methods))
     return dict(zip(methods, map(tuple, colours), strict=True))
+
+
+def empty_figure(reason: str) -> plt.Figure:
+    """Make a figure that says why there is nothing to draw: no axes, which would look like a result."""
+    figure = plt.figure(figsize=(WIDTH, 0.5))
+    figure.text(0.5, 0.5, reason, ha="center", va="center", color="0.3")
+    return figure
 
 
 def percent(share: float, digits: int = 1) -> str:

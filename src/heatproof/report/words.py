@@ -7,6 +7,8 @@ import pandas as pd
 from heatproof.report.comparison import number
 from heatproof.report.figures import percent, title_of
 
+T_MAPS = {"t_map": "training", "t_map_test": "test"}
+
 
 def count(n: int, noun: str) -> str:
     """Write a number of things."""
@@ -14,10 +16,8 @@ def count(n: int, noun: str) -> str:
 
 
 def extremes(values: pd.Series, write: Callable[[float], str]) -> str:
-    """Name the smallest and the largest of the methods' values, given by method."""
+    """Name the smallest and the largest of the methods' values, given by method; at least one has a value."""
     values = values.dropna()
-    if values.empty:
-        return "no value for any method"
     low, high = values.idxmin(), values.idxmax()
     if write(values[low]) == write(values[high]):
         return f"{write(values[low])} for {'every method' if len(values) > 1 else title_of(low)}"
@@ -40,10 +40,10 @@ def describe_scans(scans: pd.DataFrame) -> str:
 
 
 def shared_regions(top: pd.DataFrame) -> str:
-    """Say how many of their top regions two models share, by sum, density and gain."""
+    """Say how many of their top regions two models share, by sum, density and gain, as far as there are values."""
     return "; ".join(
         f"by {metric}, {extremes(group.set_index('method')['overlap_mean'], percent)}"
-        for metric, group in top.groupby("metric", sort=False)
+        for metric, group in top.dropna(subset="overlap_mean").groupby("metric", sort=False)
     )
 
 
@@ -66,18 +66,42 @@ def summarise(
     list of str
         Paragraphs.
     """
-    balanced = accuracy["balanced_accuracy"]
-    spread = f"{percent(balanced.mean())} on average, {percent(balanced.min())} to {percent(balanced.max())}"
-    rms = l2[l2["outcome"] == "TP"].set_index("method")["rms"]
-    of_noise = f" Noise of the same values and as smooth: {shared_regions(noise)}." if len(noise) else ""
-    return [
-        f"Here {count(len(accuracy), 'network')} with the same settings and different seeds were "
-        f"{describe_scans(scans)}, with {count(l2['method'].nunique(), 'attribution method')}. Balanced accuracy on "
-        f"the test scans: {spread}.",
-        f"Root mean square difference per voxel between two models’ mean maps over true positives, each scaled to a "
-        f"maximum of 1: {extremes(rms, number)}. Share of their top {top['k'].iloc[0]} regions that two models have in "
-        f"common: {shared_regions(top)}; with random choices, {percent(top['chance'].mean())} on average.{of_noise}",
-    ]
+    balanced, several = accuracy["balanced_accuracy"], len(accuracy) > 1
+    low, high = percent(balanced.min()), percent(balanced.max())
+    spread = f" on average, {low} to {high}" if low != high else " for each" if several else ""
+    differ = f"{len(accuracy)} networks with the same settings and different seeds were"
+    said = (
+        f"Here {differ if several else '1 network was'} {describe_scans(scans)}, with "
+        f"{count(l2['method'].nunique(), 'attribution method')}. Balanced accuracy on the test scans: "
+        f"{percent(balanced.mean())}{spread}."
+    )
+    if comparable(l2, top):
+        return [said, describe_agreement(l2, top, noise)]
+    why = "no two of them have maps over true positives" if several else "that takes two (train.seeds)"
+    return [said, f"How far models agree is not known: {why}."]
+
+
+def describe_agreement(l2: pd.DataFrame, top: pd.DataFrame, noise: pd.DataFrame) -> str:
+    """Say how far models agree, as far as there are values; arguments as in `summarise`."""
+    rms, said = l2[l2["outcome"] == "TP"].set_index("method")["rms"], []
+    if rms.notna().any():
+        said.append(
+            "Root mean square difference per voxel between two models’ mean maps over true positives, each scaled to a "
+            f"maximum of 1: {extremes(rms, number)}."
+        )
+    if top["overlap_mean"].notna().any():
+        said.append(
+            f"Share of their top {top['k'].iloc[0]} regions that two models have in common: {shared_regions(top)}; "
+            f"with random choices, {percent(top['chance'].mean())} on average."
+        )
+    if noise["overlap_mean"].notna().any():
+        said.append(f"Noise of the same values and as smooth: {shared_regions(noise)}.")
+    return " ".join(said)
+
+
+def comparable(l2: pd.DataFrame, top: pd.DataFrame) -> bool:
+    """Tell whether any two models have mean maps, or rankings of regions, that could be compared."""
+    return bool(l2["rms"].notna().any() or top["overlap_mean"].notna().any())
 
 
 def of_maps(scores: pd.DataFrame, measure: str, kind: str) -> pd.DataFrame:
@@ -102,30 +126,38 @@ def judge(scores: pd.DataFrame, controls: pd.DataFrame | None) -> list[str]:
         Paragraphs.
     """
     said, agreement, right = [], of_maps(scores, "pearson", "method"), of_maps(scores, "pr_auc", "method")
-    if len(right) and len(agreement):
-        robust, chance = agreement["value"].idxmax(), right["chance"].mean()
+    if len(right):
+        chance = right["chance"].mean()
         above = [title_of(name) for name in right.index[right["low"] > right["chance"]]]
         bounds = of_maps(scores, "pr_auc", "control")["value"]
-        without = (
-            f"; the t-map of the training scans, with no network, {bounds['t_map']:.2f}" if "t_map" in bounds else ""
-        )
+        t_maps = [f"of the {T_MAPS[name]} scans, {value:.2f}" for name, value in bounds.items() if name in T_MAPS]
+        without = f"; the t-map, with no network, {', and '.join(t_maps)}" if t_maps else ""
         said.append(
             "Here it is known which regions truly changed. Area under the precision-recall curve of the mean maps over "
-            f"true positives, which at chance is {chance:.2f}: {extremes(right['value'], '{:.2f}'.format)}{without}. "
-            f"The 95 % interval lies above chance for {', '.join(above) or 'no method'}. The method whose models agree "
-            f"most, voxel by voxel, is {title_of(robust)} (correlation {agreement.loc[robust, 'value']:.2f}); its area "
-            f"is {right['value'].get(robust, float('nan')):.2f}."
+            f"true positives, which at chance is {chance:.2f}: {extremes(right['value'], '{:.2f}'.format)}{without}."
         )
-    else:
+        if right["low"].notna().any():
+            said[-1] += f" The 95 % interval lies above chance for {', '.join(above) or 'no method'}."
+        if len(agreement):
+            robust = agreement["value"].idxmax()
+            area = f"its area is {right.loc[robust, 'value']:.2f}" if robust in right.index else "it has no area"
+            said[-1] += (
+                f" The method whose models agree most, voxel by voxel, is {title_of(robust)} (correlation "
+                f"{agreement.loc[robust, 'value']:.2f}); {area}."
+            )
+    elif len(agreement):
         said.append("These numbers say how far models agree, not whether their maps are right.")
-    if controls is not None and (controls["control"] == "random_head").any():
-        heads = controls[controls["control"] == "random_head"].groupby("method")["spearman"].mean()
+    heads = pd.Series(dtype=float)
+    if controls is not None:
+        heads = controls[controls["control"] == "random_head"].groupby("method")["spearman"].mean().dropna()
+    if len(heads):
         said.append(
             "Rank correlation of the absolute values of a model’s mean map and of its map after the last layers are "
             f"drawn anew, with nothing that they learned: {extremes(heads, '{:.2f}'.format)}. A method near 1 shows "
             "the same places whatever they learned, though signs may turn."
         )
-    return [
-        *said,
-        "Intervals are about other trainings and other participants, not other cohorts, networks or settings.",
-    ]
+    if scores["low"].notna().any():
+        said.append(
+            "Intervals are about other trainings and other participants, not other cohorts, networks or settings."
+        )
+    return said

@@ -43,7 +43,7 @@ from heatproof.report.comparison import (
 from heatproof.report.figures import percent, title_of
 from heatproof.report.runtimes import duration, measure_runtimes
 from heatproof.report.viewers import coarsen, pack_pages, view_map
-from heatproof.report.words import judge, summarise
+from heatproof.report.words import comparable, judge, summarise
 from heatproof.space import load_template
 from heatproof.tables import read_table
 
@@ -99,6 +99,11 @@ def make_viewers(results: Path, models: Path, config: dict) -> str:
     return pack_pages(pages)
 
 
+def left_out(unreadable: pd.DataFrame) -> list[str]:
+    """Say which scans are no part of the study, since their files could not be read, and why."""
+    return [f"{row.scan} is left out: {row.image}: {row.reason}." for row in unreadable.itertuples()]
+
+
 def count_scans(scans: pd.DataFrame) -> list[dict]:
     """Count scans and participants of each split and label."""
     groups = scans.groupby(["split", "label"])["participant_id"].agg(["size", "nunique"])
@@ -106,6 +111,12 @@ def count_scans(scans: pd.DataFrame) -> list[dict]:
         {"split": split, "cells": [tuple(groups.loc[(split, label)]) for label in ("patient", "control")]}
         for split in ("train", "validation", "test")
     ]
+
+
+def informative(figures: Sequence[Path], paired: bool, robust: bool) -> list[Path]:
+    """Leave out figures that say no more than that no two models could be compared."""
+    empty = {"bounds": not robust, "figure-3-overlap": not paired, "overlap-curve": not paired}
+    return [figure for figure in figures if not empty.get(figure.stem)]
 
 
 def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, controls: Path | None = None) -> dict:
@@ -118,6 +129,8 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
     bound_heads, bounds = bound_rows(scores, config["compare"]["top_k"])
     judged = [name for name in methods if (scores.loc[scores["method"] == name, "kind"] == "method").any()]
     shared, noise = top[top["method"].isin(judged)], noise_of(top, judged)
+    paired = comparable(l2[l2["method"].isin(methods)], top[top["method"].isin(methods)])
+    robust = bool(((scores["measure"] == "pearson") & (scores["outcome"] == "TP") & scores["value"].notna()).any())
     followed = scores.loc[scores["measure"].isin(FAITHFULNESS), "method"].unique().tolist()
     cause_heads, causes = cause_rows(scores, judged, config["compare"]["top_k"])
     variance = read_table(compare / "variance.tsv")
@@ -130,18 +143,22 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
             *summarise(scans, accuracy, l2[l2["method"].isin(judged)], shared, noise),
             *judge(scores, read_table(controls) if controls else None),
         ],
+        "paired": paired,
         "scans": count_scans(scans),
         "groups": group_rows(read_table(models / "cohort/demographics.tsv")),
-        "warnings": read_table(models / "cohort/group_differences.tsv")["warning"].dropna().tolist(),
+        "warnings": [
+            *left_out(read_table(models / "cohort/unreadable.tsv")),
+            *read_table(models / "cohort/group_differences.tsv")["warning"].dropna(),
+        ],
         "accuracy": accuracy_rows(accuracy),
         "paper_accuracy": {name: percent(value, 2) for name, value in paper.BALANCED_ACCURACY.items()},
         "l2": l2_rows(l2, scores, methods),
         "overlap": overlap_rows(top, scores, methods),
         "metrics": METRICS,
         "chances": metric_spans(shared, "chance"),
-        "noise": metric_spans(noise, "overlap_mean") if len(noise) else None,
+        "noise": metric_spans(noise, "overlap_mean") if noise["overlap_mean"].notna().any() else None,
         "bound_heads": bound_heads,
-        "bound_rows": bounds,
+        "bound_rows": bounds if any(figure.stem == "bounds" for figure in figures) else None,
         "voxel_heads": list(of_voxels.values()),
         "voxel_rows": {outcome: measure_rows(scores, of_voxels, outcome, list(methods)) for outcome in OUTCOMES},
         "region_heads": list(of_regions.values()),
@@ -157,7 +174,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
         "enough_seeds": enough_seeds(read_table(compare / "seeds.tsv")),
         "notes": note_rows(notes, config["train"]["seeds"]),
         "methods": {name: title_of(name) for name in sorted(methods, key=lambda name: name != FAVOURITE)},
-        "figures": {figure.stem: embed(figure.read_bytes()) for figure in figures},
+        "figures": {figure.stem: embed(figure.read_bytes()) for figure in informative(figures, paired, robust)},
         "contact_sheet": embed(compress(models / "register/contact_sheet.png"), "jpeg"),
         "quality": {"figures": list(quality.columns.drop(["scan", "poor", "outlier"])), "rows": quality_rows(quality)},
         "viewers": make_viewers(results, models, config),

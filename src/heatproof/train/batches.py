@@ -1,63 +1,93 @@
-"""Batches of scans from a store, in random order and augmented as in Eitel and Ritter 2019."""
+"""Batches for training: in random order and augmented as in Eitel and Ritter 2019."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from heatproof.store import Store
+from heatproof.running import batches
 
 AXES = {"x": 0, "y": 1, "z": 2}
 
 
-def augment(image: np.ndarray, augmentation: dict, random: np.random.Generator) -> np.ndarray:
-    """Mirror a scan with some probability, and shift it by a few voxels, zeros moving in.
+class Change(NamedTuple):
+    """Whether a scan is mirrored, and by how many voxels it is shifted."""
+
+    mirrored: bool
+    by: int
+
+
+def draw_change(augmentation: dict, random: np.random.Generator) -> Change:
+    """Draw how one scan is changed.
 
     Parameters
     ----------
-    image : ndarray, shape (x, y, z)
     augmentation : dict
         ``flip: {axis, probability}`` and ``shift: {axis, voxels}``; a shift is uniform in -voxels..voxels.
     random : Generator
     """
-    flip, shift = augmentation["flip"], augmentation["shift"]
-    if random.random() < flip["probability"]:
-        image = np.flip(image, AXES[flip["axis"]])
-    return shifted(image, AXES[shift["axis"]], int(random.integers(-shift["voxels"], shift["voxels"] + 1)))
+    voxels = augmentation["shift"]["voxels"]
+    return Change(random.random() < augmentation["flip"]["probability"], int(random.integers(-voxels, voxels + 1)))
 
 
-def shifted(image: np.ndarray, axis: int, by: int) -> np.ndarray:
-    """Move an array by some voxels along an axis; what it leaves behind is 0."""
-    moved = np.zeros_like(image)
-    source, target = np.moveaxis(image, axis, 0), np.moveaxis(moved, axis, 0)
-    target[max(by, 0) : len(target) + min(by, 0)] = source[max(-by, 0) : len(source) - max(by, 0)]
-    return moved
+def changed(scans: Tensor, changes: Sequence[Change], augmentation: dict) -> Tensor:
+    """Mirror scans and shift them, zeros moving in.
+
+    Parameters
+    ----------
+    scans : Tensor, shape (N, x, y, z)
+        On any device, where the result is as well.
+    changes : sequence of N Change
+    augmentation : dict
+        As for `draw_change`.
+
+    Returns
+    -------
+    Tensor of float32, shape (N, 1, x, y, z)
+    """
+    flip, shift = AXES[augmentation["flip"]["axis"]], AXES[augmentation["shift"]["axis"]]
+    inputs = torch.zeros(scans.shape, device=scans.device)
+    for scan, target, (mirrored, by) in zip(scans, inputs, changes, strict=True):
+        scan = scan.flip(flip) if mirrored else scan
+        left, length = min(max(-by, 0), scan.shape[shift]), max(scan.shape[shift] - abs(by), 0)
+        target.narrow(shift, max(by, 0) if length else 0, length).copy_(scan.narrow(shift, left, length))
+    return inputs[:, None]
 
 
 def training_batches(
-    store: Store, batch_size: int, augmentation: dict, random: np.random.Generator
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    scans: Tensor,
+    classes: np.ndarray,
+    batch_size: int,
+    augmentation: dict,
+    random: np.random.Generator,
+    device: torch.device,
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield one epoch of augmented batches in random order.
+
+    A scan that would be left for a batch of its own joins the batch before: behind the last voxels a batch norm can not
+    learn from one scan.
+
+    Parameters
+    ----------
+    scans : Tensor of float16, shape (scans, x, y, z)
+        As `heatproof.running.resident` returns them.
+    classes : ndarray of int64, shape (scans,)
+    batch_size : int
+    augmentation : dict
+        As for `draw_change`.
+    random : Generator
+    device : device
+        Where the network runs.
 
     Yields
     ------
     images : Tensor of float32, shape (N, 1, x, y, z)
     classes : Tensor of int64, shape (N,)
     """
-    order = random.permutation(len(store.images))
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        images = np.stack([augment(store.images[i], augmentation, random) for i in chosen])
-        yield as_input(images), torch.from_numpy(store.classes[chosen])
-
-
-def plain_batches(store: Store, batch_size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield all scans in their order as they are, with their classes."""
-    for start in range(0, len(store.images), batch_size):
-        chosen = slice(start, start + batch_size)
-        yield as_input(store.images[chosen]), torch.from_numpy(store.classes[chosen])
-
-
-def as_input(images: np.ndarray) -> torch.Tensor:
-    """Turn scans (N, x, y, z) into a network's input, float32 (N, 1, x, y, z)."""
-    return torch.from_numpy(np.asarray(images, np.float32))[:, None]
+    order = random.permutation(len(scans))
+    chosen = np.split(order, range(batch_size, len(order) - (batch_size > 1), batch_size))
+    for rows, batch in zip(chosen, batches(scans, chosen, device), strict=True):
+        changes = [draw_change(augmentation, random) for _ in rows]
+        yield changed(batch, changes, augmentation), torch.from_numpy(classes[rows]).to(device, non_blocking=True)

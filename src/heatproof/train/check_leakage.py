@@ -48,7 +48,7 @@ def likeness(samples: np.ndarray) -> np.ndarray:
 
 
 def nearest_scans(stores: dict[str, Store]) -> pd.DataFrame:
-    """Find the nearest two scans of every two splits.
+    """Find the nearest two scans of every two splits, and all others that are near copies.
 
     Parameters
     ----------
@@ -65,8 +65,8 @@ def nearest_scans(stores: dict[str, Store]) -> pd.DataFrame:
     matrix, rows = likeness(sample_scans(stores)), []
     for one, other in combinations(stores, 2):
         between = np.where((split == one)[:, None] & (split == other), matrix, -np.inf)
-        a, b = np.unravel_index(between.argmax(), between.shape)
-        rows.append((one, names[a], other, names[b], float(between[a, b])))
+        for a, b in np.argwhere(between >= min(between.max(), NEAR_COPY)):
+            rows.append((one, names[a], other, names[b], float(between[a, b])))
     return pd.DataFrame(rows, columns=["split_a", "scan_a", "split_b", "scan_b", "likeness"])
 
 
@@ -76,13 +76,16 @@ def check_leakage(nearest: pd.DataFrame, images: pd.Series) -> None:
     Raises
     ------
     StudyError
-        With both files, if two scans are nearer than two people ever are.
+        With both files of every two scans that are nearer than two people ever are.
     """
-    for row in nearest[nearest["likeness"] > NEAR_COPY].itertuples():
+    copies = [
+        f"{images[row.scan_a]} ({row.split_a}) and {images[row.scan_b]} ({row.split_b}), likeness {row.likeness:.3f}"
+        for row in nearest[nearest["likeness"] > NEAR_COPY].itertuples()
+    ]
+    if copies:
         raise StudyError(
-            f"{images[row.scan_a]} ({row.split_a}) and {images[row.scan_b]} ({row.split_b}) are copies, or nearly "
-            f"(likeness {row.likeness:.3f}, two people stay below {NEAR_COPY}): a network would be tested on what it "
-            "has seen; name one of them in cohort.exclude, or give both one participant"
+            f"{'; '.join(copies)}: these are copies, or nearly (two people stay below {NEAR_COPY}), and a network "
+            "would be tested on what it has seen; name one of each two in cohort.exclude, or give both one participant"
         )
 
 

@@ -4,44 +4,56 @@ import argparse
 import copy
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from heatproof.command import json_option, run
 from heatproof.device import prepare_device
 from heatproof.errors import StudyError
+from heatproof.running import as_input, outputs, resident, to_device
 from heatproof.store import Store, open_store
 from heatproof.tables import write_table
-from heatproof.train.batches import plain_batches, training_batches
+from heatproof.train.batches import training_batches
 from heatproof.train.network import create_network, save_model
+from heatproof.train.precision import lower, trusted
 
 KEPT_BY = {"accuracy": ["validation_accuracy", "validation_loss"], "loss": ["validation_loss"]}
 
 
-def train_epoch(model: nn.Module, optimiser: torch.optim.Optimizer, batches: Iterable, device: torch.device) -> float:
-    """Take one step per batch on the cross-entropy; return its mean over scans."""
+def begin_training(
+    shape: Sequence[int], options: dict, seed: int, device: torch.device
+) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """Build the network from a seed, on a device, and its optimiser."""
+    torch.manual_seed(seed)
+    model = to_device(create_network(shape, options["network"]), device)
+    rates = {"lr": options["learning_rate"], "weight_decay": options["weight_decay"]}
+    return model, torch.optim.Adam(model.parameters(), **rates)
+
+
+def train_epoch(
+    model: nn.Module, optimiser: torch.optim.Optimizer, batches: Iterable, precision: str = "float32"
+) -> float:
+    """Take one step per batch on the cross-entropy; return its mean over scans, the only number that is waited for."""
     model.train()
     total, count = 0.0, 0
     for images, classes in batches:
-        loss = nn.functional.cross_entropy(model(images.to(device)), classes.to(device))
+        with lower(precision, images.device):
+            loss = nn.functional.cross_entropy(model(images), classes)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        total, count = total + loss.item() * len(classes), count + len(classes)
-    return total / count
+        total, count = total + loss.detach().double() * len(classes), count + len(classes)
+    return (total / count).item()
 
 
-@torch.no_grad()
-def evaluate(model: nn.Module, store: Store, batch_size: int, device: torch.device) -> tuple[float, float]:
-    """Return the mean cross-entropy and the balanced accuracy over a store."""
-    model.eval()
-    logits = torch.cat([model(images.to(device)).cpu() for images, _ in plain_batches(store, batch_size)])
-    classes = torch.from_numpy(store.classes)
+def evaluate(model: nn.Module, scans: Tensor, classes: Tensor, size: int, device: torch.device) -> tuple[float, float]:
+    """Return the mean cross-entropy and the balanced accuracy over scans, run in batches of a size."""
+    logits = outputs(model, scans, size, device)
     right = (logits.argmax(1) == classes).double()
     accuracy = torch.stack([right[classes == c].mean() for c in classes.unique()]).mean()
     return nn.functional.cross_entropy(logits, classes).item(), accuracy.item()
@@ -94,19 +106,21 @@ def fit_model(train: Store, validation: Store, options: dict, seeds: dict, devic
     StudyError
         If the loss becomes NaN or infinite.
     """
-    torch.manual_seed(seeds["initialisation"])
-    model = create_network(train.images.shape[1:], options["network"])
-    model.to(device, memory_format=torch.channels_last_3d)
-    optimiser = torch.optim.Adam(model.parameters(), lr=options["learning_rate"], weight_decay=options["weight_decay"])
+    model, optimiser = begin_training(train.images.shape[1:], options, seeds["initialisation"], device)
     torch.manual_seed(seeds["order"])
     random = np.random.default_rng(seeds["order"])
+    training, validating = resident(train.images, device), resident(validation.images, device)
+    classes = torch.from_numpy(validation.classes)
+    precision = trusted(options["precision"], model, as_input(training[: options["batch_size"]].to(device)))
     history, best, weights = [], None, None
     for epoch in range(1, options["epochs"] + 1):
         start, clock = time.perf_counter(), {"loading": 0.0}
-        batches = training_batches(train, options["batch_size"], options["augmentation"], random)
-        train_loss = train_epoch(model, optimiser, timed(batches, clock), device)
-        loading = clock["loading"] / (time.perf_counter() - start)
-        loss, accuracy = evaluate(model, validation, options["batch_size"], device)
+        batches = training_batches(
+            training, train.classes, options["batch_size"], options["augmentation"], random, device
+        )
+        train_loss = train_epoch(model, optimiser, timed(batches, clock), precision)
+        fitting = time.perf_counter() - start
+        loss, accuracy = evaluate(model, validating, classes, options["batch_size"], device)
         if not np.isfinite([train_loss, loss]).all():
             raise StudyError(f"the loss is no longer finite in epoch {epoch}; lower train.learning_rate")
         row = {"epoch": epoch, "train_loss": train_loss, "validation_loss": loss, "validation_accuracy": accuracy}
@@ -114,25 +128,33 @@ def fit_model(train: Store, validation: Store, options: dict, seeds: dict, devic
         if better(row, best, options["keep"]):
             best, weights = row, copy.deepcopy(model.state_dict())
         message = (
-            "epoch %d of %d: training loss %.4f, validation loss %.4f, balanced accuracy %.3f (%.1f s, %.1f %% loading)"
+            "epoch %d of %d: training loss %.4f, validation loss %.4f, balanced accuracy %.3f "
+            "(%.1f s, %.3g training scans a second, %.1f %% waiting for them)"
         )
         seconds = time.perf_counter() - start
-        logging.info(message, epoch, options["epochs"], train_loss, loss, accuracy, seconds, 100 * loading)
+        measured = (epoch, options["epochs"], train_loss, loss, accuracy, seconds, len(training) / fitting)
+        logging.info(message, *measured, 100 * clock["loading"] / fitting)
         if should_stop([row["validation_loss"] for row in history], options["patience"]):
             logging.info("the validation loss has not improved for %d epochs: stopped", options["patience"]["epochs"])
             break
     model.load_state_dict(weights)
     logging.info("kept the weights of epoch %d", best["epoch"])
+    if device.type == "cuda":
+        logging.info("%.1f GB of the GPU at most", torch.cuda.max_memory_allocated(device) / 1e9)
     return model, pd.DataFrame(history).assign(kept=[row is best for row in history])
 
 
 def with_shuffled_labels(store: Store, seed: int) -> Store:
     """Return a store whose labels are dealt anew among its participants, all scans of one getting the same.
 
-    Each participant gets the label of another's first scan, so that nothing about the label can be learned.
+    Each participant gets the label of another's first scan, so that nothing about the label can be learned. Labels that
+    all came back to where they were are dealt again.
     """
     first = store.scans.drop_duplicates("participant_id").set_index("participant_id")["label"]
-    dealt = pd.Series(np.random.default_rng(seed).permutation(first), first.index)
+    random = np.random.default_rng(seed)
+    dealt = pd.Series(random.permutation(first), first.index)
+    while dealt.equals(first) and first.nunique() > 1:
+        dealt = pd.Series(random.permutation(first), first.index)
     return store._replace(scans=store.scans.assign(label=store.scans["participant_id"].map(dealt)))
 
 
@@ -147,7 +169,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="the .safetensors to write")
     parser.add_argument("--history", type=Path, required=True, help="the table of epochs to write")
     arguments = parser.parse_args()
-    device = prepare_device(arguments.options["device"])
+    device = prepare_device(arguments.options["device"], precision=arguments.options["precision"])
     train, validation = open_store(arguments.train), open_store(arguments.validation)
     if arguments.shuffle_seed is not None:
         train, validation = (with_shuffled_labels(store, arguments.shuffle_seed) for store in (train, validation))

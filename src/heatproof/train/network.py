@@ -11,8 +11,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from heatproof.errors import StudyError
+from heatproof.running import to_device
 from heatproof.train.layers import PAPER_NETWORK, feature_edges
 
 
@@ -83,7 +85,7 @@ def create_network(shape: Sequence[int], options: dict) -> nn.Module:
     """Build the network that the config's ``train.network`` names, with the options given there.
 
     A config laid over the embedded default inherits the options of the paper's network: those that another function
-    does not take are left out.
+    does not take are left out. Layers that take their size from what they are given get it, and their weights, here.
 
     Raises
     ------
@@ -99,13 +101,24 @@ def create_network(shape: Sequence[int], options: dict) -> nn.Module:
         if unknown:
             raise StudyError(f"train.network: {name} takes no option {min(unknown)!r}; it takes {', '.join(taken)}")
         options = {key: value for key, value in options.items() if key in taken}
-    return function(tuple(shape), **options)
+    model = function(tuple(shape), **options)
+    if any(map(is_lazy, model.parameters())):
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, 1, *shape))
+        model.train()
+    return model
 
 
 def save_model(model: nn.Module, shape: Sequence[int], options: dict, path: str | Path) -> None:
-    """Write weights as safetensors, with the shape and the network's options in the header."""
+    """Write weights as safetensors, with the shape and the network's options in the header.
+
+    Weights that share memory, as of a module that goes by two names, are written under each name.
+    """
     description = json.dumps({"shape": list(shape), "network": options}, sort_keys=True)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    weights = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
     Path(path).write_bytes(save(weights, {"heatproof": description}))
 
 
@@ -126,8 +139,20 @@ def read_model(path: str | Path) -> tuple[dict, dict[str, torch.Tensor]]:
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> nn.Module:
-    """Load a model in evaluation mode; raises as `read_model` does."""
+    """Load a model in evaluation mode.
+
+    Raises
+    ------
+    StudyError
+        As `read_model` and `create_network` do, and if the weights are not those of the network that is built now.
+    """
     description, weights = read_model(path)
     model = create_network(description["shape"], description["network"])
-    model.load_state_dict(weights)
-    return model.to(device).eval()
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise StudyError(
+            f"{path} is of another network than is built now ({reason}); delete it to train it again"
+        ) from error
+    return to_device(model, device).eval()

@@ -38,7 +38,7 @@ def pack_scans(
     names: Sequence[str], images: Sequence[Path], mask: Path, percentiles: Sequence[float], out: Path
 ) -> None:
     """Write the store's array, float16 of shape (scans, x, y, z), reading one scan at a time."""
-    brain = load_array(mask) > 0
+    brain, refused = load_array(mask) > 0, []
     store = np.lib.format.open_memmap(out, "w+", np.float16, (len(names), *brain.shape))
     for i, (name, image) in enumerate(zip(tqdm(names, desc="packing", unit="scan"), images, strict=True)):
         scan = load_array(image)
@@ -47,7 +47,9 @@ def pack_scans(
         try:
             store[i] = scale_intensity(scan, brain, percentiles)
         except StudyError as error:
-            raise StudyError(f"{name} {error}") from error
+            refused.append(f"{name} {error}")
+    if refused:
+        raise StudyError("; ".join(refused))
     store.flush()
 
 

@@ -9,19 +9,18 @@ from torch import nn
 
 from heatproof.command import run
 from heatproof.device import prepare_device
+from heatproof.running import outputs, resident
 from heatproof.store import Store, open_store
 from heatproof.tables import write_table
-from heatproof.train.batches import plain_batches
 from heatproof.train.network import load_model
 
 
-@torch.no_grad()
 def predict(model: nn.Module, store: Store, batch_size: int, device: torch.device) -> pd.DataFrame:
     """Return scan, participant_id, label, probability (of patient) and predicted (patient, control).
 
     Scans without a label have no row.
     """
-    logits = torch.cat([model(images.to(device)).cpu() for images, _ in plain_batches(store, batch_size)])
+    logits = outputs(model, resident(store.images, device), batch_size, device)
     probability = logits.double().softmax(1)[:, 1].numpy()
     predicted = pd.Series(logits.argmax(1).numpy()).map({0: "control", 1: "patient"})
     return store.scans.assign(probability=probability, predicted=predicted).dropna(subset="label")

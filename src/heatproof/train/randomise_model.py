@@ -13,62 +13,72 @@ import torch
 from torch import nn
 
 from heatproof.command import run
+from heatproof.errors import StudyError
+from heatproof.generators import generator
+from heatproof.train.execution import Layer, head_size, layers_in_order
 from heatproof.train.network import create_network, load_model, read_model, save_model
 
 
-def weighted_layers(model: nn.Module) -> list[list[nn.Module]]:
-    """List the layers that have weights, from input to output; batch norm goes with the layer before it."""
-    layers = []
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and layers:
-            layers[-1].append(module)
-        elif hasattr(module, "reset_parameters"):
-            layers.append([module])
-    return layers
+def layers_of(control: str, layers: list[Layer]) -> int:
+    """Return how many of a network's last layers a control draws anew: the head, or k of n parts of the depth."""
+    if control == "random_head":
+        return head_size(layers)
+    part, parts = map(int, re.fullmatch(r"random_top_(\d+)_of_(\d+)", control).groups())
+    return -(-part * len(layers) // parts)
 
 
-def head_size(model: nn.Module) -> int:
-    """Count the linear layers at the end of a network."""
-    kinds = ["L" if isinstance(layer[0], nn.Linear) else "-" for layer in weighted_layers(model)]
-    return len(re.search("L*$", "".join(kinds))[0])
-
-
-def randomise_top(model: nn.Module, layers: int, seed: int) -> None:
-    """Draw the weights of the last layers anew, as they are drawn before training; batch norms begin anew as well."""
-    torch.manual_seed(seed)
-    for group in reversed(weighted_layers(model)[-layers:] if layers else []):
-        for layer in group:
-            layer.reset_parameters()
+@torch.no_grad()
+def randomise_top(model: nn.Module, layers: list[Layer], fresh: nn.Module) -> None:
+    """Copy the weights of some layers from another network of the same kind; batch norms begin anew as well."""
+    weights, drawn = model.state_dict(), fresh.state_dict()
+    for layer in layers:
+        for name in layer.weights:
+            weights[name].copy_(drawn[name])
 
 
 def randomise_model(path: Path, control: str, seed: int) -> nn.Module:
     """Make a control of a trained model.
+
+    Weights are drawn as the network's own initialisation draws them: a network is built from a seed, and those of some
+    layers are taken from it. The seed follows from the model's and is not the model's, from which training began.
 
     Parameters
     ----------
     path : Path
         The trained model.
     control : str
-        ``untrained``, the weights that training began with; ``random_head``, the linear layers at the end drawn anew;
-        ``random_top_{k}``, the last k layers drawn anew, linear ones and convolutions.
+        ``untrained``, the weights that training began with; ``random_head``, the layers behind the last voxels drawn
+        anew, at least the last layer; ``random_top_{k}_of_{n}``, the last k n-ths of the layers drawn anew.
     seed : int
         The model's initialisation seed.
+
+    Raises
+    ------
+    StudyError
+        If all weights are those of the trained model.
     """
-    if control == "untrained":
-        description, _ = read_model(path)
-        torch.manual_seed(seed)
-        return create_network(description["shape"], description["network"])
-    model = load_model(path)
-    layers = head_size(model) if control == "random_head" else int(control.removeprefix("random_top_"))
-    randomise_top(model, layers, seed)
-    logging.info("%s: the last %d of %d layers with weights", control, layers, len(weighted_layers(model)))
+    description, trained = read_model(path)
+    shape, network = description["shape"], description["network"]
+    torch.manual_seed(seed if control == "untrained" else int(generator(seed, "drawn anew").integers(2**63)))
+    model = create_network(shape, network)
+    if control != "untrained":
+        fresh, model = model, load_model(path)
+        layers = layers_in_order(model, shape)
+        count = layers_of(control, layers)
+        randomise_top(model, layers[-count:], fresh)
+        logging.info("%s: the last %d of %d layers with weights", control, count, len(layers))
+    if all(torch.equal(weight, trained[name]) for name, weight in model.state_dict().items()):
+        raise StudyError(
+            f"{control} leaves every weight of {path} as it was and would control nothing: training did not change "
+            f"them, or the network draws none of them at random; leave {control} out of compare.controls"
+        )
     return model
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="the trained model.safetensors")
-    parser.add_argument("--control", required=True, help="untrained, random_head or random_top_{k}")
+    parser.add_argument("--control", required=True, help="untrained, random_head or random_top_{k}_of_{n}")
     parser.add_argument("--seed", type=int, required=True, help="the initialisation seed of the model")
     parser.add_argument("--out", type=Path, required=True, help="the .safetensors to write")
     arguments = parser.parse_args()

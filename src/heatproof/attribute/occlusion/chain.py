@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from heatproof.attribute.layers import unfold
+from heatproof.attribute.layers import is_bare, unfold
 from heatproof.attribute.occlusion.windows import Reader
+from heatproof.attribute.outputs import Margin
 
 SLAB = 2**22  # numbers that convolving a slab of the untouched scan may unfold to
 
@@ -82,6 +83,12 @@ class Softmax(NamedTuple):
     before: Tensor
 
 
+class Leads(NamedTuple):
+    """Its input: scores (classes,) in float64."""
+
+    before: Tensor
+
+
 LETTERS = {  # layers that are understood; those without a letter do nothing in evaluation mode
     nn.Conv3d: "C",
     nn.BatchNorm3d: "B",
@@ -92,11 +99,12 @@ LETTERS = {  # layers that are understood; those without a letter do nothing in 
     nn.Linear: "L",
     nn.BatchNorm1d: "N",
     nn.Softmax: "S",
+    Margin: "D",
     nn.Dropout: "",
     nn.Dropout3d: "",
     nn.Identity: "",
 }
-CHAIN = re.compile(r"[CBRMA]*F[RF]*L[LRNF]*S?")  # voxels, then features, then probabilities
+CHAIN = re.compile(r"[CBRMA]*F[RF]*L[LRNF]*S?D?")  # voxels, then features, then probabilities, then differences
 KNOWN = {  # what a layer must be, beyond its type, for its record to say all
     nn.Conv3d: lambda conv: conv.padding_mode == "zeros",
     nn.MaxPool3d: lambda pool: pool.dilation in (1, (1, 1, 1)) and not pool.return_indices,
@@ -120,7 +128,7 @@ def as_chain(model: nn.Module) -> list[nn.Module] | None:
         return None
     if not all(KNOWN.get(type(layer), lambda _: True)(layer) for layer in layers):
         return None
-    if any(layer._forward_hooks or layer._forward_pre_hooks for layer in layers):
+    if not all(is_bare(layer) for layer in layers):
         return None
     chain = []
     for layer in copy.deepcopy([layer for layer in layers if LETTERS[type(layer)]]):
@@ -248,6 +256,11 @@ def keep_softmax(softmax: nn.Softmax, before: Tensor, dtype: torch.dtype) -> tup
     return Softmax(before[0]), softmax(before)
 
 
+def keep_margin(margin: Margin, before: Tensor, dtype: torch.dtype) -> tuple[Leads, Tensor]:
+    """Keep the scores."""
+    return Leads(before[0]), margin(before)
+
+
 KEEPERS = {
     nn.Conv3d: keep_convolution,
     nn.BatchNorm3d: keep_batch_norm,
@@ -257,4 +270,5 @@ KEEPERS = {
     nn.Linear: keep_linear,
     nn.BatchNorm1d: keep_batch_norm,
     nn.Softmax: keep_softmax,
+    Margin: keep_margin,
 }

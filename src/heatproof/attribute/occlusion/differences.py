@@ -10,6 +10,7 @@ difference that they are given.
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +20,11 @@ from torch import Tensor
 
 from heatproof.attribute.occlusion import chain
 from heatproof.attribute.occlusion.windows import Run, cut, read, runs, span
+from heatproof.attribute.outputs import others
 
-CALL = 200_000  # multiply-adds that one more matrix product costs before it starts
+CALL = 200_000  # multiply-adds that one more matrix product costs before it starts, on a CPU
+WHOLE = 2**24  # weights up to which a GPU convolves windows by one matrix, zeros included
+AT_ONCE = {torch.maximum: torch.amax, torch.add: torch.sum}  # on a GPU
 
 
 class Place(NamedTuple):
@@ -40,14 +44,25 @@ class Place(NamedTuple):
     outputs: Sequence[tuple[int, int]]
 
 
+def on_gpu(values: Tensor) -> bool:
+    """Tell whether a call costs more than what it does."""
+    return values.is_cuda
+
+
 def hide(layer: chain.Hidden, change: None, place: Place) -> Tensor:
     """Begin with what hiding changes in the scan."""
     return cut(layer.difference, place.starts, tuple(stop - start for start, stop in place.inputs)).clone()
 
 
 def convolve(layer: chain.Convolution, change: Tensor, place: Place) -> Tensor:
-    """Convolve windows, in whichever of two ways takes fewer multiply-adds."""
+    """Convolve windows, in whichever of three ways takes least time.
+
+    On a CPU that is what takes fewest multiply-adds. A GPU has those to spare: there calls and passes over memory cost.
+    """
     reads = [runs(*axis) for axis in zip(layer.readers, place.inputs, place.outputs, strict=True)]
+    if on_gpu(change):
+        weights = math.prod([*change.shape[1:], *map(len, reads), layer.weight.shape[0]])
+        return convolve_whole(layer, change, reads) if weights <= WHOLE else convolve_dense(layer, change, place)
     planes, lines = (sum(run.stop - run.start for run in axis) for axis in reads[:2])
     products = planes * len(reads[1])
     line = change.shape[3] * len(reads[2]) * math.prod(layer.weight.shape[:2])
@@ -81,6 +96,27 @@ def banded_weight(layer: chain.Convolution, length: int, reads: Sequence[Run]) -
             taps = layer.weight[..., run.tap : run.tap + run.stop - run.start]
             band[:, :, run.start : run.stop, :, z] = taps.permute(2, 3, 4, 1, 0)
         layer.bands[key] = band.flatten(4, 5).flatten(2, 3)
+    return layer.bands[key]
+
+
+def convolve_whole(layer: chain.Convolution, change: Tensor, reads: Sequence[Sequence[Run]]) -> Tensor:
+    """Convolve windows in one matrix product, from all that is read to all that is made."""
+    after = change.flatten(1) @ whole_weight(layer, change.shape[1:4], reads)
+    return after.view(len(change), *map(len, reads), layer.weight.shape[0])
+
+
+def whole_weight(layer: chain.Convolution, edges: Sequence[int], reads: Sequence[Sequence[Run]]) -> Tensor:
+    """Write the convolution as a matrix: (voxel and channel that is read, voxel and channel that is made)."""
+    key = (*edges, *map(tuple, reads))
+    if key not in layer.bands:
+        outputs, inputs = layer.weight.shape[:2]
+        matrix = layer.weight.new_zeros(*edges, inputs, *map(len, reads), outputs)
+        for place in product(*map(enumerate, reads)):
+            made, found = zip(*place, strict=True)
+            x, y, z = (slice(run.start, run.stop) for run in found)
+            taps = layer.weight[:, :, *(slice(run.tap, run.tap + run.stop - run.start) for run in found)]
+            matrix[x, y, z, :, *made] = taps.permute(2, 3, 4, 1, 0)
+        layer.bands[key] = matrix.flatten(4).flatten(0, 3)
     return layer.bands[key]
 
 
@@ -126,7 +162,11 @@ def box(windows: Sequence[tuple[int, int]], outer: Sequence[tuple[int, int]]) ->
 
 
 def combine(operation: Callable[..., Tensor], values: Tensor, reads: Sequence[Sequence[Run]]) -> Tensor:
-    """Reduce blocks along one axis after the other."""
+    """Reduce blocks along one axis after the other, or on a GPU all at once if they lie side by side."""
+    if on_gpu(values) and all(side_by_side(found, edge) for found, edge in zip(reads, values.shape[1:4], strict=True)):
+        for axis in (3, 2, 1):
+            values = values.unflatten(axis, (len(reads[axis - 1]), -1))
+        return AT_ONCE[operation](values, dim=(2, 4, 6))
     for axis, found in enumerate(reads, start=1):
         if [(run.start, run.stop) for run in found] == [(i, i + 1) for i in range(values.shape[axis])]:
             continue
@@ -139,6 +179,12 @@ def combine(operation: Callable[..., Tensor], values: Tensor, reads: Sequence[Se
             for number, line in enumerate(others):
                 operation(total if number else first, line, out=total)
     return values
+
+
+def side_by_side(found: Sequence[Run], length: int) -> bool:
+    """Tell whether runs cut an axis into pieces of one length."""
+    edge, rest = divmod(length, len(found))
+    return not rest and [(run.start, run.stop) for run in found] == [(i, i + edge) for i in range(0, length, edge)]
 
 
 def pool_mean(layer: chain.MeanPool, change: Tensor, place: Place) -> Tensor:
@@ -181,6 +227,17 @@ def soften(layer: chain.Softmax, change: Tensor, place: Place) -> Tensor:
     return -(mass * gap.sign() * torch.expm1(-gap.abs())).sum(2)
 
 
+def lead(layer: chain.Leads, change: Tensor, place: Place) -> Tensor:
+    """Ask how far each margin moves: its own score does, less the others' log-sum-exp, log sum_j p_j exp(d_j).
+
+    p is the softmax of the others' untouched scores. Small changes go through expm1 and log1p, which keep their digits.
+    """
+    rest = others(change.shape[1]).to(change.device)
+    shares, moves = torch.log_softmax(layer.before[rest], 1), change[:, rest]
+    near = torch.log1p((shares.exp() * torch.expm1(moves)).sum(2))
+    return change - torch.where(moves.abs().amax(2) < 1, near, torch.logsumexp(shares + moves, 2))
+
+
 CHANGES = {
     chain.Hidden: hide,
     chain.Convolution: convolve,
@@ -191,6 +248,7 @@ CHANGES = {
     chain.Gather: gather,
     chain.Linear: multiply,
     chain.Softmax: soften,
+    chain.Leads: lead,
 }
 
 

@@ -19,10 +19,13 @@ from heatproof.attribute.occlusion.differences import Place, through
 from heatproof.attribute.occlusion.patches import Patches, Work
 from heatproof.attribute.occlusion.windows import reached, read, span
 
-ROWS = 2**14  # patches in a chunk, at most
-PIECE = 2**20  # numbers in the windows of a batch, at most: a few of these fit in a processor's cache
+ROWS = {"cpu": 2**14, "cuda": 2**17}  # patches in a chunk, at most
+PIECE = {"cpu": 2**20, "cuda": 2**26}  # numbers in the windows of a batch, at most: a few of these fit in a CPU's cache
 SMALL = 2**26  # voxels that plain sliding windows would run through, up to which differences are float64 as well
-SHARED = 32  # patches with one and the same window, on average, for which it pays to handle them apart
+SHARED = {
+    "cpu": 32,
+    "cuda": ROWS["cuda"],
+}  # patches with one window, on average, from which on it is handled apart
 
 
 class Stage(NamedTuple):
@@ -80,7 +83,7 @@ def incremental_work(
     nearby = [stage.windows[0][axis][0, places[:, axis]] for stage in stages for axis in (2, 1, 0)]
     places = places[np.lexsort(nearby)]
     bytes_each = 3 * records[0].difference.element_size() * max(map(entering, stages))
-    rows = max(1, min(ROWS, memory // (4 * bytes_each)))
+    rows = max(1, min(ROWS[image.device.type], memory // (4 * bytes_each)))
     chunks = [places[first : first + rows] for first in range(0, len(places), rows)]
     workers = None if image.is_cuda else max(1, min(torch.get_num_threads(), memory // (rows * bytes_each)))
     return Work(chunks, partial(measure, stages, target), workers)
@@ -158,11 +161,11 @@ def measure(stages: Sequence[Stage], target: int, places: np.ndarray) -> np.ndar
     -------
     ndarray of float64, shape (n,)
     """
-    batches = [(np.arange(len(places)), None)]
+    batches, device = [(np.arange(len(places)), None)], stages[0].layers[0].difference.device.type
     for stage in stages:
         found = defaultdict(list)
         for rows, change in batches:
-            for members in batches_of(stage, places[rows]):
+            for members in batches_of(stage, places[rows], device):
                 before = None if change is None else change.index_select(0, torch.from_numpy(members).to(change.device))
                 after = through(stage.layers, before, places_of(stage, places[rows[members]]))
                 found[after.shape[1:]].append((rows[members], after))
@@ -174,14 +177,14 @@ def measure(stages: Sequence[Stage], target: int, places: np.ndarray) -> np.ndar
     return drops
 
 
-def batches_of(stage: Stage, places: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the indices of patches that go through a stage together."""
+def batches_of(stage: Stage, places: np.ndarray, device: str) -> Iterator[np.ndarray]:
+    """Yield the indices of patches that go through a stage together on a kind of device."""
     alike = number(stage.spots, places)
-    if len(np.unique(alike)) * SHARED > len(places):
+    if len(np.unique(alike)) * SHARED[device] > len(places):
         alike = number(stage.shapes, places)
     order, largest = np.argsort(alike, kind="stable"), largest_windows(stage, places)
     for members in np.split(order, np.flatnonzero(np.diff(alike[order])) + 1):
-        rows = max(1, PIECE // largest[members[0]])
+        rows = max(1, PIECE[device] // largest[members[0]])
         yield from np.split(members, range(rows, len(members), rows))
 
 

@@ -9,16 +9,19 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from heatproof.attribute.layers import require_evaluation
 from heatproof.attribute.occlusion.chain import as_chain
 from heatproof.attribute.occlusion.chunks import continued, measured
 from heatproof.attribute.occlusion.incremental import incremental_work
 from heatproof.attribute.occlusion.patches import Patches, Work, place_patches, spread_drops, touching
 from heatproof.attribute.occlusion.plain import plain_work
+from heatproof.device import in_float32
 from heatproof.errors import StudyError
 
 log = logging.getLogger(__name__)
 
 
+@in_float32()
 @torch.no_grad()
 def occlusion(
     model: nn.Module,
@@ -29,14 +32,14 @@ def occlusion(
     stride: int | Sequence[int] = 10,
     baseline: float = 0.0,
     mask: np.ndarray | Tensor | None = None,
-    memory: int = 2 * 10**9,
+    memory: int | None = None,
     journal: Path | None = None,
 ) -> Tensor:
     """Hide one patch after the other and give each voxel the mean drop of the score over the patches that cover it.
 
     A network that is a chain of convolution, batch norm, ReLU, max- or average pooling, flatten, dropout and linear
-    layers, with or without a softmax at the end, computes only what a patch changes, and carries it as a difference.
-    Any other network runs as a whole for each patch.
+    layers, with or without a softmax or a margin at the end, computes only what a patch changes, and carries it as a
+    difference. Any other network runs as a whole for each patch.
 
     Parameters
     ----------
@@ -52,7 +55,8 @@ def occlusion(
     mask : ndarray or Tensor, shape (D, H, W), optional
         Only patches that touch its nonzero voxels are placed.
     memory : int
-        Bytes that may be used beyond the model, the images and the kept activations of one image.
+        Bytes that may be used beyond the model, the images and the kept activations of one image; by default 2 GB on a
+        CPU, and a quarter of a GPU's.
     journal : Path, optional
         Folder that keeps the drops as they are measured: the same call, made again after it was killed, goes on where
         it was, and ends with the same bytes. It serves one call, and may be deleted after it.
@@ -92,6 +96,7 @@ def occlusion(
 
 def read_network(model: nn.Module) -> list[nn.Module] | nn.Module:
     """Return the layers of a network that is a chain of known layers, else the network; the log says when."""
+    require_evaluation(model)
     layers = as_chain(model)
     if layers is None:
         name = type(model).__name__
@@ -106,7 +111,7 @@ def plan_work(
     patches: Patches,
     *,
     baseline: float = 0.0,
-    memory: int = 2 * 10**9,
+    memory: int | None = None,
 ) -> Work:
     """Split the patches of one image into chunks, and say how to measure one.
 
@@ -124,7 +129,13 @@ def plan_work(
     """
     wanted = patches.placed & touching(patches, (image[0].double() != baseline).cpu().numpy())
     prepare = incremental_work if isinstance(network, list) else plain_work
+    memory = memory or default_memory(image.device)
     return prepare(network, image, target, patches, wanted, baseline=baseline, memory=memory)
+
+
+def default_memory(device: torch.device) -> int:
+    """Return how many bytes occlusion may use on a device."""
+    return torch.cuda.get_device_properties(device).total_memory // 4 if device.type == "cuda" else 2 * 10**9
 
 
 def require_finite(images: Tensor) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from heatproof.attribute.layers import outputs_of
 from heatproof.attribute.occlusion.patches import Patches, Work
 
 NUMBERS = 64  # what a forward pass is assumed to hold at once, for each voxel of its input
@@ -53,5 +54,5 @@ def measure(
     for copy, place in zip(hidden, places, strict=True):
         x, y, z = (slice(a[i], b[i]) for a, b, i in zip(patches.starts, patches.stops, place, strict=True))
         copy[:, x, y, z] = baseline
-    drops = model(image[None])[:, target].double() - model(hidden)[:, target].double()
-    return drops.cpu().numpy()
+    before, after = (outputs_of(model, scans)[:, target].double() for scans in (image[None], hidden))
+    return (before - after).cpu().numpy()

@@ -1,0 +1,251 @@
+"""Try the network and every method of a config on random scans, before hours are spent on real ones: ``possible.tsv``.
+
+Columns: what name possible note. what is ``network``, ``control``, ``method``, or ``convergence`` of a method; possible
+is ``yes`` or ``no``; note says why not, or what is known of the network. The command ends with an error after a ``no``.
+"""
+
+import argparse
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from heatproof.attribute import METHODS
+from heatproof.attribute.convergence import STEPS_BACK, is_chain, trace_convergence
+from heatproof.attribute.explain import check_options, explain, from_template, keyword_options
+from heatproof.attribute.layers import require_repeatable
+from heatproof.attribute.trace_convergence import walking_options
+from heatproof.command import json_option, run
+from heatproof.device import prepare_device
+from heatproof.errors import StudyError
+from heatproof.images import load_array
+from heatproof.tables import write_table
+from heatproof.train.execution import head_size, layers_in_order
+from heatproof.train.fit_model import begin_training, train_epoch
+from heatproof.train.network import create_network, load_model, save_model
+
+SCANS, CLASSES = 2, 2
+DRAWN_ANEW = ("random_head", "cascade")  # controls that need to know the layers
+ROUNDING = 1e-3  # of logits, relative to the largest: far above what it is, and far below what another weight does
+WANTED = f"it must return logits alone, one tensor of shape (scans, {CLASSES}), control first"
+
+
+def check_network(brain: Tensor, options: dict, folder: Path) -> tuple[nn.Module, Tensor]:
+    """Build the network, run it forth and back on random scans, and write it to a file and read it again.
+
+    Parameters
+    ----------
+    brain : Tensor of bool, shape (x, y, z)
+        Voxels of the working grid that are not 0 in a scan.
+    options : dict
+        The config's ``train`` section: network and batch_size of it.
+    folder : Path
+        Where a model may be written.
+
+    Returns
+    -------
+    network : Module
+        As it was read, in evaluation mode, after a step of training that left its parameters as they were.
+    scans : Tensor, shape (2, 1, x, y, z)
+        Random intensities in 0..1 in the brain.
+
+    Raises
+    ------
+    StudyError
+        If it can not be built, run, trained or read back, or returns anything but finite logits of each scan alone.
+    """
+    shape, network_options = tuple(brain.shape), options["network"]
+    on_grid = f"on a grid of {' x '.join(map(str, shape))} voxels"
+    scans = torch.where(brain, torch.rand((SCANS, 1, *shape), generator=torch.Generator().manual_seed(0)), 0.0)
+    with told(f"can not be built {on_grid}", "correct its options, or choose a smaller register.voxel_size"):
+        network = create_network(shape, network_options)
+    with told(f"can not be run {on_grid}", "correct it, or choose a smaller register.voxel_size"):
+        logits = logits_of(network, scans)
+    if not isinstance(logits, Tensor):
+        raise StudyError(f"train.network returns a {type(logits).__name__} for {SCANS} scans; {WANTED}")
+    if logits.shape != (SCANS, CLASSES):
+        raise StudyError(f"train.network returns a tensor of shape {tuple(logits.shape)} for {SCANS} scans; {WANTED}")
+    if not logits.isfinite().all():
+        raise StudyError("train.network returns logits that are not finite for random scans, untrained; correct it")
+    require_repeatable(network, scans)
+    with told("can not be trained", "correct it, or raise train.batch_size if one scan at once is too few"):
+        still = options | {"learning_rate": 0.0, "weight_decay": 0.0}
+        trained, optimiser = begin_training(shape, still, 0, torch.device("cpu"))
+        batch = scans[: options["batch_size"]].clone()
+        train_epoch(trained, optimiser, [(batch, torch.arange(len(batch)))])
+    with told("can not be written to a file and read again", "keep nothing but tensors in its state_dict"):
+        save_model(trained, shape, network_options, folder / "model.safetensors")
+        read = load_model(folder / "model.safetensors")
+    before, after = logits_of(trained, scans), logits_of(read, scans)
+    if (before - after).abs().max() > ROUNDING * before.abs().max():
+        raise StudyError(
+            "train.network, written to a file and read again, returns other logits: it computes with something that is "
+            "not in its state_dict; make that a parameter or a buffer"
+        )
+    return read, scans
+
+
+@contextmanager
+def told(what: str, remedy: str) -> Iterator[None]:
+    """Say in one sentence what went wrong in a network of someone's own."""
+    try:
+        yield
+    except StudyError:
+        raise
+    except Exception as error:
+        raise StudyError(f"train.network {what} ({described(error)}); {remedy}") from error
+
+
+def described(error: Exception) -> str:
+    """Return the kind of an error and the first line of what it says."""
+    return ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
+
+
+@torch.no_grad()
+def logits_of(network: nn.Module, scans: Tensor) -> Tensor:
+    """Run a network in evaluation mode on a copy of some scans."""
+    return network.eval()(scans.clone())
+
+
+def try_method(name: str, options: dict, network: nn.Module, scans: Tensor, template: Path) -> None:
+    """Explain one scan by one entry of the config's ``attribute.methods``.
+
+    Raises
+    ------
+    StudyError
+        If the method can not explain this network, or not with these options.
+    """
+    check_options(name, options)
+    heatmaps = explain(network, scans[:1].clone(), **quick(options, template, scans[0, 0] > 0))
+    if heatmaps.shape != scans[:1].shape or not heatmaps.isfinite().all():
+        raise StudyError("its map of a random scan has not the scan's shape, or voxels that are not finite; correct it")
+
+
+def quick(options: dict, template: Path, brain: Tensor) -> dict:
+    """Return options with as little to do as can be: patches that touch one voxel, one region, step and sample."""
+    least = {"mask": torch.zeros_like(brain), "steps": 1, "samples": 1}
+    least["mask"][tuple(brain.nonzero()[int(brain.sum()) // 2])] = True
+    filled = from_template(options, template)
+    if "regions" in filled:
+        least["regions"] = torch.where(filled["regions"] == filled["regions"].max(), filled["regions"], 0)
+    own = keyword_options(METHODS[options["method"]])
+    return filled | {option: value for option, value in least.items() if option in own}
+
+
+def try_convergence(options: dict, network: nn.Module, scans: Tensor) -> None:
+    """Trace the convergence of one entry of the config's ``attribute.methods``; raises as `trace_convergence` does."""
+    draws = {"draws": 2, "generator": torch.Generator().manual_seed(0)}
+    trace_convergence(network, scans[:1].clone(), method=options["method"], **draws, **walking_options(options))
+
+
+def describe(network: nn.Module, shape: Sequence[int]) -> str:
+    """Say how deep a network is, if its layers can be followed."""
+    try:
+        layers = layers_in_order(network, shape)
+    except StudyError as error:
+        return str(error)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return f"{len(layers)} layers with weights, {head_size(layers)} of them in the head; {parameters} parameters"
+
+
+def try_control(control: str, network: nn.Module, shape: Sequence[int], parts: int) -> None:
+    """Find the layers that a control draws anew; a cascade needs as many as it has parts."""
+    layers = layers_in_order(network, shape)
+    if control == "cascade" and parts > len(layers):
+        raise StudyError(f"the network has {len(layers)} layers with weights; set compare.cascade_parts to no more")
+
+
+def attempt(make: Callable[..., None], *arguments: object) -> str:
+    """Call a function; return why it could not do what it does, or nothing."""
+    try:
+        make(*arguments)
+    except StudyError as error:
+        return str(error)
+    except Exception as error:
+        return described(error)
+    return ""
+
+
+def try_all(network: nn.Module, scans: Tensor, template: Path, attribute: dict, compare: dict) -> pd.DataFrame:
+    """Try what a study will do with its models.
+
+    Parameters
+    ----------
+    network, scans
+        As `check_network` returns them.
+    template : Path
+        Folder of the brain mask and the regions on the working grid.
+    attribute, compare : dict
+        These sections of the config: methods and convergence_scans; controls and cascade_parts.
+
+    Returns
+    -------
+    DataFrame
+        what, name, possible, note.
+    """
+    methods = {name: options for name, options in sorted(attribute["methods"].items()) if options}
+    shape, rows = scans.shape[2:], []
+
+    def add(what: str, name: str, *made: object) -> None:
+        reason = attempt(*made)
+        rows.append((what, name, "no" if reason else "yes", reason))
+
+    rows.append(("network", type(network).__name__, "yes", describe(network, shape)))
+    for control in [control for control in compare["controls"] if control in DRAWN_ANEW]:
+        add("control", control, try_control, control, network, shape, compare["cascade_parts"])
+    for name, options in methods.items():
+        add("method", name, try_method, name, options, network, scans, template)
+    walked = methods if attribute["convergence_scans"] and is_chain(network) else {}
+    for name, options in walked.items():
+        if options["method"] in STEPS_BACK:
+            add("convergence", name, try_convergence, options, network, scans)
+    return pd.DataFrame(rows, columns=["what", "name", "possible", "note"])
+
+
+REMEDIES = {
+    "method": "attribute.methods.{name}: {note} (null in its place leaves it out)",
+    "convergence": "attribute.convergence_scans: of {name}, {note} (0 leaves it out)",
+    "control": "compare.controls: {name}: {note}",
+}
+
+
+def require_possible(table: pd.DataFrame) -> None:
+    """Refuse a study with anything that is not possible.
+
+    Raises
+    ------
+    StudyError
+        With each, its key in the config and the reason.
+    """
+    refused = table[table["possible"] == "no"]
+    if len(refused):
+        reasons = [REMEDIES[row.what].format(name=row.name, note=row.note) for row in refused.itertuples(index=False)]
+        raise StudyError(f"not possible with the network of train.network: {'; '.join(reasons)}")
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--template", type=Path, required=True, help="folder of the brain mask and the regions")
+    for section in ("train", "attribute", "compare"):
+        parser.add_argument(f"--{section}", type=json_option, required=True, help="keys of this section, as JSON")
+    parser.add_argument("--out", type=Path, required=True, help="possible.tsv")
+    arguments = parser.parse_args()
+    prepare_device("cpu")
+    brain = torch.from_numpy(load_array(arguments.template / "brain_mask.nii.gz", bool))
+    with tempfile.TemporaryDirectory() as folder:
+        network, scans = check_network(brain, arguments.train, Path(folder))
+    table = try_all(network, scans, arguments.template, arguments.attribute, arguments.compare)
+    for row in table.itertuples():
+        logging.info("%s %s: %s %s", row.what, row.name, row.possible, row.note)
+    write_table(table, arguments.out)
+    require_possible(table)
+
+
+if __name__ == "__main__":
+    run(main)

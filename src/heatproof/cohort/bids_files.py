@@ -1,0 +1,172 @@
+"""The T1w files of a BIDS dataset: which there are, which of them is a scan's own, and whether they can be read."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from heatproof.cohort.bids_tables import PARTICIPANT, SESSION, VALUE
+from heatproof.cohort.conditions import satisfies
+from heatproof.errors import StudyError
+from heatproof.images import check_whole
+
+ENTITIES = re.compile(rf"({PARTICIPANT})(?:_({SESSION}))?(?:_[A-Za-z0-9]+-{VALUE})*_T1w\.nii(?:\.gz)?")
+NOT_MAGNITUDES = {"part": ("phase", "real", "imag")}
+FEWEST_BYTES = 352  # of a NIfTI file's header
+
+
+def find_files(
+    folder: Path, exclude: Iterable[str], known: Iterable[str] = (), key: str = "cohort.bids"
+) -> pd.DataFrame:
+    """Find the T1w files of a dataset, less those excluded by participant, scan or file name.
+
+    Hidden files, what is no NIfTI by its name and phase images are passed over, as they lie beside scans.
+
+    Parameters
+    ----------
+    folder : Path
+    exclude : iterable of str
+        Every entry must name something that there is.
+    known : iterable of str
+        Further names that may be excluded.
+    key : str
+        The place in the config that names the folder, for the message.
+
+    Returns
+    -------
+    DataFrame
+        scan, participant_id, session_id, image: a row for each file, so that a scan may have several.
+
+    Raises
+    ------
+    StudyError
+        If there is no file, an entry of ``exclude`` names nothing, or a file is not named, or not placed, as BIDS says.
+    """
+    paths = sorted([*folder.glob("sub-*/anat/*_T1w.nii*"), *folder.glob("sub-*/ses-*/anat/*_T1w.nii*")])
+    rows, excluded = [row_of(path) for path in paths if is_image(path)], set(exclude)
+    names = {*(path.name for path in paths), *(name for row in rows for name in row[:2] if name)}
+    check_excluded(excluded, names.union(known), folder)
+    rows = [row for row in rows if not excluded & {*row[:2], Path(row[3]).name}]
+    if odd := [image for scan, *_, image in rows if not scan]:
+        raise StudyError(
+            f"{', '.join(odd)}: not named, or not in the folder, as BIDS has it for a T1w scan; rename, move away or "
+            "name the file in cohort.exclude"
+        )
+    if not rows:
+        raise StudyError(f"{folder} holds no file sub-*/[ses-*/]anat/*_T1w.nii.gz; correct {key}")
+    return pd.DataFrame(rows, columns=["scan", "participant_id", "session_id", "image"])
+
+
+def is_image(path: Path) -> bool:
+    """Tell whether a file may show a scan by its name: no hidden one, no half copy, no phase."""
+    values = entities(path)
+    odd = any(values.get(entity) in parts for entity, parts in NOT_MAGNITUDES.items())
+    return path.name.endswith((".nii", ".nii.gz")) and not path.name.startswith(".") and not odd
+
+
+def entities(path: str | Path) -> dict[str, str]:
+    """Return the entities in a file's name: ``{"sub": "01", "run": "1"}``."""
+    return dict(pair.split("-", 1) for pair in Path(path).name.split("_") if "-" in pair)
+
+
+def row_of(path: Path) -> tuple[str, str, str, str]:
+    """Return scan, participant_id, session_id and image of a file; no scan where name and folder are not BIDS's."""
+    match = ENTITIES.fullmatch(path.name)
+    participant, session = (match[1], match[2] or "") if match else ("", "")
+    place = "/".join(filter(None, [participant, session, "anat"]))
+    if not match or not f"/{path.parent.as_posix()}".endswith(f"/{place}"):
+        return "", "", "", str(path)
+    return "_".join(filter(None, [participant, session])), participant, session, str(path)
+
+
+def check_excluded(exclude: Iterable[str], known: set[str], dataset: Path | str) -> None:
+    """Refuse entries of ``cohort.exclude`` that name nothing: what they were to leave out would stay."""
+    unknown = sorted(set(exclude) - known)
+    if unknown:
+        raise StudyError(
+            f"config: cohort.exclude names {', '.join(unknown)}, which is no participant, scan or file of {dataset}; "
+            "correct it, or take it out"
+        )
+
+
+def select_files(files: pd.DataFrame, select: Mapping[str, object]) -> pd.DataFrame:
+    """Keep the files whose entities have the values wanted; null is wanted of files without the entity."""
+    chosen = pd.Series(True, files.index)
+    for entity, wanted in select.items():
+        values = files["image"].map(lambda path, entity=entity: entities(path).get(entity, ""))
+        met = pd.Series(False, files.index)
+        for item in wanted if isinstance(wanted, list) else [wanted]:
+            one = values == "" if item is None else satisfies(values, item, f"cohort.select.{entity}")
+            if not one.any():
+                name, there = "null" if item is None else item, sorted({value or "null" for value in values})
+                raise StudyError(
+                    f"config: cohort.select.{entity} names {name}, which no file has; they have {', '.join(there)}"
+                )
+            met |= one
+        chosen &= met
+    return files[chosen]
+
+
+def check_single(scans: pd.DataFrame) -> None:
+    """Refuse scans of which there are several files."""
+    twins = scans[scans["scan"].duplicated(keep=False)].groupby("scan")["image"]
+    if not len(twins):
+        return
+    named = "; ".join(", ".join(Path(image).name for image in images) for _, images in twins)
+    differing = sorted({entity for _, images in twins for entity in differing_entities(images)})
+    choice = f"choose by cohort.select ({', '.join(differing)}), or " if differing else ""
+    raise StudyError(f"several files for one scan: {named}; {choice}name in cohort.exclude those to leave out")
+
+
+def differing_entities(paths: Iterable[str]) -> set[str]:
+    """Return the entities in which files differ."""
+    found = [set(entities(path).items()) for path in paths]
+    return {entity for entity, _ in set.union(*found) - set.intersection(*found)}
+
+
+def why_unreadable(image: str, thorough: bool) -> str:
+    """Say why a file can be no scan, as far as that is known without reading voxels; empty where nothing is wrong.
+
+    With ``thorough``, the header is read, and whether the file is as long as it says.
+    """
+    path = Path(image)
+    try:
+        if not path.exists():
+            return "a link to a file that is not there; fetch the file (datalad get)"
+        if not path.is_file():
+            return "a folder, no file; move it away"
+        if (size := path.stat().st_size) < FEWEST_BYTES:
+            return f"a file of {size} bytes, which is no scan; fetch (datalad get, git lfs pull) or replace it"
+        if thorough:
+            check_whole(path)
+    except StudyError as error:
+        return str(error).removeprefix(f"{path} ")
+    except OSError as error:
+        return f"can not be opened ({error.strerror}); see to its permissions"
+    return ""
+
+
+def unreadable_files(scans: pd.DataFrame, action: str) -> pd.DataFrame:
+    """List scans whose files can not be read: scan, image, reason.
+
+    Parameters
+    ----------
+    scans : DataFrame
+    action : "refuse" or "leave_out"
+        With ``leave_out``, headers and lengths are read as well.
+
+    Raises
+    ------
+    StudyError
+        If there are any, and they are refused; or if no scan is left.
+    """
+    reasons = scans["image"].map(lambda image: why_unreadable(image, action == "leave_out"))
+    bad = scans.assign(reason=reasons)[reasons != ""].reset_index()[["scan", "image", "reason"]]
+    if len(bad) and len(bad) == len(scans):
+        first = bad.iloc[0]
+        raise StudyError(f"none of the {len(bad)} scans can be read; {first['image']}: {first['reason']}")
+    if len(bad) and action == "refuse":
+        told = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in bad.groupby("reason")["scan"])
+        raise StudyError(f"{told}; or exclude the scans, or set cohort.unreadable to leave_out")
+    return bad

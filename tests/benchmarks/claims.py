@@ -1,0 +1,76 @@
+"""Prose whose claims are checked against the numbers that it quotes: a page says nothing that they do not.
+
+A claim stands in double brackets before the sentences that make it::
+
+    - [[lrp.pearson > 0.5]] **LRP agrees** ({value[lrp.pearson]}). [[lrp.pr_auc < 0.2]] It is not right.
+
+Sentences whose claim does not hold are left out, and with the first of a paragraph the others, which lean on it,
+unless words stand before it.
+"""
+
+import re
+import sys
+from collections.abc import Mapping
+from textwrap import fill
+
+WIDTH = 130
+CLAIM = re.compile(r"\[\[(.+?)\]\]\s*", re.DOTALL)
+NUMBER = re.compile(r"(?:[\w-]+:)?[a-z]\w*(?:\.\w+)+")
+QUOTE = "{value["
+
+
+def near(a: float, b: float, by: float) -> bool:
+    """Tell whether two numbers differ by no more than ``by``."""
+    return abs(a - b) <= by
+
+
+def holds(claim: str, numbers: Mapping[str, float]) -> bool:
+    """Tell whether a claim, an expression over numbers by name, holds; one over a number that is not there does not."""
+    names = NUMBER.findall(claim)
+    if any(numbers.get(name, float("nan")) != numbers.get(name) for name in names):
+        return False
+    functions = {"near": near, "min": min, "max": max, "abs": abs, "number": numbers.__getitem__}
+    return bool(eval(NUMBER.sub(lambda name: f"number({name[0]!r})", claim), {"__builtins__": {}}, functions))
+
+
+def tell(text: str, numbers: Mapping[str, float], **quoted: object) -> str:
+    """Fill in a text, less the sentences whose claims do not hold, which are named on standard error.
+
+    Parameters
+    ----------
+    text : str
+        Markdown; paragraphs and list items are parted by blank lines and by dashes.
+    numbers : mapping of str to float
+        What claims are about, by name. ``{value[name]}`` quotes one with two digits.
+    **quoted
+        What else the text quotes.
+
+    Raises
+    ------
+    ValueError
+        If a paragraph quotes a number without a claim, so that no one would see when it says something else.
+    """
+    quoted |= {"value": {name: f"{number:.2f}" for name, number in numbers.items()}}
+    blocks = re.split(r"(\n\n+|\n(?=- ))", text)
+    told = "".join(tell_block(block, numbers, quoted) for block in blocks)
+    return re.sub(r"\n{3,}", "\n\n", told).strip() + "\n"
+
+
+def tell_block(block: str, numbers: Mapping[str, float], quoted: Mapping[str, object]) -> str:
+    """Fill in a paragraph or list item less what does not hold; nothing where its first claim does not."""
+    first, *rest = CLAIM.split(block)
+    pieces = list(zip(rest[::2], rest[1::2], strict=True))
+    if QUOTE in first:
+        raise ValueError(f"a number is quoted without a claim: {first.strip()}")
+    if not pieces:
+        return block.format(**quoted)
+    kept = [sentences for claim, sentences in pieces if holds(claim, numbers)]
+    for claim, _ in pieces:
+        if not holds(claim, numbers):
+            print(f"left out, as it does not hold: {' '.join(claim.split())}", file=sys.stderr)
+    leans = first.strip() in ("", "-")
+    if not kept or (leans and not holds(pieces[0][0], numbers)):
+        return ""
+    indent = "  " if first.startswith("- ") else ""
+    told = (first + " ".join(kept)).format(**quoted)
+    return fill(" ".join(told.split()), WIDTH, subsequent_indent=indent, break_long_words=False)

@@ -189,9 +189,9 @@ def register_files():
     return [file for files in named for file in files.values() if file and not file.startswith("templateflow:")]
 
 
-def megabytes(base, per_megavoxel=0):
-    """Return a function of the attempt: memory of a job that grows with the working grid, doubled on each retry."""
-    return lambda wildcards, attempt: int((base + per_megavoxel * MEGAVOXELS) * 2 ** (attempt - 1))
+def megabytes(base, per_megavoxel=0, megavoxels=MEGAVOXELS):
+    """Return a function of the attempt: memory of a job that grows with a grid, the working grid, doubled on each retry."""
+    return lambda wildcards, attempt: int((base + per_megavoxel * megavoxels) * 2 ** (attempt - 1))
 
 
 def minutes(base):

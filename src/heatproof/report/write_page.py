@@ -34,6 +34,7 @@ from heatproof.report.comparison import (
     noise_of,
     note_rows,
     overlap_rows,
+    poor_registrations,
     quality_rows,
     region_measures,
     variance_rows,
@@ -138,6 +139,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
     return {
         "config": config,
         "answer": [
+            *poor_registrations(quality),
             *summarise(scans, accuracy, l2[l2["method"].isin(judged)], shared, noise),
             *judge(scores, read_table(controls) if controls else None),
         ],
@@ -174,7 +176,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
         "methods": {name: title_of(name) for name in sorted(methods, key=lambda name: name != FAVOURITE)},
         "figures": {figure.stem: embed(figure.read_bytes()) for figure in informative(figures, paired, robust)},
         "contact_sheet": embed(compress(models / "register/contact_sheet.png"), "jpeg"),
-        "quality": {"figures": list(quality.columns.drop(["scan", "outlier"])), "rows": quality_rows(quality)},
+        "quality": {"figures": list(quality.columns.drop(["scan", "poor", "outlier"])), "rows": quality_rows(quality)},
         "viewers": make_viewers(results, models, config),
         "configuration": yaml.safe_dump(
             config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100

@@ -13,7 +13,17 @@ sys.path.insert(0, "src")
 from heatproof.cohort.bids_tables import PARTICIPANT, SCAN
 from heatproof.cohort.participants import real_brains, simulated_sessions
 from heatproof.cohort.scans import read_cohort
-from heatproof.config import BASELINES, check_config, check_models, check_yaml, expand_paths, model_controls, typed
+from heatproof.compare.layout import split_name
+from heatproof.config import (
+    BASELINES,
+    check_config,
+    check_models,
+    check_yaml,
+    expand_paths,
+    model_checks,
+    renamed,
+    typed,
+)
 from heatproof.errors import StudyError
 from heatproof.failures import Failure, describe_failures
 from heatproof.feasibility import check_feasibility
@@ -29,7 +39,7 @@ shell.prefix(
 try:
     for path in workflow.configfiles:
         check_yaml(path)
-    config.update(expand_paths(typed(config)))
+    config.update(expand_paths(typed(renamed(config))))
     check_config(config)
     RESULTS = f"results/{config['models'] or config['study']}"
     STUDY = f"results/{config['study']}"
@@ -47,16 +57,16 @@ REGION_FILES = expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "region
 REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['space']}_T1w.nii.gz"
 SEEDS = config["train"]["seeds"]
 METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)
-CONTROLS = model_controls(config)
+CHECKS = model_checks(config)
 JUDGED = [method for method in METHODS if config["attribute"]["methods"][method]["method"] not in BASELINES]
-EXPLAINED = [*METHODS, *(f"{method}.{control}" for method in JUDGED for control in CONTROLS)]
-NOISE = [f"{method}.noise" for method in JUDGED if "noise" in config["compare"]["controls"]]
+EXPLAINED = [*METHODS, *(f"{method}.{check}" for method in JUDGED for check in CHECKS)]
+NOISE = [f"{method}.noise" for method in JUDGED if "noise" in config["compare"]["checks"]]
 FOLLOWED = EXPLAINED if config["attribute"]["deletion_scans"] else []
 WALKS = dictionary_entries("src/heatproof/attribute/convergence.py", "STEPS_BACK")
 WALKED = [method for method in METHODS if config["attribute"]["methods"][method]["method"] in WALKS]
 WALKED = WALKED if config["attribute"]["convergence_scans"] else []
 MODELLED = [*EXPLAINED, *NOISE]
-T_MAPS = {"t_map": "train", "t_map_test": "test"} if "t_map" in config["compare"]["controls"] else {}
+T_MAPS = {"t_map": "train", "t_map_test": "test"} if "t_map" in config["compare"]["checks"] else {}
 COMPARED = [*MODELLED, *T_MAPS]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
 GPUS = gpus_of_job(config["train"]["device"])
@@ -71,7 +81,7 @@ wildcard_constraints:
     seed=r"\d+",
     brain=PARTICIPANT,
     method="|".join(map(re.escape, COMPARED)),
-    control="[a-z_0-9]+",
+    check="[a-z_0-9]+",
     shared="initialisation|order",
     split="train|validation|test",
     table="scans|train|validation|test|unreadable",
@@ -124,14 +134,14 @@ def explaining_code(name):
 
 
 def options_of(name):
-    """Return the options of an entry of attribute.methods, whose name a control may follow after a point."""
-    return config["attribute"]["methods"][name.partition(".")[0]]
+    """Return the options of an entry of attribute.methods, whose name a sanity check may follow."""
+    return config["attribute"]["methods"][split_name(name)[0]]
 
 
 def explained_model(wildcards):
-    """Name the model that an entry explains: the trained one, or for a method's control another."""
-    control = wildcards.method.partition(".")[2]
-    return (CONTROL_MODEL if control else MODEL).format(seed=wildcards.seed, control=control)
+    """Name the model that an entry explains: the trained one, or for a sanity check another."""
+    _, check = split_name(wildcards.method)
+    return (CHECK_MODEL if check else MODEL).format(seed=wildcards.seed, check=check)
 
 
 def own_or(fixed, seed):

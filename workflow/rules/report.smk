@@ -6,7 +6,7 @@ PATCHES = cubic_patches(config["attribute"]["methods"])
 FIGURES = [
     *(f"figure-1-{method}" for method in METHODS),
     *["figure-2-methods", "figure-3-overlap", "overlap-curve", "training"],
-    *(["bounds"] if TRUTH or "random_head" in CONTROLS else []),
+    *(["bounds"] if TRUTH or "random_head" in CHECKS else []),
     *(["ensembles"] if len(SEEDS) > 1 else []),
     *(["convergence"] if WALKED else []),
     *(["patch-size"] if len(set(PATCHES.values())) > 2 else []),
@@ -147,10 +147,10 @@ rule draw_overlap_curve:
 
 
 rule draw_bounds:
-    """Draw robustness and rightness of every method side by side, with the controls that bound them."""
+    """Draw robustness and rightness of every method side by side, with what bounds them."""
     input:
         scores=f"{STUDY}/compare/scores.tsv",
-        controls=[f"{STUDY}/compare/controls.tsv"] if CONTROLS else [],
+        checks=[f"{STUDY}/compare/checks.tsv"] if CHECKS else [],
     output:
         report(
             f"{REPORT}/bounds.png",
@@ -170,11 +170,11 @@ rule draw_bounds:
         runtime=minutes(10),
     params:
         source=code_of("heatproof.report.draw_bounds"),
-        controls=lambda wildcards, input: ["--controls", input.controls] if CONTROLS else [],
+        checks=lambda wildcards, input: ["--checks", input.checks] if CHECKS else [],
         methods=JUDGED,
         options=options("report", "dpi"),
     shell:
-        "python -m heatproof.report.draw_bounds --scores {input.scores} {params.controls} --methods {params.methods} "
+        "python -m heatproof.report.draw_bounds --scores {input.scores} {params.checks} --methods {params.methods} "
         "--options {params.options:q} --output {output} > {log} 2>&1"
 
 
@@ -315,7 +315,7 @@ rule write_page:
             f"{STUDY}/compare/{{table}}.tsv",
             table=["accuracy", "l2", "top_regions", "scores", "seeds", "variance", "notes"],
         ),
-        controls=[f"{STUDY}/compare/controls.tsv"] if CONTROLS else [],
+        checks=[f"{STUDY}/compare/checks.tsv"] if CHECKS else [],
         figures=expand(f"{REPORT}/{{figure}}.png", figure=FIGURES),
     output:
         report(
@@ -335,10 +335,10 @@ rule write_page:
         runtime=minutes(30),
     params:
         source=code_of("heatproof.report.write_page"),
-        controls=lambda wildcards, input: ["--controls", input.controls] if CONTROLS else [],
+        checks=lambda wildcards, input: ["--checks", input.checks] if CHECKS else [],
         results=lambda wildcards: STUDY,
         models=lambda wildcards: RESULTS,
         config=as_json(config, sort_keys=False),
     shell:
-        "python -m heatproof.report.write_page --results {params.results} --models {params.models} {params.controls} "
+        "python -m heatproof.report.write_page --results {params.results} --models {params.models} {params.checks} "
         "--figures {input.figures} --config {params.config:q} --output {output} > {log} 2>&1"

@@ -15,7 +15,7 @@ def test_the_paper_s_study_has_the_right_number_of_jobs_and_is_planned_in_second
     planned = plan(checkout.folder)
     assert planned.processor_seconds < 20
     expected = {
-        "list_scans": 4,
+        "list_scans": 5,
         "prepare_template": 1,
         "register_scan": 969,
         "summarise_quality": 1,

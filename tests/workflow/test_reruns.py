@@ -14,7 +14,7 @@ PAGE = Path(__file__).with_name("reruns.md")
 DOCS = ROOT / "docs/reruns.md"
 
 JOBS = {
-    **{"list_scans": 4, "prepare_anatomy": 1, "simulate_scan": 12, "describe_dataset": 1, "compare_groups": 1},
+    **{"list_scans": 5, "prepare_anatomy": 1, "simulate_scan": 12, "describe_dataset": 1, "compare_groups": 1},
     **{"prepare_template": 1, "check_network": 1, "register_scan": 12, "summarise_quality": 1},
     **{"pack_scans": 3, "check_leakage": 2, "fit_model": 2, "predict_scans": 2, "randomise_model": 2},
     **{

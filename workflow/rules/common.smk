@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shlex
 import sys
 import threading
 from functools import cache
@@ -91,6 +92,16 @@ wildcard_constraints:
 def as_json(values, sort_keys=True):
     """Return values as JSON in which Snakemake finds no wildcard, as it would in a text that has a word in braces."""
     return re.sub(r"\{(?=\s*\w)", r"\\u007b", json.dumps(values, sort_keys=sort_keys))
+
+
+def quoted(values):
+    """Return values as JSON that stands as one word on a command line."""
+    return shlex.quote(as_json(values))
+
+
+def words(*parts):
+    """Join texts, numbers and lists of them as the words of a command line."""
+    return " ".join(str(word) for part in parts for word in (part if isinstance(part, list) else [part]))
 
 
 def subset(values, *keys):

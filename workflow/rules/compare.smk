@@ -52,7 +52,7 @@ rule average_maps:
         options=MAP_OPTIONS,
     shell:
         "python -m heatproof.compare.average_maps --predictions {input.predictions} "
-        "--heatmaps {input.heatmaps} --template $(dirname {input.template[0]}) {params.options} "
+        "--heatmaps {input.heatmaps} --template $(dirname {input.template[0]}) --options {params.options:q} "
         "--out $(dirname {output.maps[0]}) > {log} 2>&1"
 
 
@@ -296,6 +296,6 @@ rule write_tables:
         seeds=SEEDS,
         options=options("compare", "within", "top_k"),
     shell:
-        "python -m heatproof.compare.write_tables --folder $(dirname {output[0]}) --measures {input.measures} "
+        "python -m heatproof.compare.write_tables --folder $(dirname {input.accuracy}) --measures {input.measures} "
         "--methods {params.methods} --judged {params.judged} --modelled {params.modelled} --seeds {params.seeds} "
         "--mask {input.brain} --options {params.options:q} > {log} 2>&1"

@@ -9,7 +9,7 @@ import torch
 
 from heatproof.command import threads
 from heatproof.errors import StudyError
-from heatproof.gpus import gpu_was_given
+from heatproof.gpus import gpu_was_given, has_gpu
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
@@ -56,6 +56,10 @@ def find_device(name: str) -> torch.device:
             raise StudyError(
                 f"this job was given a GPU, and torch {torch.__version__} {finds}; install a torch that fits the GPU "
                 "and its driver (docs/environments.md), or set train.device to cpu"
+            )
+        if has_gpu():
+            logging.warning(
+                "this machine has a GPU that torch %s can not use (docs/environments.md)", torch.__version__
             )
         return torch.device("cpu")
     try:

@@ -35,7 +35,7 @@ MODELS = 10
 EPOCHS = 40
 STEP_PASSES = 3  # forward passes that a training step of one scan costs in arithmetic
 BACKWARD_TURNS = 7
-GPU_OPERATIONS = 5e12
+GPU_OPERATIONS = 3.1e12  # a second, of a training step in TF32 on an H200: 92 scans a second (docs/gpu.md)
 
 
 def seconds(function: Callable[[], object], repeats: int = 3) -> float:

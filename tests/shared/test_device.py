@@ -94,6 +94,13 @@ def test_a_job_that_was_given_a_gpu_and_finds_none_ends_unless_it_is_told_to_use
     assert prepare_device("cpu").type == "cpu"
 
 
+def test_a_gpu_that_nobody_asked_for_and_torch_can_not_use_is_told(monkeypatch, caplog):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("heatproof.device.has_gpu", lambda: True)
+    assert prepare_device("auto").type == "cpu"
+    assert "can not use the GPU of this machine" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["mps", "meta"])
 def test_a_device_without_float64_or_numbers_is_refused(monkeypatch, name):
     monkeypatch.setattr(torch, "empty", lambda size, device: type("Empty", (), {"device": torch.device(device)}))

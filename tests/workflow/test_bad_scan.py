@@ -90,10 +90,11 @@ def test_a_quiet_run_ends_with_the_job_its_reason_and_its_log(copied_study):
     assert "in register_scan, scan sub-P001_ses-M00: results/tiny/logs/register_scan/sub-P001_ses-M00.log" in end
 
 
-def test_a_traceback_is_told_by_its_last_line_and_a_job_that_was_killed_too(copied_study):
-    model = copied_study.results / "train/seed-1/predictions.tsv"
-    model.write_text("not\ta table of predictions\n")
-    end = end_of(copied_study.tiny("--cores", "1", "--quiet", "rules", "--keep-going"))
+def test_a_traceback_is_told_by_its_last_line(copied_study):
+    predictions = copied_study.results / "train/seed-1/predictions.tsv"
+    predictions.write_text("not\ta table of predictions\n")
+    table = "results/tiny/compare/accuracy.tsv"
+    end = end_of(copied_study.tiny("--cores", "1", "--force", table, "--quiet", "rules"))
     assert "KeyError: " in end and "please report this with the log" in end
     assert "in measure_accuracy: results/tiny/logs/measure_accuracy.log" in end
 

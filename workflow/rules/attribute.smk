@@ -48,6 +48,7 @@ rule explain_scans:
         f"{STUDY}/benchmarks/attribute/explain_scans.{{method}}_seed-{{seed}}.tsv"
     conda:
         "../../envs/torch.yaml"
+    threads: 4 if GPUS else 1  # all but one write heatmaps while the GPU goes on
     resources:
         mem_mb=megabytes(2000, 300 * config["attribute"]["batch_size"]),
         runtime=minutes(720),

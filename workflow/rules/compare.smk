@@ -12,21 +12,6 @@ MAP_FILES = [
 TRUTH_OPTION = f"--truth {TRUTH}" if TRUTH else ""
 
 
-def store_of_t_map(wildcards):
-    """Name the store of the scans that a t-map is made of."""
-    split = T_MAPS[wildcards.method]
-    return {"images": f"{RESULTS}/train/store/{split}.npy", "scans": f"{RESULTS}/train/store/{split}.tsv"}
-
-
-def curves_of_method(wildcards):
-    """Name the curves of deletion of every model by a method, and its predictions; none where it is not followed."""
-    if wildcards.method not in FOLLOWED:
-        return {}
-    curves = f"{STUDY}/attribute/{wildcards.method}/deletion_seed-{{seed}}.tsv"
-    predictions = f"{RESULTS}/train/seed-{{seed}}/predictions.tsv"
-    return {"curves": expand(curves, seed=SEEDS), "predictions": expand(predictions, seed=SEEDS)}
-
-
 rule average_maps:
     """Average the heatmaps of one method and model over the scans of each outcome, and measure the regions."""
     input:

@@ -32,7 +32,7 @@ def occlusion(
     stride: int | Sequence[int] = 10,
     baseline: float = 0.0,
     mask: np.ndarray | Tensor | None = None,
-    memory: int = 2 * 10**9,
+    memory: int | None = None,
     journal: Path | None = None,
 ) -> Tensor:
     """Hide one patch after the other and give each voxel the mean drop of the score over the patches that cover it.
@@ -55,7 +55,8 @@ def occlusion(
     mask : ndarray or Tensor, shape (D, H, W), optional
         Only patches that touch its nonzero voxels are placed.
     memory : int
-        Bytes that may be used beyond the model, the images and the kept activations of one image.
+        Bytes that may be used beyond the model, the images and the kept activations of one image; by default 2 GB on a
+        CPU, and a quarter of a GPU's.
     journal : Path, optional
         Folder that keeps the drops as they are measured: the same call, made again after it was killed, goes on where
         it was, and ends with the same bytes. It serves one call, and may be deleted after it.
@@ -110,7 +111,7 @@ def plan_work(
     patches: Patches,
     *,
     baseline: float = 0.0,
-    memory: int = 2 * 10**9,
+    memory: int | None = None,
 ) -> Work:
     """Split the patches of one image into chunks, and say how to measure one.
 
@@ -128,7 +129,13 @@ def plan_work(
     """
     wanted = patches.placed & touching(patches, (image[0].double() != baseline).cpu().numpy())
     prepare = incremental_work if isinstance(network, list) else plain_work
+    memory = memory or default_memory(image.device)
     return prepare(network, image, target, patches, wanted, baseline=baseline, memory=memory)
+
+
+def default_memory(device: torch.device) -> int:
+    """Return how many bytes occlusion may use on a device."""
+    return torch.cuda.get_device_properties(device).total_memory // 4 if device.type == "cuda" else 2 * 10**9
 
 
 def require_finite(images: Tensor) -> None:

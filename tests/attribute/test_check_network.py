@@ -68,6 +68,8 @@ BROUGHT = {
         lambda shape: nn.Sequential(nn.BatchNorm3d(1, track_running_stats=False), *networks.linear(shape)),
         "output depends on the other scans of its batch",
     ),
+    "one scan alone": (lambda shape: Squeezing(*networks.linear(shape)), r"a tensor of shape \(2,\) for 1 scan"),
+    "gradients": (lambda shape: Scaled(*networks.linear(shape)), "gradients that are not finite"),
     "chance": (
         lambda shape: nn.Sequential(AlwaysDropout(), *networks.linear(shape)),
         "is another when it is asked again",
@@ -83,6 +85,18 @@ def spoil(layer):
 class WithState(nn.Sequential):
     def get_extra_state(self):
         return "text"
+
+
+class Squeezing(nn.Sequential):
+    def forward(self, images):
+        return super().forward(images).squeeze()
+
+
+class Scaled(nn.Sequential):
+    """By a square root whose gradient is infinite at 0."""
+
+    def forward(self, images):
+        return super().forward(images) + self[-1].bias.mul(0).sqrt().sum()
 
 
 class AlwaysDropout(nn.Module):

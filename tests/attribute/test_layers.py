@@ -317,6 +317,63 @@ def test_a_network_of_ones_own_is_asked_whether_it_repeats(how, message, method,
         explain(Changing(how).eval(), images, method=method, **OPTIONS[method])
 
 
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        ([nn.Softmax(dim=0)], "depends on the other scans of its batch"),
+        ([nn.LogSoftmax(dim=-5)], "depends on the other scans of its batch"),
+        (
+            [nn.Flatten(2), nn.TransformerEncoderLayer(8**3, 1, 4), nn.Unflatten(2, (8, 8, 8))],
+            "depends on the other scans of its batch",
+        ),
+        (
+            [nn.FractionalMaxPool3d(2, output_ratio=0.7), nn.Upsample((8, 8, 8))],
+            "when it is asked again|on the other scans",
+        ),
+    ],
+)
+def test_layers_of_torch_s_that_mix_scans_or_draw_are_asked_as_well(first, message):
+    torch.manual_seed(0)
+    model = nn.Sequential(*first, nn.Flatten(), nn.Linear(8**3, 2)).double().eval()
+    images = torch.rand(2, 1, 8, 8, 8, dtype=torch.float64)
+    with pytest.raises(StudyError, match=message):
+        explain(model, images, method="gradient_input")
+
+
+class Returning(nn.Module):
+    """A network that returns its logits in another way."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.body, self.how = layers(), how
+
+    def forward(self, images):
+        return self.how(self.body(images))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (torch.squeeze, r"a tensor of shape \(2,\) for 1 scan"),
+        (lambda logits: [logits], "a list for"),
+        (lambda logits: {"logits": logits}, "a dict for"),
+        (lambda logits: logits[..., None], r"a tensor of shape \(1, 2, 1\) for 1 scan"),
+    ],
+)
+@pytest.mark.parametrize("method", ["gradient_input", "occlusion", "grad_cam", "region_occlusion"])
+def test_what_is_no_row_of_logits_for_each_scan_is_refused(how, message, method, images):
+    with pytest.raises(StudyError, match=f"the network returns {message}.*must return logits alone"):
+        explain(Returning(how).eval(), images[:1], method=method, **OPTIONS[method])
+
+
+@pytest.mark.parametrize("output", ["margin", "logit"])
+@pytest.mark.parametrize("method", ["gradient_input", "occlusion", "lrp"])
+def test_a_chain_that_does_not_end_in_rows_of_logits_is_refused(method, output, images):
+    model = nn.Sequential(nn.Conv3d(1, 2, 3), nn.AdaptiveAvgPool3d(1)).double().eval()
+    with pytest.raises(StudyError, match=r"returns a tensor of shape \(\d, 2, 1, 1, 1\)"):
+        explain(model, images, method=method, output=output, **OPTIONS[method])
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_a_network_that_repeats_is_not_refused_for_its_rounding(dtype, images):
     require_repeatable(Changing("nothing").eval().to(dtype), images.to(dtype))

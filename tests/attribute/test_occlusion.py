@@ -178,6 +178,19 @@ def test_what_a_gpu_is_asked_for_gives_the_same(question, whole):
     assert largest(heatmap - exact) <= ROUNDING * largest(exact) + NOISE
 
 
+def test_matrices_that_a_gpu_keeps_are_no_more_than_fit(monkeypatch):
+    torch.manual_seed(0)
+    network = read_network(build_network((24, 24, 24), filters=(4, 8), pools=(2, 3), hidden=5).eval())
+    monkeypatch.setattr(differences, "on_gpu", lambda values: True)
+    monkeypatch.setattr(differences, "KEPT", 2**17)
+    work = plan_work(network, torch.rand(1, 24, 24, 24), 1, place_patches((24, 24, 24), 3, 2))
+    for chunk in work.chunks:
+        work.measure(chunk)
+    convolutions = [layer for stage in work.measure.args[0] for layer in stage.layers if hasattr(layer, "bands")]
+    numbers = [[kept.numel() for kept in layer.bands.values()] for layer in convolutions]
+    assert all(0 < sum(kept) <= max(2**17, *kept) for kept in numbers)
+
+
 @PROPERTY
 @given(questions())
 def test_differences_in_float32_are_as_exact_as_float32_allows(question):

@@ -44,6 +44,19 @@ def test_one_hot_marks_one_target_for_all_scans_or_one_for_each():
     assert one_hot(outputs, torch.tensor([1, 0, 0])).tolist() == [[0, 1], [1, 0], [1, 0]]
 
 
+@pytest.mark.parametrize("method", ["gradient_input", "grad_cam", "lrp"])
+def test_a_class_that_has_no_output_is_refused(method, images_of_one_output):
+    model, images = images_of_one_output
+    with pytest.raises(StudyError, match=r"class 1 is to be explained, and the network has 1 output"):
+        explain(model, images, method=method, output="logit")
+
+
+@pytest.fixture
+def images_of_one_output():
+    model = nn.Sequential(nn.Conv3d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 1))
+    return model.eval(), torch.rand(1, 1, 4, 4, 4)
+
+
 def test_probabilities_come_from_a_chain_of_the_models_own_layers(paper_network, scans):
     wrapped = with_softmax(paper_network)
     assert list(wrapped)[:-1] == list(paper_network)

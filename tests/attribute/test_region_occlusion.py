@@ -7,6 +7,7 @@ from torch import nn
 
 from heatproof.attribute.outputs import with_softmax
 from heatproof.attribute.region_occlusion import region_occlusion
+from heatproof.errors import StudyError
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +25,11 @@ def test_regions_are_hidden_as_captum_does(wrap, target, paper_network, scans, r
     heatmaps = region_occlusion(model, scans, target, regions=regions, baseline=0.3)
     torch.testing.assert_close(heatmaps, expected * (regions != 0), rtol=1e-6, atol=1e-12)
     assert heatmaps[0].unique().numel() == 4
+
+
+def test_regions_on_another_grid_are_refused(paper_network, scans, regions):
+    with pytest.raises(StudyError, match=r"the regions have .* voxels and the scans .*; give both the same grid"):
+        region_occlusion(paper_network, scans, 1, regions=regions[1:])
 
 
 def test_every_voxel_of_a_region_gets_what_a_sum_loses_without_it():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from heatproof.train.network import build_network
 from heatproof.train.precision import largest_difference, lower, trusted
@@ -40,6 +41,24 @@ def test_a_convolution_that_is_wrong_in_bfloat16_is_not_trusted_and_the_log_says
     assert largest_difference(network, IMAGES) > 0.1
     assert trusted("bfloat16", network, IMAGES) == "float32"
     assert "bfloat16 are off" in caplog.text and "float32" in caplog.text
+
+
+class OfOnesOwn(nn.Module):
+    """A convolution whose weight is made of others, one that is frozen, given by name, and one that is transposed."""
+
+    def __init__(self):
+        super().__init__()
+        self.normed = weight_norm(nn.Conv3d(1, 2, 3))
+        self.frozen, self.up = nn.Conv3d(2, 2, 3).requires_grad_(False), nn.ConvTranspose3d(2, 2, 3)
+
+    def forward(self, images):
+        return self.up(self.frozen(input=self.normed(images)))
+
+
+def test_convolutions_of_every_kind_are_compared():
+    torch.manual_seed(0)
+    network = OfOnesOwn()
+    assert 1e-4 < largest_difference(network, IMAGES) < 0.02
 
 
 @pytest.mark.parametrize("precision", ["float32", "tf32"])

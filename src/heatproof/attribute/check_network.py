@@ -78,6 +78,8 @@ def check_network(brain: Tensor, options: dict, folder: Path) -> tuple[nn.Module
         trained, optimiser = begin_training(shape, still, 0, torch.device("cpu"))
         batch = scans[: options["batch_size"]].clone()
         train_epoch(trained, optimiser, [(batch, torch.arange(len(batch)))])
+    if not all(parameter.isfinite().all() for parameter in trained.parameters()):
+        raise StudyError("train.network has gradients that are not finite for random scans, untrained; correct it")
     with told("can not be written to a file and read again", "keep nothing but tensors in its state_dict"):
         save_model(trained, shape, network_options, folder / "model.safetensors")
         read = load_model(folder / "model.safetensors")

@@ -49,6 +49,13 @@ def is_torchs(layer: nn.Module) -> bool:
     return type(layer).__module__.startswith("torch.nn.modules.") and is_bare(layer)
 
 
+def takes_scans_apart(layer: nn.Module) -> bool:
+    """Tell whether a layer is one of torch's that, in evaluation mode, treats each scan alone and always alike."""
+    by_chance = isinstance(layer, nn.FractionalMaxPool2d | nn.FractionalMaxPool3d)
+    across = getattr(layer, "dim", 1) not in (1, -1) or not getattr(layer, "batch_first", True)
+    return is_torchs(layer) and not by_chance and not across
+
+
 def is_one_of(layer: nn.Module, kinds: type | tuple[type, ...]) -> bool:
     """Tell whether a layer is exactly one of torch's, of one of some kinds."""
     return isinstance(layer, kinds) and is_torchs(layer)
@@ -79,10 +86,24 @@ def outputs_of(model: nn.Module, images: Tensor) -> Tensor:
     Raises
     ------
     StudyError
-        As `require_evaluation` does.
+        As `require_evaluation` and `require_logits` do.
     """
     require_evaluation(model)
-    return model(images.clone())
+    outputs = model(images.clone())
+    require_logits(outputs, len(images))
+    return outputs
+
+
+def require_logits(outputs: object, scans: int) -> None:
+    """Refuse what a network returns for a number of scans if it is not one tensor with a row for each."""
+    shape = (
+        f"a tensor of shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+    )
+    if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != scans:
+        raise StudyError(
+            f"the network returns {shape} for {scans} scan(s); it must return logits alone, one tensor of shape "
+            "(scans, classes)"
+        )
 
 
 def require_evaluation(model: nn.Module) -> None:
@@ -104,11 +125,11 @@ def require_evaluation(model: nn.Module) -> None:
 def require_repeatable(model: nn.Module, images: Tensor) -> None:
     """Refuse a network that gives a scan another output when it is asked again, or in other company.
 
-    Networks of torch's own layers are known not to. Any other is asked for the first of the images, (N, 1, x, y, z),
-    once more, and beside another one; neither its output nor one of its buffers may change.
+    Networks of layers that take scans apart are known not to. Any other is asked for the first of the images,
+    (N, 1, x, y, z), once more, and beside another one; neither its output nor one of its buffers may change.
     """
     require_evaluation(model)
-    if all(is_torchs(layer) for layer in model.modules()):
+    if all(map(takes_scans_apart, model.modules())):
         return
     scan, before = images[:1], {name: buffer.clone() for name, buffer in model.named_buffers()}
     once, again, (among, other) = (outputs_of(model, batch) for batch in (scan, scan, torch.cat([scan, 1 - scan])))

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from heatproof.attribute.layers import require_logits
 from heatproof.attribute.outputs import one_hot
 
 
@@ -76,8 +77,8 @@ def lrp(
     Raises
     ------
     StudyError
-        If the network is not such a chain, if a batch norm to be merged follows no convolution or linear layer, or
-        if an option has no such value.
+        If the network is not such a chain or does not end in logits, if a batch norm to be merged follows no
+        convolution or linear layer, or if an option has no such value.
 
     References
     ----------
@@ -93,6 +94,7 @@ def lrp(
     outputs, steps = steps_back(
         model, images, rule=rule, epsilon=epsilon, gamma=gamma, batch_norm=batch_norm, bias=bias
     )
+    require_logits(outputs, len(images))
     relevance = outputs * one_hot(outputs, target)
     while steps:
         relevance = steps.pop().back(relevance)

@@ -22,8 +22,18 @@ def one_hot(outputs: Tensor, target: int | Tensor) -> Tensor:
         Whose shape, type and device the result has.
     target : int or Tensor, shape (N,)
         Class index, one for all scans or one each.
+
+    Raises
+    ------
+    StudyError
+        If there is no output of that class.
     """
     classes = torch.as_tensor(target, device=outputs.device).expand(len(outputs))
+    if classes.max() >= outputs.shape[1]:
+        raise StudyError(
+            f"class {int(classes.max())} is to be explained, and the network has {outputs.shape[1]} output(s), from "
+            "class 0 on; give it one output per class"
+        )
     return functional.one_hot(classes, outputs.shape[1]).to(outputs)
 
 

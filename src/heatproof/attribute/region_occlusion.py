@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from heatproof.attribute.layers import outputs_of
 from heatproof.attribute.outputs import one_hot
+from heatproof.errors import StudyError
 
 
 @torch.no_grad()
@@ -34,11 +35,21 @@ def region_occlusion(
         Positive where hiding lowers the output, of the type of ``images``; 0 outside of all regions. A large region is
         not charged for its size: the drop is that of the region, not of a voxel.
 
+    Raises
+    ------
+    StudyError
+        If the regions are on another grid than the scans.
+
     References
     ----------
     Rieke et al. 2018, Visualizing convolutional networks for MRI-based diagnosis of Alzheimer's disease
     (arXiv:1808.02874).
     """
+    if regions.shape != images.shape[2:]:
+        grids = [" x ".join(map(str, shape)) for shape in (regions.shape, images.shape[2:])]
+        raise StudyError(
+            f"region_occlusion: the regions have {grids[0]} voxels and the scans {grids[1]}; give both the same grid"
+        )
     regions = regions.to(images.device)
     outputs = outputs_of(model, images)
     classes = one_hot(outputs, target)

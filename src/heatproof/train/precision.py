@@ -4,6 +4,7 @@ import logging
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from heatproof.device import in_float32
 
@@ -38,15 +39,13 @@ def largest_difference(model: nn.Module, images: Tensor) -> float:
     """
     found = [0.0]
 
-    def compare(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        pairs = zip(*(run_layer(layer, inputs[0], precision) for precision in ("float32", "bfloat16")), strict=True)
+    def compare(layer: nn.Module, inputs: tuple[Tensor], named: dict[str, Tensor], output: Tensor) -> None:
+        given = [*inputs, *named.values()][0]
+        pairs = zip(*(run_layer(layer, given, precision) for precision in ("float32", "bfloat16")), strict=True)
         found.extend(((lower - right).norm() / right.norm()).item() for right, lower in pairs if right.any())
 
-    hooks = [
-        part.register_forward_hook(compare)
-        for part in model.modules()
-        if isinstance(part, nn.Conv1d | nn.Conv2d | nn.Conv3d)
-    ]
+    convolutions = [part for part in model.modules() if isinstance(part, _ConvNd)]
+    hooks = [part.register_forward_hook(compare, with_kwargs=True) for part in convolutions]
     training = model.training
     with torch.no_grad():
         model.eval()(images.clone())
@@ -57,12 +56,16 @@ def largest_difference(model: nn.Module, images: Tensor) -> float:
 
 
 def run_layer(layer: nn.Module, inputs: Tensor, precision: str) -> list[Tensor]:
-    """Return a layer's outputs and the gradients of half their sum of squares to its inputs and its weight."""
+    """Return a layer's outputs and the gradients of half their sum of squares to its inputs and what its weight learns.
+
+    A bias is left out: its gradient is a sum that may nearly vanish.
+    """
     inputs = inputs.detach().requires_grad_()
+    learned = [parameter for parameter in layer.parameters() if parameter.requires_grad and parameter.ndim > 1]
     with torch.enable_grad(), in_float32(), lower(precision, inputs.device):
         outputs = layer.forward(inputs)
-        gradients = torch.autograd.grad(outputs, [inputs, layer.weight], outputs.detach())
-    return [tensor.detach().float() for tensor in (outputs, *gradients)]
+        gradients = torch.autograd.grad(outputs, [inputs, *learned], outputs.detach(), allow_unused=True)
+    return [tensor.detach().float() for tensor in (outputs, *gradients) if tensor is not None]
 
 
 def lower(precision: str, device: torch.device) -> torch.autocast:

@@ -24,6 +24,7 @@ from heatproof.attribute.outputs import others
 
 CALL = 200_000  # multiply-adds that one more matrix product costs before it starts, on a CPU
 WHOLE = 2**24  # weights up to which a GPU convolves windows by one matrix, zeros included
+KEPT = 2**28  # numbers in such matrices of a layer that are kept for later patches
 AT_ONCE = {torch.maximum: torch.amax, torch.add: torch.sum}  # on a GPU
 
 
@@ -116,6 +117,8 @@ def whole_weight(layer: chain.Convolution, edges: Sequence[int], reads: Sequence
             x, y, z = (slice(run.start, run.stop) for run in found)
             taps = layer.weight[:, :, *(slice(run.tap, run.tap + run.stop - run.start) for run in found)]
             matrix[x, y, z, :, *made] = taps.permute(2, 3, 4, 1, 0)
+        if matrix.numel() + sum(kept.numel() for kept in layer.bands.values()) > KEPT:
+            layer.bands.clear()
         layer.bands[key] = matrix.flatten(4).flatten(0, 3)
     return layer.bands[key]
 

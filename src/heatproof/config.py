@@ -14,7 +14,7 @@ import yaml
 from heatproof.errors import StudyError
 from heatproof.functions import check_methods, check_network_function
 
-MAP_CONTROLS = ("noise", "t_map")
+MAP_CHECKS = ("noise", "t_map")
 T_MAP_SPLITS = {"t_map": "train", "t_map_test": "test"}  # the t-maps, and the scans that each is made of
 BASELINES = ("edges", "input")  # methods that do not look at the model
 TEXT = ("study", "label", "patient", "control", "only", "exclude")
@@ -62,6 +62,15 @@ def typed(value: object, key: str = "") -> object:
         return value
     scalar = yaml.safe_load(value) if re.fullmatch(r"[-+.\w]+", value) else value
     return scalar if scalar is None or isinstance(scalar, bool | int | float) else value
+
+
+def renamed(config: Mapping) -> dict:
+    """Read ``compare.controls``, the name that ``compare.checks`` once had, in its place."""
+    compare = dict(config["compare"]) if isinstance(config.get("compare"), Mapping) else {}
+    if "controls" not in compare:
+        return dict(config)
+    compare["checks"] = compare.pop("controls")
+    return {**config, "compare": compare}
 
 
 def check_yaml(path: str | Path) -> None:
@@ -158,14 +167,14 @@ def check_models(config: Mapping, results: str | Path = "results") -> None:
         )
 
 
-def model_controls(config: Mapping) -> list[str]:
-    """List the controls that explain another model: as ``compare.controls`` names them, cascade part by part."""
-    asked = [control for control in config["compare"]["controls"] if control not in MAP_CONTROLS]
+def model_checks(config: Mapping) -> list[str]:
+    """List the sanity checks that explain another model: as ``compare.checks`` names them, cascade part by part."""
+    asked = [check for check in config["compare"]["checks"] if check not in MAP_CHECKS]
     if "cascade" not in asked:
         return asked
     parts = config["compare"]["cascade_parts"]
     cascade = [f"random_top_{part}_of_{parts}" for part in range(1, parts + 1)]
-    return [*(control for control in asked if control != "cascade"), *cascade]
+    return [*(check for check in asked if check != "cascade"), *cascade]
 
 
 def explain(mistake: jsonschema.ValidationError) -> str:

@@ -6,9 +6,15 @@ import pandas as pd
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a table of this study. Identifiers stay text; empty cells become NaN."""
+    """Read a table of this study. Identifiers stay text; empty cells become NaN, but an empty check is no check."""
     identifiers = {"participant_id": str, "session_id": str, "scan": str}
-    return pd.read_csv(path, sep="\t", dtype=identifiers)
+    table = pd.read_csv(path, sep="\t", dtype=identifiers)
+    return table.fillna({"check": ""}).astype({"check": str}) if "check" in table else table
+
+
+def own(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows about methods' own maps, not those of their sanity checks."""
+    return table[table["check"] == ""]
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:

@@ -123,7 +123,7 @@ def tried(small_brain, tmp_path):
     def table(network, attribute=ATTRIBUTE, compare=None):
         options = {"network": network, "batch_size": 4}
         network, scans = check_network(torch.from_numpy(small_brain.mask), options, tmp_path)
-        compare = compare or {"controls": ["random_head", "noise"], "cascade_parts": 6}
+        compare = compare or {"checks": ["random_head", "noise"], "cascade_parts": 6}
         return try_all(network, scans, small_brain.folder, attribute, compare)
 
     return table
@@ -138,7 +138,7 @@ def test_the_paper_s_network_can_have_every_method_tried_without_the_work_of_it(
     table = tried(PAPER)
     assert (table["possible"] == "yes").all()
     assert table.loc[0, "note"].startswith("4 layers with weights, 2 of them in the head; ")
-    assert table["what"].tolist() == ["network", "control"] + ["method"] * 6 + ["convergence"] * 2
+    assert table["what"].tolist() == ["network", "check"] + ["method"] * 6 + ["convergence"] * 2
     require_possible(table)
 
 
@@ -158,7 +158,7 @@ def test_all_that_is_impossible_is_told_at_once(tried):
         "misspelt": ALL | {"method": "lrp", "role": "epsilon"},
         "input": ALL | {"method": "input"},
     }
-    compare = {"controls": ["cascade"], "cascade_parts": 2}
+    compare = {"checks": ["cascade"], "cascade_parts": 2}
     table = tried({"function": f"{networks.__name__}:linear"}, {"methods": methods, "convergence_scans": 0}, compare)
     assert table["name"].tolist() == ["Sequential", "cascade", *sorted(methods)]
     with pytest.raises(StudyError) as refused:
@@ -171,12 +171,12 @@ def test_all_that_is_impossible_is_told_at_once(tried):
 
 def test_a_cascade_may_have_as_many_parts_as_there_are_layers(tried):
     attribute = {"methods": {"input": ALL | {"method": "input"}}, "convergence_scans": 0}
-    table = tried(PAPER, attribute, {"controls": ["cascade"], "cascade_parts": 4})
+    table = tried(PAPER, attribute, {"checks": ["cascade"], "cascade_parts": 4})
     assert table["possible"].tolist() == ["yes"] * 3
     with pytest.raises(
         StudyError, match=r"the network has 4 layers with weights; set compare.cascade_parts to no more"
     ):
-        require_possible(tried(PAPER, attribute, {"controls": ["cascade"], "cascade_parts": 5}))
+        require_possible(tried(PAPER, attribute, {"checks": ["cascade"], "cascade_parts": 5}))
 
 
 def test_what_is_tried_is_what_is_explained(tried, monkeypatch):

@@ -7,6 +7,7 @@ same in all models.
 """
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -26,12 +27,16 @@ from heatproof.tables import read_table, write_table
 
 SEEDS = list(range(10))
 METHODS = [f"method_{number:02d}" for number in range(11)]
-CONTROL = "random_head"
+CHECK = "random_head"
 GROUPS = 5
+OPTIONS = {
+    **{"regions": "hemispheres", "relevance": "absolute", "gain_controls": "true_negatives", "within": "brain"},
+    **{"participant_groups": GROUPS, "top_k": 10, "top_percent": 5, "rbo_p": 0.9},
+}
 SCANS = 10  # heatmaps, and scans of the store
 TRUE_REGION = "Left Hippocampus"
 PER_MODEL = ("average_maps", "make_noise")
-PER_METHOD = ("measure_agreement", "measure_rightness", "measure_ensembles")
+PER_METHOD = ("measure_method", "measure_ensembles")
 PAGE = Path(__file__).with_name("comparison.md")
 
 
@@ -42,16 +47,15 @@ def smooth_noise(name: str, brain: np.ndarray) -> np.ndarray:
 
 
 def write_model(seed: int, brain: np.ndarray, folder: Path) -> None:
-    """Write the mean maps of one model as `average_maps` does, also as those of its control."""
+    """Write the mean maps of one model as `average_maps` does, also as those of its check."""
     maps, sizes = {}, {}
     for outcome in ("TP", "TN", "FP", "FN"):
         whole = smooth_noise(outcome, brain) + smooth_noise(f"{outcome} {seed}", brain)
         left_out = [0.1 * smooth_noise(f"{outcome} {seed} {group}", brain) for group in range(1, 1 + GROUPS)]
         maps[outcome] = np.stack([whole, *(whole + change for change in left_out)])
         sizes[outcome] = [20, *[16] * GROUPS]
-    options = {"regions": "hemispheres", "relevance": "absolute", "gain_controls": "true_negatives"}
     out = model_folder(folder / "compare", METHODS[0], seed)
-    write_maps(maps, sizes, folder / "template", out, **options)
+    write_maps(maps, sizes, folder / "template", out, OPTIONS)
 
 
 def make_study(folder: Path) -> None:
@@ -61,7 +65,7 @@ def make_study(folder: Path) -> None:
     brain = load_array(folder / "template/brain_mask.nii.gz", np.uint8) > 0
     for seed in SEEDS:
         write_model(seed, brain, folder)
-    for name in [*METHODS[1:], *(f"{method}.{CONTROL}" for method in METHODS)]:
+    for name in [*METHODS[1:], *(f"{method}.{CHECK}" for method in METHODS)]:
         (folder / "compare" / name).symlink_to(METHODS[0])
     names = [f"sub-{number:03d}" for number in range(SCANS)]
     labels = ["patient", "control"] * (SCANS // 2)
@@ -70,6 +74,8 @@ def make_study(folder: Path) -> None:
     images = np.stack([smooth_noise(name, brain) for name in names])
     for name, heatmap in zip(names, images, strict=True):
         save_image(heatmap, image.affine, folder / f"heatmaps/{name}_heatmap.nii.gz")
+    counts = dict.fromkeys(("n_TP", "n_TN", "n_FP", "n_FN"), SCANS // 4)
+    write_table(pd.DataFrame({"seed": SEEDS} | counts), folder / "compare/accuracy.tsv")
     np.save(folder / "train.npy", images.astype(np.float16))
     write_table(scans, folder / "train.tsv")
     truth = read_table(folder / "template/regions.tsv").rename(columns={"name": "region"})[["region"]]
@@ -79,44 +85,35 @@ def make_study(folder: Path) -> None:
 def commands(folder: Path) -> dict[str, list[str]]:
     """Return the arguments of each command of ``compare`` that reads maps, as its rule gives them."""
     seeds, compare, template = [str(seed) for seed in SEEDS], f"{folder}/compare", f"{folder}/template"
-    groups = ["--participant-groups", str(GROUPS)]
-    first, tables = model_folder(compare, METHODS[0], SEEDS[0]), ["agreement", "rightness"]
-    one_method = ["--folder", compare, "--method", METHODS[0], "--seeds", *seeds, "--template", template]
+    first, measures = model_folder(compare, METHODS[0], SEEDS[0]), f"{compare}/{METHODS[0]}/measures.tsv"
+    options = ["--template", template, "--options", json.dumps(OPTIONS)]
+    one_method = [
+        "--folder",
+        compare,
+        "--method",
+        METHODS[0],
+        "--seeds",
+        *seeds,
+        *options,
+        "--truth",
+        f"{folder}/truth.tsv",
+    ]
     all_methods = ["--folder", compare, "--methods", *METHODS, "--seeds", *seeds]
-    truth, out = ["--truth", f"{folder}/truth.tsv"], ["--template", template, *groups, "--out"]
+    mask = ["--mask", f"{template}/brain_mask.nii.gz"]
     return {
         "average_maps": [
             *["--predictions", f"{folder}/predictions.tsv", "--heatmaps", f"{folder}/heatmaps"],
-            *[*out, f"{folder}/averaged"],
+            *[*options, "--out", f"{folder}/averaged"],
         ],
-        "make_noise": ["--maps", str(first), "--name", "noise", *out, f"{folder}/noise"],
-        "make_t_map": ["--scans", f"{folder}/train.npy", *out, f"{folder}/t_map"],
-        "halve_t_map": [
-            *["--scans", f"{folder}/train.npy", "--seeds", *seeds, "--template", template, *groups],
-            *["--out", f"{folder}/halves.tsv"],
-        ],
-        "measure_agreement": [*one_method, "--out", f"{compare}/{METHODS[0]}/agreement.tsv"],
-        "measure_rightness": [*one_method, *truth, "--out", f"{compare}/{METHODS[0]}/rightness.tsv"],
-        "measure_ensembles": [*one_method, *truth, "--out", f"{compare}/{METHODS[0]}/ensembles.tsv"],
-        "compare_maps": [
-            *[*all_methods, "--template", template, "--pairs", f"{compare}/l2_pairs.tsv"],
-            *["--summary", f"{compare}/l2.tsv"],
-        ],
-        "compare_regions": [
-            *[*all_methods, "--pairs", f"{compare}/top_regions_pairs.tsv", "--summary", f"{compare}/top_regions.tsv"],
-        ],
-        "compare_controls": [
-            *[*all_methods, "--controls", CONTROL, "--mask", f"{template}/brain_mask.nii.gz"],
-            *["--out", f"{compare}/controls.tsv"],
-        ],
-        "score_methods": [
-            *["--folder", compare, "--methods", *METHODS, "--tables"],
-            *[f"{compare}/{method}/{table}.tsv" for method in METHODS for table in tables],
-            *[
-                word
-                for name in ("scores", "differences", "seeds", "variance")
-                for word in (f"--{name}", f"{compare}/{name}.tsv")
-            ],
+        "make_noise": ["--maps", str(first), "--name", "noise", *options, "--out", f"{folder}/noise"],
+        "make_t_map": ["--scans", f"{folder}/train.npy", *options, "--out", f"{folder}/t_map"],
+        "measure_t_map": ["--scans", f"{folder}/train.npy", *one_method, "--out", f"{folder}/t_map.tsv"],
+        "measure_method": [*one_method, "--out", measures],
+        "measure_ensembles": [*one_method, "--out", f"{compare}/{METHODS[0]}/ensembles.tsv"],
+        "compare_checks": [*all_methods, "--checks", CHECK, *mask, "--out", f"{compare}/checks.tsv"],
+        "write_tables": [
+            *[*all_methods, "--judged", *METHODS, "--modelled", *METHODS, "--measures", *[measures] * len(METHODS)],
+            *[*mask, "--options", json.dumps(OPTIONS)],
         ],
     }
 
@@ -129,7 +126,7 @@ def measure(command: str, arguments: list[str]) -> tuple[float, float]:
 
 def study_hours(seconds: pd.Series) -> float:
     """Add up all jobs of the study, in hours."""
-    times = {"make_t_map": 2 * len(SEEDS), "halve_t_map": 2}
+    times = {"make_t_map": 2 * len(SEEDS), "measure_t_map": 2}
     times |= dict.fromkeys(PER_MODEL, len(METHODS) * len(SEEDS)) | dict.fromkeys(PER_METHOD, len(METHODS))
     return sum(seconds[command] * times.get(command, 1) for command in seconds.index) / 3600
 

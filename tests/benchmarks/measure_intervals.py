@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from heatproof.compare.measures import measure_of
+from heatproof.compare.measures import range_of
 from heatproof.compare.resampling import Measured, bounds, difference, interval_width, p_value
 
 STUDIES = 500
@@ -130,7 +130,7 @@ def measure_coverage() -> pd.DataFrame:
         for title, (measure, take) in MEASURES.items():
             measured = [take(first) for first, _ in studies]
             truth = np.mean([study.value for study in measured])
-            ends = np.array([bounds(study, measure_of(measure, TRUE.mean())) for study in measured])
+            ends = np.array([bounds(study, range_of(measure, TRUE.mean())) for study in measured])
             row[f"{title}: covered, %"] = 100 * np.mean((ends[:, 0] <= truth) & (truth <= ends[:, 1]))
         for title in TESTED:
             p = [p_value(difference(*map(MEASURES[title][1], study))) for study in studies]
@@ -148,7 +148,7 @@ def measure_prediction(few: int = 4, many: tuple[int, ...] = (10, 20)) -> pd.Dat
         large = [simulate_maps(rng, (models, 30, 5), causes, PATTERNS["rough"]) for _ in range(STUDIES)]
         for title in TESTED:
             name, take = MEASURES[title]
-            measure = measure_of(name, TRUE.mean())
+            measure = range_of(name, TRUE.mean())
             predicted = np.median([interval_width(take(maps), measure, models)[0] for maps in small])
             found = np.median([np.ptp(bounds(take(maps), measure)) for maps in large])
             rows.append({"measure": title, "models": models, f"predicted from {few}": predicted, "found": found})

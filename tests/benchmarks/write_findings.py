@@ -39,10 +39,10 @@ def span(row: pd.Series) -> str:
 
 
 def stays(compare: Path) -> pd.Series:
-    """Return the rank correlation of maps before and after the head is drawn anew, by method; none without controls."""
-    path = compare / "controls.tsv"
-    table = read_table(path) if path.is_file() else pd.DataFrame(columns=["method", "control", "spearman"])
-    return table[table["control"] == "random_head"].groupby("method")["spearman"].mean()
+    """Return the rank correlation of maps before and after the head is drawn anew, by method; none without checks."""
+    path = compare / "checks.tsv"
+    table = read_table(path) if path.is_file() else pd.DataFrame(columns=["method", "check", "spearman"])
+    return table[table["check"] == "random_head"].groupby("method")["spearman"].mean()
 
 
 def forgets(study: Path) -> dict[str, float]:
@@ -77,15 +77,16 @@ def methods_table(study: Path) -> str:
 def quoted_numbers(study: Path) -> dict[str, float]:
     """Return every number over true positives by its name.
 
-    ``{method}.{measure}``; ``{method}.{measure}.of_{n}``, that of the mean map of n models;
+    ``{method}.{measure}``, ``{method}.{check}.{measure}``; ``{method}.{measure}.of_{n}``, that of n models' mean map;
     ``{method}.pearson.pairs.least`` and ``.most``, over pairs of models; ``{method}.stays``; ``{method}.forgets``;
     ``chance.{measure}``; ``accuracy.least``, the balanced accuracy of the worst model.
     """
     scores = read_table(study / "compare/scores.tsv")
     scores = scores[(scores["outcome"] == "TP") & scores["value"].notna()]
-    numbers = {f"{row.method}.{row.measure}": row.value for row in scores.itertuples()}
+    names = scores["method"] + ("." + scores["check"]).where(scores["check"] != "", "") + "." + scores["measure"]
+    numbers = dict(zip(names, scores["value"], strict=True))
     numbers |= {f"chance.{name}": chance for name, chance in scores.groupby("measure")["chance"].mean().items()}
-    for path in (study / "compare").glob("*/agreement.tsv"):
+    for path in (study / "compare").glob("*/measures.tsv"):
         pairs = read_table(path).query("measure == 'pearson' and outcome == 'TP' and left_out == 0")["value"]
         numbers |= {f"{path.parent.name}.pearson.pairs.{end}": value for end, value in ends(pairs).items()}
     for path in (study / "compare").glob("*/ensembles.tsv"):

@@ -15,7 +15,7 @@ from write_findings import describe, ends, mark_as_old, sections_of
 
 from heatproof.regions import without_side
 from heatproof.report.figures import percent, percents, title_of
-from heatproof.tables import read_table
+from heatproof.tables import own, read_table
 
 STUDIES = ("ds002748", "atrophy-on-real")
 METRICS = ("sum", "density", "gain")
@@ -43,11 +43,10 @@ def hits(folder: Path, method: str, metric: str, k: int) -> float:
 
 def bounds_table(folder: Path) -> pd.DataFrame:
     """Tabulate per method and for the t-map rightness, robustness, and what stays when the head is drawn anew."""
-    scores, controls = read_table(folder / "compare/scores.tsv"), read_table(folder / "compare/controls.tsv")
-    head = controls[controls["control"] == "random_head"].groupby("method")["spearman"].mean()
-    chosen = scores[
-        (scores["outcome"] == "TP") & ((scores["kind"] == "method") | scores["method"].isin(["t_map", "t_map_test"]))
-    ]
+    scores, checks = read_table(folder / "compare/scores.tsv"), read_table(folder / "compare/checks.tsv")
+    head = checks[checks["check"] == "random_head"].groupby("method")["spearman"].mean()
+    of_either = (scores["kind"] == "method") | scores["method"].isin(["t_map", "t_map_test"])
+    chosen = scores[(scores["outcome"] == "TP") & of_either]
     table = chosen.pivot(index="method", columns="measure", values="value")
     spans = chosen.assign(
         span=[f"{low:.2f} to {high:.2f}" for low, high in zip(chosen["low"], chosen["high"], strict=True)]
@@ -67,7 +66,7 @@ def bounds_table(folder: Path) -> pd.DataFrame:
 
 def method_table(folder: Path) -> pd.DataFrame:
     """Tabulate per method how far models agree, and how many true regions are first, where the truth is known."""
-    l2, top = read_table(folder / "compare/l2.tsv"), read_table(folder / "compare/top_regions.tsv")
+    l2, top = own(read_table(folder / "compare/l2.tsv")), own(read_table(folder / "compare/top_regions.tsv"))
     scores, rows = read_table(folder / "compare/scores.tsv"), []
     for method in scores.loc[scores["kind"] == "method", "method"].unique():
         overlap = top[top["method"] == method].set_index("metric")["overlap_mean"]
@@ -86,18 +85,19 @@ def chance_of_rightness(folder: Path) -> float:
     return scores.loc[scores["measure"] == "pr_auc", "chance"].mean()
 
 
-def span_of(folder: Path, measure: str, control: str, write: Callable[[float], str]) -> str:
-    """Write the least and the most of a measure over true positives, over all methods or over a control of each."""
+def span_of(folder: Path, measure: str, check: str, write: Callable[[float], str]) -> str:
+    """Write the least and the most of a measure over true positives, over all methods or over a check of each."""
     scores = read_table(folder / "compare/scores.tsv")
-    names = scores.loc[scores["kind"] == "method", "method"].unique() + control
-    chosen = scores[(scores["measure"] == measure) & (scores["outcome"] == "TP") & scores["method"].isin(names)]
+    judged = scores.loc[scores["kind"] == "method", "method"].unique()
+    scores = scores[scores["method"].isin(judged) & (scores["check"] == check)]
+    chosen = scores[(scores["measure"] == measure) & (scores["outcome"] == "TP")]
     return f"{write(chosen['value'].min())} to {write(chosen['value'].max())}"
 
 
 def numbers_of(folder: Path) -> dict[str, float]:
     """Return the numbers that claims are about, by name: those of the findings, and the top regions of noise."""
     scores, numbers = read_table(folder / "compare/scores.tsv"), describe(folder)["numbers"]
-    noise = scores[scores["method"].str.endswith(".noise") & (scores["measure"] == "top_10_sum")]
+    noise = scores[(scores["check"] == "noise") & (scores["measure"] == "top_10_sum")]
     mean = read_table(folder / "compare/accuracy.tsv")["balanced_accuracy"].mean()
     return numbers | {"accuracy.mean": mean, "noise.most.top_10_sum": ends(noise["value"])["most"]}
 
@@ -128,7 +128,7 @@ def describe_study(folder: Path) -> dict:
         "bounds": bounds_table(folder).to_markdown(index=False, disable_numparse=True),
         "rightness_chance": f"{chance_of_rightness(folder):.2f}",
         "overlap": span_of(folder, "top_10_sum", "", percent),
-        "noise_overlap": span_of(folder, "top_10_sum", ".noise", percent),
+        "noise_overlap": span_of(folder, "top_10_sum", "noise", percent),
         "deletion": span_of(folder, "deletion", "", "{:.2f}".format),
         "deletion_chance": f"{scores.loc[scores['measure'] == 'deletion', 'chance'].mean():.2f}",
         "likeness": f"{leakage['likeness'].max():.2f}",

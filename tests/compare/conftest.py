@@ -1,6 +1,7 @@
 """A small study as the earlier stages leave it: a template of four labels, predictions and random heatmaps."""
 
 import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from heatproof.tables import write_table
 
 SHAPE = (6, 7, 5)
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
+OPTIONS = {
+    **{"regions": "hemispheres", "relevance": "absolute", "gain_controls": "true_negatives", "participant_groups": 5},
+    **{"within": "brain", "top_k": 10, "top_percent": 5, "rbo_p": 0.9},
+}
 LABELS = pd.DataFrame(
     {"index": [4, 7, 9, 30], "name": ["Left Hippocampus", "Right Hippocampus", "Brain Stem", "3rd Ventricle"]}
 )
@@ -48,6 +53,7 @@ class Study:
     """Files of a study below one folder, and the stage's commands run on them."""
 
     methods = ("smooth", "rough")
+    options = OPTIONS
 
     def __init__(self, root: Path):
         self.root, self.template, self.compare = root, root / "register" / "template", root / "compare"
@@ -82,43 +88,37 @@ class Study:
         folder = self.compare / method / f"seed-{seed}"
         train = self.root / f"train/seed-{seed}/predictions.tsv"
         heatmaps = self.root / f"attribute/{method}/seed-{seed}"
-        call("average_maps", predictions=train, heatmaps=heatmaps, template=self.template, out=folder, **options)
+        made = {"predictions": train, "heatmaps": heatmaps, "template": self.template, "out": folder}
+        call("average_maps", **made, options=OPTIONS | options)
         return folder
 
     def run(self, command: str, **options) -> None:
         """Run any other command of the stage."""
         call(command, **options)
 
-    def score(self, *tables: str) -> None:
-        """Run `score_methods` on these tables of every method."""
-        out = {name: self.compare / f"{name}.tsv" for name in ("scores", "differences", "seeds", "variance")}
-        paths = [self.compare / method / f"{table}.tsv" for method in self.methods for table in tables]
-        call("score_methods", folder=self.compare, methods=self.methods, tables=paths, **out)
+    def tabulate(self, options: dict = OPTIONS) -> None:
+        """Run `write_tables` on what was measured of every method."""
+        tables = {"measures": [self.compare / method / "measures.tsv" for method in self.methods]}
+        tables |= {"methods": self.methods, "judged": self.methods, "modelled": self.methods, "seeds": self.seeds}
+        mask = self.template / "brain_mask.nii.gz"
+        call("write_tables", folder=self.compare, **tables, mask=mask, options=options)
 
     def finish(self, within: str = "brain", top_k: int = 2) -> Path:
         """Run every command of the stage; return the stage's folder."""
-        models = {"folder": self.compare, "methods": self.methods, "seeds": self.seeds}
+        options = OPTIONS | {"within": within, "top_k": top_k}
         for method in self.methods:
             for seed in self.seeds:
                 self.average(method, seed)
         predicted = [self.root / f"train/seed-{seed}/predictions.tsv" for seed in self.seeds]
         call("measure_accuracy", predictions=predicted, seeds=self.seeds, out=self.compare / "accuracy.tsv")
-        l2 = {"pairs": self.compare / "l2_pairs.tsv", "summary": self.compare / "l2.tsv"}
-        call("compare_maps", **models, template=self.template, within=within, **l2)
-        top = {"pairs": self.compare / "top_regions_pairs.tsv", "summary": self.compare / "top_regions.tsv"}
-        call("compare_regions", **models, top_k=top_k, **top)
-        call("trace_overlap", **models, out=self.compare / "overlap_curve.tsv")
         for method in self.methods:
             one = {"folder": self.compare, "method": method, "seeds": self.seeds, "template": self.template}
+            one |= {"truth": self.truth, "options": options}
             out = self.compare / method
-            call("measure_agreement", **one, within=within, top_k=top_k, out=out / "agreement.tsv")
-            call("measure_rightness", **one, truth=self.truth, out=out / "rightness.tsv")
-            call("measure_ensembles", **one, truth=self.truth, top_k=top_k, out=out / "ensembles.tsv")
             curves = [self.root / f"attribute/{method}/deletion_seed-{seed}.tsv" for seed in self.seeds]
-            followed = {"curves": curves, "predictions": predicted, "seeds": self.seeds}
-            call("measure_faithfulness", **followed, out=out / "faithfulness.tsv")
-        self.score("agreement", "rightness", "faithfulness")
-        call("note_gaps", **models, within=within, top_k=top_k, out=self.compare / "notes.tsv")
+            call("measure_method", **one, curves=curves, predictions=predicted, out=out / "measures.tsv")
+            call("measure_ensembles", **one, out=out / "ensembles.tsv")
+        self.tabulate(options)
         return self.compare
 
 
@@ -126,6 +126,7 @@ def call(command: str, **options) -> None:
     """Run ``python -m heatproof.compare.{command}`` within this process."""
     words = [command]
     for name, value in options.items():
+        value = json.dumps(value) if isinstance(value, dict) else value
         words += [f"--{name.replace('_', '-')}", *(value if isinstance(value, list | tuple) else [value])]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [str(word) for word in words])

@@ -7,10 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heatproof.compare.compare_regions import compare_rankings, why_unranked, with_diagonal
+from heatproof.compare.measure_method import compare_pairs
+from heatproof.compare.measures import PAIRS_OF_RANKINGS
+from heatproof.compare.ranks import why_unranked
+from heatproof.compare.write_tables import with_diagonal
 from heatproof.tables import read_table
 
 NAN = np.nan
+
+
+def compare_rankings(values, k):
+    """The overlap of the first k regions of every two models, and its chance."""
+    pairs = compare_pairs(PAIRS_OF_RANKINGS, values, {"top_k": k, "rbo_p": 0.9}, "sum")
+    pairs = pairs[pairs["measure"] == f"top_{k}_sum"]
+    return pairs.rename(columns={"value": "overlap"})[["seed_a", "seed_b", "overlap", "chance"]].reset_index(drop=True)
 
 
 def test_by_hand():

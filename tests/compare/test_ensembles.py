@@ -99,14 +99,12 @@ def test_one_model_alone_has_no_robustness():
 def test_the_first_row_is_the_mean_over_pairs_of_the_agreement(finished):
     for method in ("smooth", "rough"):
         ensembles = read_table(finished / method / "ensembles.tsv").set_index(["measure", "n_models"])["value"]
-        agreement = read_table(finished / method / "agreement.tsv")
+        agreement = read_table(finished / method / "measures.tsv")
         pairs = agreement[(agreement["outcome"] == "TP") & (agreement["left_out"] == 0)]
         for measure in ("pearson", "top_2_sum"):
             expected = pairs.loc[pairs["measure"] == measure, "value"].mean()
             assert ensembles[measure, 1] == pytest.approx(expected, abs=1e-6)
-        rightness = read_table(finished / method / "rightness.tsv")
-        rows = rightness[(rightness["measure"] == "pr_auc") & (rightness["left_out"] == 0)]
-        assert ensembles["pr_auc", 1] == pytest.approx(rows["value"].mean())
+        assert ensembles["pr_auc", 1] == pytest.approx(pairs.loc[pairs["measure"] == "pr_auc", "value"].mean())
 
 
 def test_a_map_that_is_the_same_everywhere_agrees_with_none_and_is_left_out(study):
@@ -115,7 +113,7 @@ def test_a_map_that_is_the_same_everywhere_agrees_with_none_and_is_left_out(stud
         constant = {"smooth": dict.fromkeys(outcomes, level)} if seed == 3 else {}
         study.add_model(seed, outcomes, **constant)
     folder = study.finish() / "smooth"
-    pairs = read_table(folder / "agreement.tsv").query("measure == 'pearson' and outcome == 'TP' and left_out == 0")
+    pairs = read_table(folder / "measures.tsv").query("measure == 'pearson' and outcome == 'TP' and left_out == 0")
     assert (pairs["value"].isna() == (pairs["seed_b"] == 3)).all()
     ensembles = read_table(folder / "ensembles.tsv").set_index(["measure", "n_models"])
     assert ensembles.loc[("pearson", 1), "n_sets"] == 3

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heatproof.compare.measure_faithfulness import areas, measure_model
+from heatproof.compare.curves import area
+from heatproof.compare.measure_method import measure_curves
 from heatproof.tables import read_table
 
 
@@ -30,30 +31,36 @@ def curves() -> pd.DataFrame:
 ORDERS = ("relevance", "random")
 
 
+def people(*names):
+    """Predictions of patients, each in a group of its own."""
+    return pd.DataFrame({"scan": names, "participant_id": names, "split": "test", "label": "patient"})
+
+
 def test_the_areas_are_those_of_trapezes():
-    table = areas(curves()).set_index(["scan", "curve"])
-    assert table.loc[("sub-1", "deletion"), "relevance"] == pytest.approx(0.125)
-    assert table.loc[("sub-1", "deletion"), "random"] == pytest.approx(0.625)
-    assert table.loc[("sub-1", "insertion"), "relevance"] == pytest.approx(0.875)
+    one = curves().query("scan == 'sub-1'")
+    assert area(one[one["curve"] == "deletion"], "relevance") == pytest.approx(0.125)
+    assert area(one[one["curve"] == "deletion"], "random") == pytest.approx(0.625)
+    assert area(one[one["curve"] == "insertion"], "relevance") == pytest.approx(0.875)
 
 
 def test_means_are_over_scans_and_without_each_group_over_the_others():
-    table = measure_model(curves(), pd.Series({"sub-1": 1, "sub-2": 2}), 2).set_index(["measure", "left_out"])
+    table = measure_curves(curves(), people("sub-1", "sub-2"), 3, {"participant_groups": 2})
+    assert set(table["seed_a"]) == set(table["seed_b"]) == {3}
+    table = table.set_index(["measure", "left_out"])
     assert table.loc[("deletion", 0), "value"] == pytest.approx((0.125 + 1) / 2)
     assert table.loc[("deletion", 1), "value"] == 1 and table.loc[("deletion", 2), "value"] == pytest.approx(0.125)
     assert table.loc[("insertion", 0), "chance"] == pytest.approx((0.375 + 1) / 2)
 
 
 def test_a_model_that_recognised_nobody_has_empty_cells():
-    table = measure_model(curves().iloc[:0], pd.Series(dtype=int), 2)
+    table = measure_curves(curves().iloc[:0], people(), 0, {"participant_groups": 2})
     assert len(table) == 6 and table["value"].isna().all()
 
 
 def test_the_command_gathers_every_model_and_the_scores_have_the_measure(finished):
-    table = read_table(finished / "rough/faithfulness.tsv")
-    assert list(table) == ["measure", "outcome", "left_out", "seed", "value", "chance"]
+    table = read_table(finished / "rough/measures.tsv")
     whole = table[(table["left_out"] == 0) & (table["measure"] == "deletion")]
-    assert whole["seed"].tolist() == [5, 2, 9, 4] and np.isfinite(whole["value"]).all()
+    assert whole["seed_a"].tolist() == [5, 2, 9, 4] and np.isfinite(whole["value"]).all()
     (score,) = read_table(finished / "scores.tsv").query("method == 'rough' and measure == 'deletion'").itertuples()
     assert score.value == pytest.approx(whole["value"].mean())
     assert score.chance == pytest.approx(whole["chance"].mean())

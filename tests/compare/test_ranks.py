@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heatproof.compare.compare_regions import compare_rankings
 from heatproof.compare.ranks import (
     chance_overlaps,
+    chance_top_overlap,
     concordance,
+    overlap_curve,
     overlaps,
     rank_biased_overlap,
     rank_correlation,
     rankable,
+    top_overlap,
 )
-from heatproof.compare.trace_overlap import overlap_curve
 from heatproof.tables import read_table
 
 NAN = np.nan
@@ -159,9 +160,9 @@ def test_the_curve_passes_through_table_2_and_ends_at_1():
     values = [random_values(seed, 15) for seed in range(4)]
     curve = overlap_curve(values).set_index("k")
     for k in (1, 4, 10, 15):
-        table = compare_rankings(dict(enumerate(values)), k)
-        assert curve.loc[k, "overlap_mean"] == pytest.approx(table["overlap"].mean())
-        assert curve.loc[k, "chance"] == pytest.approx(table["chance"].mean())
+        pairs, options = list(combinations(values, 2)), {"top_k": k}
+        assert curve.loc[k, "overlap_mean"] == pytest.approx(np.mean([top_overlap(*pair, options) for pair in pairs]))
+        assert curve.loc[k, "chance"] == pytest.approx(np.mean([chance_top_overlap(*pair, options) for pair in pairs]))
     assert curve.loc[15, "overlap_mean"] == 1
 
 

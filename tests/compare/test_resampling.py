@@ -8,7 +8,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heatproof.compare.measures import Measure
+from heatproof.compare.measures import Range
 from heatproof.compare.resampling import (
     Measured,
     around,
@@ -22,7 +22,7 @@ from heatproof.compare.resampling import (
     variance_from_participants,
 )
 
-FREE, SHARE, CORRELATION = Measure(), Measure(0.1, 1, logit=True), Measure(-1, 1)
+FREE, SHARE, CORRELATION = Range(), Range(0.1, 1, logit=True), Range(-1, 1)
 
 
 def of_models(values):

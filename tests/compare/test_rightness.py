@@ -5,13 +5,23 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from heatproof.compare.measure_rightness import region_effects
-from heatproof.compare.rightness import score_regions, score_voxels, top_share, true_effects
+from heatproof.compare.measures import MAP, measures_of
+from heatproof.compare.rightness import effect_rank, region_effects, top_share, true_effects
 from heatproof.errors import StudyError
 from heatproof.images import load_array
 from heatproof.tables import read_table, write_table
 
 VOXELS = ["pr_auc", "true_mass", "true_top"]
+
+
+def score_voxels(values, true):
+    """Every measure of where a map puts its relevance, by name."""
+    return {name: measure.function(values, true, {}) for name, measure in measures_of(MAP).items()}
+
+
+def score_regions(regions, effects):
+    """The correlation of each metric's ranks with those of the effects, by name."""
+    return {f"effect_rank_{name}": effect_rank(regions[name].to_numpy(float), effects, {}) for name in regions}
 
 
 def average_precision(true, relevance):
@@ -97,7 +107,8 @@ def scored(study):
 
 
 def test_the_table_of_a_study(scored, study):
-    table = read_table(scored / "rough/rightness.tsv").set_index(["measure", "left_out", "seed"])
+    table = read_table(scored / "rough/measures.tsv").query("seed_a == seed_b")
+    table = table.set_index(["measure", "left_out", "seed_a"])
     true = np.isin(study.labels, [4, 7])[study.brain]
     values = load_array(scored / "rough/seed-2/left_out/group-1_mean_TP.nii.gz")[study.brain]
     for name, value in score_voxels(values, true).items():
@@ -122,5 +133,5 @@ def test_a_truth_without_a_region_of_the_atlas_is_refused(study):
 def test_a_model_without_true_positives_has_no_rightness(study):
     study.add_model(0, {"sub-1": "TP", "sub-2": "TN"})
     study.add_model(1, {"sub-1": "FN", "sub-2": "TN"})
-    table = read_table(study.finish() / "rough/rightness.tsv").query("left_out == 0")
-    assert (table["value"].isna() == (table["seed"] == 1)).all()
+    table = read_table(study.finish() / "rough/measures.tsv").query("left_out == 0 and seed_a == seed_b")
+    assert (table["value"].isna() == (table["seed_a"] == 1)).all()

@@ -58,7 +58,7 @@ def make_register(folder, voxel_size, scans, rng):
     quality = pd.DataFrame({"scan": scans, "correlation": rng.normal(0.95, 0.004, len(scans))})
     quality["brain_overlap"] = rng.normal(0.97, 0.003, len(scans))
     quality["folded_share"] = 0.0
-    quality["outlier"] = ""
+    quality["poor"] = quality["outlier"] = ""
     quality.loc[1, ["brain_overlap", "outlier"]] = 0.61, "brain_overlap"
     write_table(quality, folder / "qc.tsv")
     imsave(folder / "contact_sheet.png", np.rot90(t1w[:, t1w.shape[1] // 2]), cmap="gray")
@@ -94,27 +94,27 @@ def make_compare(folder, methods, seeds, empty):
     for m, method in enumerate(methods):
         for o, outcome in enumerate(("TP", "TN")):
             values = 10.0 * (m + 1) + o + rng.random(len(pairs))
-            l2.append((method, outcome, len(seeds), values.mean(), values.sum(), values.mean() / 100))
-            l2_pairs += [(method, outcome, *pair, v, v / 100) for pair, v in zip(pairs, values, strict=True)]
+            l2.append((method, "", outcome, len(seeds), values.mean(), values.sum(), values.mean() / 100))
+            l2_pairs += [(method, "", outcome, *pair, v, v / 100) for pair, v in zip(pairs, values, strict=True)]
             rms = values.mean() / 100
-            scores.append((method, "l2_rms", outcome, rms, 0.9 * rms, 1.1 * rms, None, "method"))
+            scores.append((method, "", "l2_rms", outcome, rms, 0.9 * rms, 1.1 * rms, None, "method"))
         for n, metric in enumerate(METRICS):
             values = rng.integers(9 - n - m, 11 - n, len(pairs)) / 10
             if method == "occlusion" and metric == "gain":
                 values = np.full(len(pairs), np.nan)
             mean = values.mean()
-            top.append((method, metric, 10, mean, (1 + (len(seeds) - 1) * mean) / len(seeds), 10 / 72))
-            top_pairs += [(method, metric, *pair, v) for pair, v in zip(pairs, values, strict=True)]
-            scores.append((method, f"top_10_{metric}", "TP", mean, mean - 0.1, mean + 0.05, 10 / 72, "method"))
+            top.append((method, "", metric, 10, mean, (1 + (len(seeds) - 1) * mean) / len(seeds), 10 / 72))
+            top_pairs += [(method, "", metric, *pair, v) for pair, v in zip(pairs, values, strict=True)]
+            scores.append((method, "", f"top_10_{metric}", "TP", mean, mean - 0.1, mean + 0.05, 10 / 72, "method"))
         for measure, chance in EXTRA.items():
             for outcome in ("TP", "TN") if measure in ("pearson", "ssim") else ("TP",):
                 value = 0.5 + 0.1 * m
-                scores.append((method, measure, outcome, value, value - 0.1, value + 0.1, chance, "method"))
-        for name in (method, f"{method}.random_head"):
+                scores.append((method, "", measure, outcome, value, value - 0.1, value + 0.1, chance, "method"))
+        for check, kind in {"": "method", "random_head": "bound"}.items():
             for measure, chance in FAITHFUL.items():
-                scores.append((name, measure, "TP", 0.3, 0.2, 0.4, chance, "control" if "." in name else "method"))
+                scores.append((method, check, measure, "TP", 0.3, 0.2, 0.4, chance, kind))
         for shared in ("same_initialisation", "same_order"):
-            scores.append((f"{method}.{shared}", "pearson", "TP", 0.7, 0.6, 0.8, 0.0, "control"))
+            scores.append((method, shared, "pearson", "TP", 0.7, 0.6, 0.8, 0.0, "bound"))
     curve = [
         (method, metric, k, min(1, 0.3 + k / 72), k / 72)
         for method in methods
@@ -127,11 +127,11 @@ def make_compare(folder, methods, seeds, empty):
         "overlap_curve": (curve, "method metric k overlap_mean chance"),
         "seeds": (widths, "method measure outcome n_models width floor"),
         "variance": (variance, "method measure outcome models participants"),
-        "l2": (l2, "method outcome n_models l2_mean l2_sum rms"),
-        "l2_pairs": (l2_pairs, "method outcome seed_a seed_b l2 rms"),
-        "top_regions": (top, "method metric k overlap_mean overlap_with_diagonal chance"),
-        "top_regions_pairs": (top_pairs, "method metric seed_a seed_b overlap"),
-        "scores": (scores, "method measure outcome value low high chance kind"),
+        "l2": (l2, "method check outcome n_models l2_mean l2_sum rms"),
+        "l2_pairs": (l2_pairs, "method check outcome seed_a seed_b l2 rms"),
+        "top_regions": (top, "method check metric k overlap_mean overlap_with_diagonal chance"),
+        "top_regions_pairs": (top_pairs, "method check metric seed_a seed_b overlap"),
+        "scores": (scores, "method check measure outcome value low high chance kind"),
         "notes": ([("occlusion", None, "no relevance of controls to divide by")], "method seed reason"),
     }
     for name, (rows, columns) in tables.items():

@@ -7,7 +7,7 @@ from heatproof.report.comparison import measure_rows, metric_spans, noise_of, va
 
 
 def scores(*rows):
-    table = pd.DataFrame(rows, columns=["method", "value"])
+    table = pd.DataFrame(rows, columns=["method", "check", "value"])
     return table.assign(measure="rbo_sum", outcome="TP", low=np.nan, high=np.nan, chance=0.14)
 
 
@@ -16,32 +16,35 @@ def names_and_values(rows):
 
 
 def test_noise_like_the_maps_of_the_methods_shown_stands_before_chance():
-    table = scores(("lrp", 0.8), ("occlusion", 0.7), ("lrp.noise", 0.9), ("occlusion.noise", 0.6), ("input.noise", 1.0))
-    found = names_and_values(measure_rows(table, {"rbo_sum": "RBO"}, "TP", ["lrp", "occlusion"]))
+    table = scores(
+        *[("lrp", "", 0.8), ("occlusion", "", 0.7)],
+        *[("lrp", "noise", 0.9), ("occlusion", "noise", 0.6), ("input", "noise", 1.0)],
+    )
+    found = names_and_values(measure_rows(table, {"rbo_sum": "RBO"}, "TP", [("lrp", ""), ("occlusion", "")]))
     noise = ("Noise like their maps", "0.60 to 0.90")
     assert found == [("LRP", "0.80"), ("Occlusion", "0.70"), noise, ("Chance", "0.14")]
 
 
 def test_chance_is_that_of_the_methods_shown():
-    table = scores(("lrp", 0.8), ("t_map", 1.0))
+    table = scores(("lrp", "", 0.8), ("t_map", "", 1.0))
     table.loc[1, "chance"] = 1.0
-    assert names_and_values(measure_rows(table, {"rbo_sum": "RBO"}, "TP", ["lrp"]))[-1] == ("Chance", "0.14")
+    assert names_and_values(measure_rows(table, {"rbo_sum": "RBO"}, "TP", [("lrp", "")]))[-1] == ("Chance", "0.14")
 
 
 def test_noise_with_a_row_of_its_own_has_no_second_one():
-    table = scores(("lrp", 0.8), ("lrp.noise", 0.9))
-    found = names_and_values(measure_rows(table, {"rbo_sum": "RBO"}, "TP", ["lrp", "lrp.noise"]))
+    table = scores(("lrp", "", 0.8), ("lrp", "noise", 0.9))
+    found = names_and_values(measure_rows(table, {"rbo_sum": "RBO"}, "TP", [("lrp", ""), ("lrp", "noise")]))
     assert [name for name, _ in found] == ["LRP", "LRP, noise like its maps", "Chance"]
 
 
 def test_a_study_without_noise_has_no_row_of_it():
-    assert len(measure_rows(scores(("lrp", 0.8)), {"rbo_sum": "RBO"}, "TP", ["lrp"])) == 2
+    assert len(measure_rows(scores(("lrp", "", 0.8)), {"rbo_sum": "RBO"}, "TP", [("lrp", "")])) == 2
 
 
 def test_the_overlap_of_noise_is_a_range_over_methods():
     rows = [(method, metric, 0.5 + 0.1 * i) for i, method in enumerate("abc") for metric in ("sum", "density", "gain")]
     top = pd.DataFrame(rows, columns=["method", "metric", "overlap_mean"])
-    top["method"] += ".noise"
+    top["check"] = "noise"
     noise = noise_of(top, ["a", "b"])
     assert sorted(set(noise["method"])) == ["a", "b"]
     assert metric_spans(noise, "overlap_mean") == ["50.0–60.0\N{NO-BREAK SPACE}%"] * 3

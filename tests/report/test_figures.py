@@ -95,7 +95,7 @@ def test_where_no_two_models_can_be_compared_a_figure_says_so_and_has_no_axes(st
     scores = scores.dropna(subset="value") if rows == "absent" else scores
     top, pairs, curve = (tables[name] for name in ("top_regions", "top_regions_pairs", "overlap_curve"))
     curve = curve[:0] if rows == "absent" else curve.assign(overlap_mean=np.nan)
-    head = pd.DataFrame({"method": ["lrp"], "control": "random_head", "seed": 0, "spearman": 0.3})
+    head = pd.DataFrame({"method": ["lrp"], "check": "random_head", "seed": 0, "spearman": 0.3})
     ensembles = pd.DataFrame({"method": ["lrp"], "measure": "pearson", "n_models": 1, "chance": 0.0})
     for figure in (
         draw_bounds.draw_bounds(scores, head, ["lrp", "occlusion"]),
@@ -149,10 +149,10 @@ def test_figure_2_survives_a_method_without_any_map(brain):
 
 
 def test_figure_3_shows_the_mean_over_pairs_and_what_is_missing():
-    pairs = pd.DataFrame([("lrp", "sum", 3, 7, 0.4), ("lrp", "gain", 3, 7, np.nan)])
-    pairs.columns = ["method", "metric", "seed_a", "seed_b", "overlap"]
-    summary = pd.DataFrame([("lrp", "sum", 10, 0.4, 0.139), ("lrp", "gain", 10, np.nan, np.nan)])
-    summary.columns = ["method", "metric", "k", "overlap_mean", "chance"]
+    pairs = pd.DataFrame([("lrp", "", "sum", 3, 7, 0.4), ("lrp", "", "gain", 3, 7, np.nan)])
+    pairs.columns = ["method", "check", "metric", "seed_a", "seed_b", "overlap"]
+    summary = pd.DataFrame([("lrp", "", "sum", 10, 0.4, 0.139), ("lrp", "", "gain", 10, np.nan, np.nan)])
+    summary.columns = ["method", "check", "metric", "k", "overlap_mean", "chance"]
     not_drawn = summary.assign(method="t_map", chance=1.0)
     figure = draw_overlaps.draw_overlaps(pairs, pd.concat([summary, not_drawn]), ["lrp"], [3, 7])
     found = texts(figure)
@@ -251,7 +251,8 @@ def test_a_point_outside_of_the_brain_is_refused_by_name(study):
 def test_distance_and_overlap_are_drawn_against_the_patch_s_edge_and_other_methods_as_lines(study):
     scores = pd.read_csv(study[0] / "compare/scores.tsv", sep="\t")
     figure = draw_patches.draw_patches(scores, {"occlusion": 8, "lrp": 1, "guided_backprop": 2}, 4.0)
-    values = scores.set_index(["measure", "outcome", "method"])["value"].sort_index()
+    judged = scores[scores["kind"] == "method"]
+    values = judged.set_index(["measure", "outcome", "method"])["value"].sort_index()
     left, right = figure.axes
     curve = {line.get_label(): line for line in left.lines}["true negatives"]
     order = ["lrp", "guided_backprop", "occlusion"]
@@ -302,23 +303,24 @@ def test_convergence_ends_at_the_scan_with_the_mean_over_models():
 
 
 def bounds():
-    """Scores of two methods, a control of one, and the t-map; and what stays of each method's maps in two models."""
-    rows = [("lrp", 0.9, 0.3), ("occlusion", 0.5, 0.6), ("lrp.noise", 0.0, 0.05), ("t_map", 1.0, 0.7)]
+    """Scores of two methods, noise like one's maps, and the t-map; what stays of each method's maps in two models."""
+    rows = [("lrp", "", 0.9, 0.3), ("occlusion", "", 0.5, 0.6)]
+    rows += [("lrp", "noise", 0.0, 0.05), ("t_map", "", 1.0, 0.7)]
     scores = pd.DataFrame(
         [
-            (name, measure, "TP", value, value - 0.1, value + 0.05, 0.05, "method")
-            for name, *values in rows
+            (method, check, measure, "TP", value, value - 0.1, value + 0.05, 0.05, "method")
+            for method, check, *values in rows
             for measure, value in zip(("pearson", "pr_auc"), values, strict=True)
         ],
-        columns=["method", "measure", "outcome", "value", "low", "high", "chance", "kind"],
+        columns=["method", "check", "measure", "outcome", "value", "low", "high", "chance", "kind"],
     )
-    controls = pd.DataFrame({"method": ["lrp", "lrp", "occlusion", "occlusion"], "seed": [0, 1, 0, 1]})
-    return scores, controls.assign(control="random_head", spearman=[0.95, 0.85, 0.1, 0.3])
+    checks = pd.DataFrame({"method": ["lrp", "lrp", "occlusion", "occlusion"], "seed": [0, 1, 0, 1]})
+    return scores, checks.assign(check="random_head", spearman=[0.95, 0.85, 0.1, 0.3])
 
 
 def test_robustness_is_drawn_against_rightness_and_against_what_stays_without_the_head():
-    scores, controls = bounds()
-    figure = draw_bounds.draw_bounds(scores, controls, ["lrp", "occlusion"])
+    scores, checks = bounds()
+    figure = draw_bounds.draw_bounds(scores, checks, ["lrp", "occlusion"])
     left, right = figure.axes
     points = [tuple(float(v[0]) for v in container[0].get_data()) for container in left.containers]
     assert points == [(0.9, 0.3), (0.5, 0.6), (0.0, 0.05), (1.0, 0.7)]
@@ -329,12 +331,12 @@ def test_robustness_is_drawn_against_rightness_and_against_what_stays_without_th
     plt.close("all")
 
 
-def test_intervals_of_methods_are_drawn_whole_and_those_of_controls_where_there_is_room():
-    scores, controls = bounds()
+def test_intervals_of_methods_are_drawn_whole_and_those_of_checks_where_there_is_room():
+    scores, checks = bounds()
     robustness = scores["measure"] == "pearson"
-    scores.loc[robustness & (scores["method"] == "lrp"), "low"] = -0.4
-    scores.loc[robustness & (scores["method"] == "lrp.noise"), "low"] = -1.0
-    for axes in draw_bounds.draw_bounds(scores, controls, ["lrp", "occlusion"]).axes:
+    scores.loc[robustness & (scores["method"] == "lrp") & (scores["check"] == ""), "low"] = -0.4
+    scores.loc[robustness & (scores["check"] == "noise"), "low"] = -1.0
+    for axes in draw_bounds.draw_bounds(scores, checks, ["lrp", "occlusion"]).axes:
         assert -0.6 < axes.get_xlim()[0] < -0.4
     plt.close("all")
 
@@ -346,7 +348,7 @@ def test_the_interval_of_a_mean_over_models_is_student_s():
     assert mean == pytest.approx(0.45) and np.isnan(ends).all()
 
 
-def test_methods_and_controls_are_listed_by_rightness():
+def test_methods_and_checks_are_listed_by_rightness():
     heads, rows = bound_rows(bounds()[0], 10)
     assert heads == ["Rightness: PR area", "Robustness: Pearson"]
     assert [row["name"] for row in rows[:4]] == [

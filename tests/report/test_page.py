@@ -144,7 +144,7 @@ def test_the_accuracy_table_ends_with_mean_range_and_the_paper(parsed):
 def test_table_1_stands_beside_the_papers(parsed, study):
     rows = {row[0]: row[1:] for row in parsed.tables["table-1"]}
     l2 = (study[0] / "compare/l2.tsv").read_text().splitlines()
-    tp, tn = ([float(v) for v in line.split("\t")[3:]] for line in l2 if line.startswith("lrp"))
+    tp, tn = ([float(v) for v in line.split("\t")[4:]] for line in l2 if line.startswith("lrp"))
     found = rows["LRP"]
     assert found[0] == found[5] == "2"
     assert [found[i] for i in (1, 2, 6, 7)] == [f"{value:.1f}" for value in (*tp[:2], *tn[:2])]
@@ -173,7 +173,7 @@ def test_table_2_stands_beside_the_papers_with_and_without_the_diagonal(parsed):
 def test_table_2_has_this_studys_numbers(parsed, study):
     rows = parsed.tables["table-2"]
     top = [line.split("\t") for line in (study[0] / "compare/top_regions.tsv").read_text().splitlines()]
-    mean, whole = next((float(row[3]), float(row[4])) for row in top if row[:2] == ["lrp", "density"])
+    mean, whole = next((float(row[4]), float(row[5])) for row in top if row[:3] == ["lrp", "", "density"])
     found = [row for row in rows if row[0] == "LRP"]
     assert found[0][3] == f"{100 * mean:.1f} % {100 * mean - 10:.1f}–{100 * mean + 5:.1f} %"
     assert found[1][3] == f"{100 * whole:.1f} %"
@@ -199,7 +199,7 @@ def test_rightness_is_shown_where_it_was_measured(parsed, page, study):
     assert "Table 5" in page and "Table 5" not in without and 'href="#rightness"' not in without
 
 
-def test_faithfulness_stands_beside_chance_and_the_controls(parsed):
+def test_faithfulness_stands_beside_chance_and_the_checks(parsed):
     rows = {row[0]: row[1:] for row in parsed.tables["faithfulness-table"]}
     assert rows["LRP"] == rows["LRP, head drawn anew"] == ["0.30 0.20 to 0.40"] * 2
     assert rows["Chance"] == ["0.60", "0.40"]

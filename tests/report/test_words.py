@@ -63,8 +63,8 @@ def test_where_no_models_can_be_compared_it_is_said_once(seeds, why):
 
 def test_of_one_model_whose_answer_is_known_it_is_said_how_right_it_is_and_nothing_of_agreement():
     scores = pd.DataFrame({"method": ["lrp", "occlusion"], "measure": "pr_auc", "value": [0.2, 0.3], "kind": "method"})
-    scores = scores.assign(low=np.nan, high=np.nan, outcome="TP", chance=0.1)
-    (said,) = judge(scores, pd.DataFrame({"method": ["lrp"], "control": "random_head", "spearman": np.nan}))
+    scores = scores.assign(low=np.nan, high=np.nan, outcome="TP", chance=0.1, check="")
+    (said,) = judge(scores, pd.DataFrame({"method": ["lrp"], "check": "random_head", "spearman": np.nan}))
     assert said.endswith("at chance is 0.10: 0.20 (LRP) to 0.30 (Occlusion).")
 
 
@@ -75,7 +75,9 @@ def test_numbers_are_written_for_readers():
 
 
 def test_methods_of_ones_own_keep_their_names():
-    assert [title_of(name) for name in ("lrp", "my_own", "lrp.noise")] == ["LRP", "my own", "LRP, noise like its maps"]
+    assert [title_of(*name) for name in (["lrp"], ["my_own"], ["lrp", "noise"])] == [
+        *["LRP", "my own", "LRP, noise like its maps"]
+    ]
 
 
 def test_what_is_robust_is_set_against_what_is_right():
@@ -84,15 +86,13 @@ def test_what_is_robust_is_set_against_what_is_right():
         ("occlusion", "pearson", 0.5, 0.4, 0.6, "method"),
         ("lrp", "pr_auc", 0.12, 0.09, 0.15, "method"),
         ("occlusion", "pr_auc", 0.4, 0.3, 0.5, "method"),
-        ("t_map", "pr_auc", 0.6, 0.6, 0.6, "control"),
-        ("t_map_test", "pr_auc", 0.5, 0.4, 0.6, "control"),
+        ("t_map", "pr_auc", 0.6, 0.6, 0.6, "bound"),
+        ("t_map_test", "pr_auc", 0.5, 0.4, 0.6, "bound"),
     ]
     scores = pd.DataFrame(rows, columns=["method", "measure", "value", "low", "high", "kind"])
-    scores = scores.assign(outcome="TP", chance=0.1)
-    controls = pd.DataFrame(
-        {"method": ["lrp", "lrp", "occlusion"], "control": "random_head", "spearman": [0.9, 0.7, 0.1]}
-    )
-    known, head, limits = judge(scores, controls)
+    scores = scores.assign(outcome="TP", chance=0.1, check="")
+    checks = pd.DataFrame({"method": ["lrp", "lrp", "occlusion"], "check": "random_head", "spearman": [0.9, 0.7, 0.1]})
+    known, head, limits = judge(scores, checks)
     assert (
         "at chance is 0.10: 0.12 (LRP) to 0.40 (Occlusion); the t-map, with no network, of the training scans, 0.60, "
         in known

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from heatproof.attribute import METHODS
-from heatproof.config import check_config, check_models, check_yaml, expand_paths, model_controls, typed
+from heatproof.config import check_config, check_models, check_yaml, expand_paths, model_checks, renamed, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
 from heatproof.sources import dictionary_entries
@@ -201,9 +201,18 @@ def test_a_method_that_no_one_wrote_is_told_with_those_there_are(config):
 
 
 def test_a_cascade_is_planned_in_parts_whatever_the_network(config):
-    config["compare"] |= {"controls": ["untrained", "noise", "cascade"], "cascade_parts": 3}
+    config["compare"] |= {"checks": ["untrained", "noise", "cascade"], "cascade_parts": 3}
     config["train"]["network"] = {"function": "elsewhere:build"}
-    assert model_controls(config) == ["untrained", *(f"random_top_{part}_of_3" for part in (1, 2, 3))]
+    assert model_checks(config) == ["untrained", *(f"random_top_{part}_of_3" for part in (1, 2, 3))]
+
+
+def test_the_checks_are_read_by_the_name_that_they_once_had(config):
+    old = copy.deepcopy(config)
+    old["compare"]["controls"] = ["untrained"]
+    found = renamed(old)
+    check_config(found)
+    assert found == config | {"compare": config["compare"] | {"checks": ["untrained"]}}
+    assert old["compare"]["controls"] == ["untrained"] and renamed(config) == config
 
 
 def test_a_method_that_is_null_is_left_out(config):

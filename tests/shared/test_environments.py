@@ -40,8 +40,10 @@ def modules_of(environment: str) -> set[str]:
     text = "".join(path.read_text() for path in Path("workflow/rules").glob("*.smk"))
     if environment == "head":
         return set(re.findall(r"^from (heatproof[\w.]+) import", text, re.MULTILINE))
-    rules = re.split(r"^ *rule ", text, flags=re.MULTILINE)[1:]
-    return {name for rule in rules if f"envs/{environment}.yaml" in rule for name in re.findall(r"-m ([\w.]+)", rule)}
+    rules = re.split(r"^ *rule\b", text, flags=re.MULTILINE)[1:]
+    named = {name for rule in rules if f"envs/{environment}.yaml" in rule for name in re.findall(r"-m ([\w.]+)", rule)}
+    drawing = {f"heatproof.report.{path.stem}" for path in Path("src/heatproof/report").glob("draw_*.py")}
+    return named - {"heatproof.report."} | (drawing if "heatproof.report." in named else set())
 
 
 @every_environment

@@ -53,7 +53,7 @@ def test_untrained_weights_are_those_that_training_from_that_seed_begins_with(tr
 
 
 @pytest.mark.parametrize(
-    ("control", "layers"),
+    ("check", "layers"),
     [
         ("random_head", ["10", "13"]),
         ("random_top_1_of_4", ["13"]),
@@ -63,12 +63,12 @@ def test_untrained_weights_are_those_that_training_from_that_seed_begins_with(tr
         ("random_top_1_of_1", ["0", "1", "4", "5", "10", "13"]),
     ],
 )
-def test_layers_are_drawn_anew_from_the_top(trained, control, layers):
+def test_layers_are_drawn_anew_from_the_top(trained, check, layers):
     path = trained(PAPER)
-    drawn = randomise_model(path, control, 0)
+    drawn = randomise_model(path, check, 0)
     assert changed(drawn, load_model(path)) == layers
-    assert changed(drawn, randomise_model(path, control, 0)) == []
-    assert "13" in changed(drawn, randomise_model(path, control, 1))
+    assert changed(drawn, randomise_model(path, check, 0)) == []
+    assert "13" in changed(drawn, randomise_model(path, check, 1))
 
 
 @pytest.mark.parametrize(("depth", "parts", "counts"), [(21, 6, [4, 7, 11, 14, 18, 21]), (6, 6, [1, 2, 3, 4, 5, 6])])
@@ -108,7 +108,7 @@ def test_weights_are_drawn_as_the_network_itself_draws_them_and_not_as_training_
     assert abs(np.corrcoef(drawn[1].weight.detach().ravel(), first.detach().ravel())[0, 1]) < 0.1
 
 
-def test_a_control_that_would_change_nothing_is_refused(tmp_path, monkeypatch):
+def test_a_check_that_would_change_nothing_is_refused(tmp_path, monkeypatch):
     def build(shape):
         network = networks.linear(shape)
         nn.init.zeros_(network[1].weight)
@@ -118,9 +118,11 @@ def test_a_control_that_would_change_nothing_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(networks, "build", build, raising=False)
     path = tmp_path / "model.safetensors"
     save_model(build(SHAPE), SHAPE, own("build"), path)
-    for control in ("random_head", "untrained"):
-        with pytest.raises(StudyError, match=rf"{control} leaves every weight of .*; leave {control} out"):
-            randomise_model(path, control, 0)
+    for check in ("random_head", "untrained"):
+        with pytest.raises(
+            StudyError, match=rf"{check} leaves every weight of .*; leave {check} out of compare.checks"
+        ):
+            randomise_model(path, check, 0)
 
 
 def test_shuffled_labels_are_dealt_to_participants_not_to_scans():

@@ -19,7 +19,7 @@ VOLUME_LABELS = (
     "register={transform: 'antsRegistrationSyNQuick[s]'}",
     "attribute={deletion_scans: 0, convergence_scans: 0, "
     "methods: {gradient_input: null, guided_backprop: null, occlusion: null}}",
-    "compare={controls: []}",
+    "compare={checks: []}",
 )
 COVERAGE = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 PARTS = ("Snakefile", "config", "envs", "profiles", "src", "tests", "workflow")

@@ -15,10 +15,11 @@ def test_the_paper_s_study_has_the_right_number_of_jobs_and_is_planned_in_second
     planned = plan(checkout.folder)
     assert planned.processor_seconds < 20
     expected = {
-        "list_scans": 4,
-        "prepare_template": 1,
+        "list_scans": 5,
+        "prepare_template": 2,
         "register_scan": 969,
         "summarise_quality": 1,
+        "check_quality": 1,
         "compare_groups": 1,
         "pack_scans": 3,
         "check_leakage": 2,
@@ -27,9 +28,8 @@ def test_the_paper_s_study_has_the_right_number_of_jobs_and_is_planned_in_second
         "explain_scans": 4 * 10,
         "average_maps": 4 * 10,
         "measure_accuracy": 1,
-        "compare_maps": 1,
-        "compare_regions": 1,
-        "score_methods": 1,
+        "measure_method": 4,
+        "write_tables": 1,
         "write_page": 1,
     }
     assert {rule: planned.jobs.get(rule) for rule in expected} == expected

@@ -14,8 +14,8 @@ PAGE = Path(__file__).with_name("reruns.md")
 DOCS = ROOT / "docs/reruns.md"
 
 JOBS = {
-    **{"list_scans": 4, "prepare_anatomy": 1, "simulate_scan": 12, "describe_dataset": 1, "compare_groups": 1},
-    **{"prepare_template": 1, "check_network": 1, "register_scan": 12, "summarise_quality": 1},
+    **{"list_scans": 5, "prepare_anatomy": 1, "simulate_scan": 12, "describe_dataset": 1, "compare_groups": 1},
+    **{"prepare_template": 2, "check_network": 1, "register_scan": 12, "summarise_quality": 1, "check_quality": 1},
     **{"pack_scans": 3, "check_leakage": 2, "fit_model": 2, "predict_scans": 2, "randomise_model": 2},
     **{
         "explain_scans": 16,
@@ -24,11 +24,9 @@ JOBS = {
         "average_maps": 16,
         "make_noise": 8,
         "make_t_map": 4,
-        "halve_t_map": 2,
     },
-    **{"measure_agreement": 12, "measure_rightness": 14, "measure_accuracy": 1},
-    **{"compare_maps": 1, "compare_regions": 1, "trace_overlap": 1, "compare_controls": 1},
-    **{"measure_faithfulness": 8, "measure_ensembles": 4, "score_methods": 1, "note_gaps": 1},
+    **{"measure_accuracy": 1, "measure_method": 12, "measure_t_map": 2, "measure_ensembles": 4},
+    **{"compare_checks": 1, "write_tables": 1},
     **{"draw_seeds": 4, "draw_methods": 1, "draw_overlaps": 1, "draw_overlap_curve": 1, "draw_bounds": 1},
     **{"draw_ensembles": 1, "draw_convergence": 1, "draw_training": 1, "write_page": 1},
     **{"write_provenance": 1, "describe_derivatives": 4, "write_crate": 1},
@@ -41,34 +39,33 @@ def some(*rules: str, **counts: int) -> dict[str, int]:
 
 
 DESCRIBED = some("write_provenance", "describe_derivatives", "write_page", "write_crate")
-SCORED = some("score_methods", "note_gaps", "draw_bounds") | DESCRIBED
+TABULATED = some("write_tables", "draw_bounds", "draw_overlaps", "draw_overlap_curve") | DESCRIBED
 AVERAGED = some("measure_ensembles", "draw_ensembles")
-AGREED = some("measure_agreement", "halve_t_map")
-REGIONS_COMPARED = some("compare_regions", "draw_overlaps", "draw_overlap_curve") | AGREED | SCORED
-REGIONS_COMPARED |= AVERAGED
-MAPS_COMPARED = some("compare_maps") | AGREED | SCORED
-COMPARED = some("compare_maps", "compare_regions", "trace_overlap", "compare_controls") | SCORED
-COMPARED |= some("draw_methods", "draw_overlaps", "draw_overlap_curve", "draw_ensembles")
-MEASURED = COMPARED | AVERAGED | AGREED | some("measure_rightness", "draw_seeds")
+AGREED = some("measure_method", "measure_t_map") | TABULATED
+COMPARED = some("compare_checks", "draw_methods", "draw_ensembles") | TABULATED
+MEASURED = COMPARED | AVERAGED | AGREED | some("draw_seeds")
 DRAWN = MEASURED | some("average_maps", "make_noise", "make_t_map")
-BUT_T_MAP = some("average_maps", "make_noise", "draw_seeds", "measure_agreement", measure_rightness=12)
-FOLLOWED = some("delete_regions", "measure_faithfulness")
+BUT_T_MAP = some("average_maps", "make_noise", "draw_seeds", "measure_method")
+FOLLOWED = some("delete_regions")
 WALKED = some("trace_convergence", "draw_convergence")
 EXPLAINED = COMPARED | AVERAGED | BUT_T_MAP | FOLLOWED | some("explain_scans")
 ONE_METHOD = COMPARED | some("check_network", explain_scans=4, average_maps=4, make_noise=2, draw_seeds=1)
-ONE_METHOD |= some(measure_agreement=3, measure_rightness=3)
-ONE_METHOD |= some(delete_regions=4, measure_faithfulness=2, measure_ensembles=1)
+ONE_METHOD |= some(measure_method=3, delete_regions=4, measure_ensembles=1)
 ONE_WALKED = ONE_METHOD | WALKED | {"trace_convergence": 1}
 ONE_SEED = MEASURED | some("measure_accuracy", "draw_training", fit_model=1, predict_scans=1, randomise_model=1)
 ONE_SEED |= some(explain_scans=8, average_maps=8, make_noise=4, make_t_map=2)
 ONE_SEED |= WALKED | FOLLOWED | {"delete_regions": 8}
 MODELS_KNOWN = EXPLAINED | WALKED | some("predict_scans", "measure_accuracy")
-ONE_TEST_SCAN = MODELS_KNOWN | some("describe_dataset", "compare_groups", "summarise_quality", list_scans=2)
+ONE_TEST_SCAN = MODELS_KNOWN | some(
+    "describe_dataset", "compare_groups", "summarise_quality", "check_quality", list_scans=2
+)
 ONE_TEST_SCAN |= some(simulate_scan=1, register_scan=1, pack_scans=1, check_leakage=1)
 TRIED = some("check_network")
-ONE_TEST_SCAN |= some(make_t_map=2, halve_t_map=1, measure_rightness=13)
+ONE_TEST_SCAN |= some(make_t_map=2, measure_t_map=1)
 TRAINED = MODELS_KNOWN | some("fit_model", "randomise_model", "draw_training")
-REGISTERED = TRAINED | DRAWN | some("register_scan", "summarise_quality", "pack_scans", "check_leakage")
+REGISTERED = (
+    TRAINED | DRAWN | some("register_scan", "summarise_quality", "check_quality", "pack_scans", "check_leakage")
+)
 ALL_BUT_COHORT = REGISTERED | TRIED | some("prepare_template")
 
 
@@ -123,7 +120,7 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
         | some("draw_seeds", "draw_methods", "draw_overlaps", "draw_overlap_curve", "draw_bounds", "draw_training")
         | some("draw_ensembles", "draw_convergence"),
     ),
-    "k of top-k (`compare.top_k`)": (config("compare={top_k: 4}"), REGIONS_COMPARED),
+    "k of top-k (`compare.top_k`)": (config("compare={top_k: 4}"), AGREED | AVERAGED),
     "an LRP rule (`attribute.methods.lrp.rule`)": (config("attribute={methods: {lrp: {rule: epsilon}}}"), ONE_WALKED),
     "occlusion's patch": (config("attribute={methods: {occlusion: {patch: 5}}}"), ONE_METHOD),
     "a further seed": (config("train={seeds: [0, 1, 2]}"), ONE_SEED),
@@ -144,9 +141,9 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
         edit("compare/regions.py", "def control_map", "later = 1\n\n\ndef control_map"),
         DRAWN,
     ),
-    "one function in `compare/compare_maps.py`": (
-        edit("compare/compare_maps.py", "def main", "later = 1\n\n\ndef main"),
-        MAPS_COMPARED,
+    "one function in `compare/measure_method.py`": (
+        edit("compare/measure_method.py", "def main", "later = 1\n\n\ndef main"),
+        AGREED,
     ),
     "one function in `train/batches.py`": (
         edit("train/batches.py", "random.random() <", "random.random() <="),

@@ -10,7 +10,7 @@ import torch
 from captum.attr import FeatureAblation
 
 from heatproof.store import open_store
-from heatproof.tables import read_table
+from heatproof.tables import own, read_table
 from heatproof.train.network import load_model
 
 METHODS = ["gradient_input", "guided_backprop", "lrp", "occlusion"]
@@ -26,14 +26,14 @@ def test_every_table_has_its_columns(results):
         "cohort/scans.tsv": "scan participant_id session_id label split image",
         "register/template/regions.tsv": "index name volume_mm3",
         "compare/accuracy.tsv": "seed balanced_accuracy sensitivity specificity",
-        "compare/l2.tsv": "method outcome n_models l2_mean l2_sum rms",
-        "compare/l2_pairs.tsv": "method outcome seed_a seed_b l2 rms",
-        "compare/top_regions.tsv": "method metric k overlap_mean overlap_with_diagonal chance",
-        "compare/top_regions_pairs.tsv": "method metric seed_a seed_b overlap",
+        "compare/l2.tsv": "method check outcome n_models l2_mean l2_sum rms",
+        "compare/l2_pairs.tsv": "method check outcome seed_a seed_b l2 rms",
+        "compare/top_regions.tsv": "method check metric k overlap_mean overlap_with_diagonal chance",
+        "compare/top_regions_pairs.tsv": "method check metric seed_a seed_b overlap",
         "compare/overlap_curve.tsv": "method metric k overlap_mean chance",
-        "compare/lrp/agreement.tsv": "measure outcome left_out seed_a seed_b value chance",
-        "compare/lrp/rightness.tsv": "measure outcome left_out seed value chance",
-        "compare/scores.tsv": "method measure outcome value low high chance kind",
+        "compare/lrp/measures.tsv": "method check measure outcome left_out seed_a seed_b value chance",
+        "compare/checks.tsv": "method check seed pearson spearman",
+        "compare/scores.tsv": "method check measure outcome value low high chance kind",
         "compare/differences.tsv": "measure outcome method_a method_b difference low high p p_corrected",
     }
     for name, expected in columns.items():
@@ -120,13 +120,13 @@ def test_one_changed_parameter_runs_only_what_depends_on_it(tiny_study):
         return set(tiny_study.jobs("--configfile", "tests/workflow/tiny.yaml", "--config", override))
 
     changed = jobs("compare={top_k: 4}")
-    assert "compare_regions" in changed and not changed & {"average_maps", "compare_maps", "explain_scans", "fit_model"}
+    assert "measure_method" in changed and not changed & {"average_maps", "explain_scans", "fit_model"}
     changed = jobs("attribute={methods: {occlusion: {patch: 5}}}")
     assert "explain_scans" in changed and not changed & {"fit_model", "predict_scans", "register_scan"}
     changed = jobs("train={learning_rate: 0.001}")
     assert {"fit_model", "explain_scans"} <= changed and not changed & {"pack_scans", "register_scan"}
     changed = jobs("report={dpi: 70}")
-    assert "draw_seeds" in changed and not changed & {"average_maps", "compare_maps", "compare_regions", "fit_model"}
+    assert "draw_seeds" in changed and not changed & {"average_maps", "measure_method", "write_tables", "fit_model"}
 
 
 def test_a_further_model_is_trained_alone(tiny_study):
@@ -169,6 +169,6 @@ def test_top_regions_agree_with_plain_pandas_on_the_run_s_own_tables(results):
         regions = read_table(results / f"compare/lrp/seed-{seed}/regions.tsv")
         ranked = regions.dropna(subset=["sum"]).sort_values("sum", ascending=False, kind="stable")
         tables[seed] = set(ranked["region"].head(5))
-    row = pairs[(pairs["method"] == "lrp") & (pairs["metric"] == "sum")]["overlap"].iloc[0]
+    row = own(pairs[(pairs["method"] == "lrp") & (pairs["metric"] == "sum")])["overlap"].iloc[0]
     if pd.notna(row):
         assert row == pytest.approx(len(tables[0] & tables[1]) / 5)

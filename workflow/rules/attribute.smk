@@ -27,7 +27,7 @@ rule check_network:
         methods=[explaining_code(method) for method in METHODS],
         train=options("train", "network", "batch_size"),
         attribute=options("attribute", "methods", "convergence_scans"),
-        compare=options("compare", "controls", "cascade_parts"),
+        compare=options("compare", "checks", "cascade_parts"),
     shell:
         "python -m heatproof.attribute.check_network --template $(dirname {input.template[0]}) --train {params.train:q} "
         "--attribute {params.attribute:q} --compare {params.compare:q} --out {output.table} > {log} 2>&1"

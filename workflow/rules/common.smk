@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import sys
 import threading
 from functools import cache
@@ -14,6 +15,7 @@ sys.path.insert(0, "src")
 from heatproof.cohort.bids_tables import PARTICIPANT, SCAN
 from heatproof.cohort.participants import real_brains, simulated_sessions
 from heatproof.cohort.scans import read_cohort
+from heatproof.compare.layout import split_name
 from heatproof.config import (
     BASELINES,
     T_MAP_SPLITS,
@@ -21,7 +23,8 @@ from heatproof.config import (
     check_models,
     check_yaml,
     expand_paths,
-    model_controls,
+    model_checks,
+    renamed,
     typed,
 )
 from heatproof.errors import StudyError
@@ -39,7 +42,7 @@ shell.prefix(
 try:
     for path in workflow.configfiles:
         check_yaml(path)
-    config.update(expand_paths(typed(config)))
+    config.update(expand_paths(typed(renamed(config))))
     check_config(config)
     RESULTS = f"results/{config['models'] or config['study']}"
     STUDY = f"results/{config['study']}"
@@ -57,16 +60,16 @@ REGION_FILES = expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "region
 REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['space']}_T1w.nii.gz"
 SEEDS = config["train"]["seeds"]
 METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)
-CONTROLS = model_controls(config)
+CHECKS = model_checks(config)
 JUDGED = [method for method in METHODS if config["attribute"]["methods"][method]["method"] not in BASELINES]
-EXPLAINED = [*METHODS, *(f"{method}.{control}" for method in JUDGED for control in CONTROLS)]
-NOISE = [f"{method}.noise" for method in JUDGED if "noise" in config["compare"]["controls"]]
+EXPLAINED = [*METHODS, *(f"{method}.{check}" for method in JUDGED for check in CHECKS)]
+NOISE = [f"{method}.noise" for method in JUDGED if "noise" in config["compare"]["checks"]]
 FOLLOWED = EXPLAINED if config["attribute"]["deletion_scans"] else []
 WALKS = dictionary_entries("src/heatproof/attribute/convergence.py", "STEPS_BACK")
 WALKED = [method for method in METHODS if config["attribute"]["methods"][method]["method"] in WALKS]
 WALKED = WALKED if config["attribute"]["convergence_scans"] else []
 MODELLED = [*EXPLAINED, *NOISE]
-T_MAPS = T_MAP_SPLITS if "t_map" in config["compare"]["controls"] else {}
+T_MAPS = T_MAP_SPLITS if "t_map" in config["compare"]["checks"] else {}
 COMPARED = [*MODELLED, *T_MAPS]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
 GPUS = gpus_of_job(config["train"]["device"])
@@ -82,7 +85,7 @@ wildcard_constraints:
     seed=r"\d+",
     brain=PARTICIPANT,
     method="|".join(map(re.escape, COMPARED)),
-    control="[a-z_0-9]+",
+    check="[a-z_0-9]+",
     shared="initialisation|order",
     split="train|validation|test",
     table="scans|train|validation|test|unreadable",
@@ -92,6 +95,16 @@ wildcard_constraints:
 def as_json(values, sort_keys=True):
     """Return values as JSON in which Snakemake finds no wildcard, as it would in a text that has a word in braces."""
     return re.sub(r"\{(?=\s*\w)", r"\\u007b", json.dumps(values, sort_keys=sort_keys))
+
+
+def quoted(values):
+    """Return values as JSON that stands as one word on a command line."""
+    return shlex.quote(as_json(values))
+
+
+def words(*parts):
+    """Join texts, numbers and lists of them as the words of a command line."""
+    return " ".join(str(word) for part in parts for word in (part if isinstance(part, list) else [part]))
 
 
 def subset(values, *keys):
@@ -135,20 +148,29 @@ def explaining_code(name):
 
 
 def options_of(name):
-    """Return the options of an entry of attribute.methods, whose name a control may follow after a point."""
-    return config["attribute"]["methods"][name.partition(".")[0]]
+    """Return the options of an entry of attribute.methods, whose name a sanity check may follow."""
+    return config["attribute"]["methods"][split_name(name)[0]]
 
 
 def explained_model(wildcards):
-    """Name the model that an entry explains: the trained one, or for a method's control another."""
-    control = wildcards.method.partition(".")[2]
-    return (CONTROL_MODEL if control else MODEL).format(seed=wildcards.seed, control=control)
+    """Name the model that an entry explains: the trained one, or for a sanity check another."""
+    _, check = split_name(wildcards.method)
+    return (CHECK_MODEL if check else MODEL).format(seed=wildcards.seed, check=check)
 
 
 def store_of_t_map(wildcards):
     """Name the store of the scans that a t-map is made of."""
     split = T_MAPS[wildcards.method]
     return {"images": f"{RESULTS}/train/store/{split}.npy", "scans": f"{RESULTS}/train/store/{split}.tsv"}
+
+
+def curves_of_method(wildcards):
+    """Name the curves of deletion of every model by a method, and its predictions; none where it is not followed."""
+    if wildcards.method not in FOLLOWED:
+        return {}
+    curves = f"{STUDY}/attribute/{wildcards.method}/deletion_seed-{{seed}}.tsv"
+    predictions = f"{RESULTS}/train/seed-{{seed}}/predictions.tsv"
+    return {"curves": expand(curves, seed=SEEDS), "predictions": expand(predictions, seed=SEEDS)}
 
 
 def own_or(fixed, seed):
@@ -189,9 +211,9 @@ def register_files():
     return [file for files in named for file in files.values() if file and not file.startswith("templateflow:")]
 
 
-def megabytes(base, per_megavoxel=0):
-    """Return a function of the attempt: memory of a job that grows with the working grid, doubled on each retry."""
-    return lambda wildcards, attempt: int((base + per_megavoxel * MEGAVOXELS) * 2 ** (attempt - 1))
+def megabytes(base, per_megavoxel=0, megavoxels=MEGAVOXELS):
+    """Return a function of the attempt: memory of a job that grows with a grid, the working grid, doubled on each retry."""
+    return lambda wildcards, attempt: int((base + per_megavoxel * megavoxels) * 2 ** (attempt - 1))
 
 
 def minutes(base):

@@ -1,21 +1,15 @@
 """compare: mean maps of every model and method, how far models agree on them, and what could not be compared."""
 
 COMPARE = f"{STUDY}/compare"
-MAP_OPTIONS = (
-    "--regions {regions} --relevance {relevance} --gain-controls {gain_controls} "
-    "--participant-groups {participant_groups}".format(**config["compare"])
-)
-COMPARISON_OPTIONS = "--within {within} --top-k {top_k} --top-percent {top_percent} --rbo-p {rbo_p}".format(
-    **config["compare"]
-)
+MAP_OPTIONS = options("compare", "regions", "relevance", "gain_controls", "participant_groups")
+MEASURE_OPTIONS = options("compare", "within", "top_k", "top_percent", "rbo_p", "regions", "participant_groups")
 GROUPS = range(1, config["compare"]["participant_groups"] + 1)
 LEFT_OUT = [f"left_out/group-{group}_mean_{outcome}.nii.gz" for group in GROUPS for outcome in ["TP", "TN"]]
 MAP_FILES = [
     *["mean_TP.nii.gz", "mean_TN.nii.gz", "mean_FP.nii.gz", "mean_FN.nii.gz", "mean_maps.tsv", "regions.tsv"],
     *["left_out/mean_maps.tsv", "left_out/regions.tsv", *LEFT_OUT],
 ]
-MEASURES = ["agreement", *(["rightness"] if TRUTH else [])]
-FAITHFULNESS = expand(f"{COMPARE}/{{method}}/faithfulness.tsv", method=FOLLOWED)
+TRUTH_OPTION = f"--truth {TRUTH}" if TRUTH else ""
 
 
 rule average_maps:
@@ -43,7 +37,7 @@ rule average_maps:
         options=MAP_OPTIONS,
     shell:
         "python -m heatproof.compare.average_maps --predictions {input.predictions} "
-        "--heatmaps {input.heatmaps} --template $(dirname {input.template[0]}) {params.options} "
+        "--heatmaps {input.heatmaps} --template $(dirname {input.template[0]}) --options {params.options:q} "
         "--out $(dirname {output.maps[0]}) > {log} 2>&1"
 
 
@@ -70,7 +64,7 @@ rule make_noise:
         options=MAP_OPTIONS,
     shell:
         "python -m heatproof.compare.make_noise --maps $(dirname {input.maps[0]}) --name {wildcards.method}/{wildcards.seed} "
-        "--template $(dirname {input.template[0]}) {params.options} --out $(dirname {output.maps[0]}) > {log} 2>&1"
+        "--template $(dirname {input.template[0]}) --options {params.options:q} --out $(dirname {output.maps[0]}) > {log} 2>&1"
 
 
 rule make_t_map:
@@ -96,60 +90,33 @@ rule make_t_map:
         options=MAP_OPTIONS,
     shell:
         "python -m heatproof.compare.make_t_map --scans {input.images} --template $(dirname {input.template[0]}) "
-        "{params.options} --out $(dirname {output.maps[0]}) > {log} 2>&1"
+        "--options {params.options:q} --out $(dirname {output.maps[0]}) > {log} 2>&1"
 
 
-rule halve_t_map:
-    """Measure how far the t-maps of two halves of the participants agree."""
-    input:
-        unpack(store_of_t_map),
-        template=REGION_FILES,
-    output:
-        f"{COMPARE}/{{method}}/agreement.tsv",
-    log:
-        f"{STUDY}/logs/halve_t_map/{{method}}.log",
-    benchmark:
-        f"{STUDY}/benchmarks/compare/halve_t_map.{{method}}.tsv"
-    wildcard_constraints:
-        method="t_map(_test)?",
-    conda:
-        "../../envs/analysis.yaml"
-    resources:
-        mem_mb=megabytes(1000, 200),
-        runtime=minutes(240),
-    params:
-        source=code_of("heatproof.compare.halve_t_map"),
-        seeds=SEEDS,
-        options=[MAP_OPTIONS, COMPARISON_OPTIONS],
-    shell:
-        "python -m heatproof.compare.halve_t_map --scans {input.images} --seeds {params.seeds} "
-        "--template $(dirname {input.template[0]}) {params.options} --out {output} > {log} 2>&1"
-
-
-rule compare_controls:
-    """Compare each model's mean maps with those of its controls."""
+rule compare_checks:
+    """Compare each model's mean maps with those under its sanity checks."""
     input:
         maps=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_TP.nii.gz", method=EXPLAINED, seed=SEEDS),
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
     output:
-        f"{COMPARE}/controls.tsv",
+        f"{COMPARE}/checks.tsv",
     log:
-        f"{STUDY}/logs/compare_controls.log",
+        f"{STUDY}/logs/compare_checks.log",
     benchmark:
-        f"{STUDY}/benchmarks/compare/compare_controls.tsv"
+        f"{STUDY}/benchmarks/compare/compare_checks.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000, 150),
         runtime=minutes(60),
     params:
-        source=code_of("heatproof.compare.compare_controls"),
+        source=code_of("heatproof.compare.compare_checks"),
         methods=JUDGED,
-        controls=CONTROLS,
+        checks=CHECKS,
         seeds=SEEDS,
     shell:
-        "python -m heatproof.compare.compare_controls --folder $(dirname {output}) --methods {params.methods} "
-        "--controls {params.controls} --seeds {params.seeds} --mask {input.brain} --out {output} > {log} 2>&1"
+        "python -m heatproof.compare.compare_checks --folder $(dirname {output}) --methods {params.methods} "
+        "--checks {params.checks} --seeds {params.seeds} --mask {input.brain} --out {output} > {log} 2>&1"
 
 
 rule measure_accuracy:
@@ -175,106 +142,24 @@ rule measure_accuracy:
         "--out {output} > {log} 2>&1"
 
 
-rule compare_maps:
-    """Compare the mean maps of all models, voxel by voxel (Table 1)."""
+rule measure_method:
+    """Measure the maps of all models by one method, with all participants and without each group of them."""
     input:
-        maps=expand(
-            f"{COMPARE}/{{method}}/seed-{{seed}}/mean_{{outcome}}.nii.gz",
-            method=MODELLED,
-            seed=SEEDS,
-            outcome=["TP", "TN"],
-        ),
-        scans=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_maps.tsv", method=MODELLED, seed=SEEDS),
-        brain=f"{TEMPLATE}/brain_mask.nii.gz",
-    output:
-        pairs=f"{COMPARE}/l2_pairs.tsv",
-        summary=report(f"{COMPARE}/l2.tsv", category="compare", caption="../report/l2.rst"),
-    log:
-        f"{STUDY}/logs/compare_maps.log",
-    benchmark:
-        f"{STUDY}/benchmarks/compare/compare_maps.tsv"
-    conda:
-        "../../envs/analysis.yaml"
-    resources:
-        mem_mb=megabytes(1000, 20),
-        runtime=minutes(60),
-    params:
-        source=code_of("heatproof.compare.compare_maps"),
-        methods=MODELLED,
-        seeds=SEEDS,
-        within=config["compare"]["within"],
-    shell:
-        "python -m heatproof.compare.compare_maps --folder $(dirname {output.summary}) --methods {params.methods} "
-        "--seeds {params.seeds} --template $(dirname {input.brain}) --within {params.within} "
-        "--pairs {output.pairs} --summary {output.summary} > {log} 2>&1"
-
-
-rule compare_regions:
-    """Compare which regions of all models come first (Table 2 and Figure 3)."""
-    input:
-        regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=MODELLED, seed=SEEDS),
-    output:
-        pairs=f"{COMPARE}/top_regions_pairs.tsv",
-        summary=report(f"{COMPARE}/top_regions.tsv", category="compare", caption="../report/top_regions.rst"),
-    log:
-        f"{STUDY}/logs/compare_regions.log",
-    benchmark:
-        f"{STUDY}/benchmarks/compare/compare_regions.tsv"
-    conda:
-        "../../envs/analysis.yaml"
-    resources:
-        mem_mb=megabytes(1000),
-        runtime=minutes(10),
-    params:
-        source=code_of("heatproof.compare.compare_regions"),
-        methods=MODELLED,
-        seeds=SEEDS,
-        top_k=config["compare"]["top_k"],
-    shell:
-        "python -m heatproof.compare.compare_regions --folder $(dirname {output.summary}) --methods {params.methods} "
-        "--seeds {params.seeds} --top-k {params.top_k} --pairs {output.pairs} --summary {output.summary} > {log} 2>&1"
-
-
-rule trace_overlap:
-    """Trace how many of the first k regions two models share, for every k."""
-    input:
-        regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),
-    output:
-        report(f"{COMPARE}/overlap_curve.tsv", category="compare", caption="../report/overlap_curve.rst"),
-    log:
-        f"{STUDY}/logs/trace_overlap.log",
-    benchmark:
-        f"{STUDY}/benchmarks/compare/trace_overlap.tsv"
-    conda:
-        "../../envs/analysis.yaml"
-    resources:
-        mem_mb=megabytes(1000),
-        runtime=minutes(10),
-    params:
-        source=code_of("heatproof.compare.trace_overlap"),
-        methods=METHODS,
-        seeds=SEEDS,
-    shell:
-        "python -m heatproof.compare.trace_overlap --folder $(dirname {output}) --methods {params.methods} "
-        "--seeds {params.seeds} --out {output} > {log} 2>&1"
-
-
-rule measure_agreement:
-    """Measure how far every two models agree by one method, with all participants and without each group of them."""
-    input:
+        unpack(curves_of_method),
         models=expand(
             f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}",
             seed=SEEDS,
             file=MAP_FILES,
             allow_missing=True,
         ),
-        brain=f"{TEMPLATE}/brain_mask.nii.gz",
+        template=REGION_FILES,
+        truth=TRUTH or [],
     output:
-        f"{COMPARE}/{{method}}/agreement.tsv",
+        f"{COMPARE}/{{method}}/measures.tsv",
     log:
-        f"{STUDY}/logs/measure_agreement/{{method}}.log",
+        f"{STUDY}/logs/measure_method/{{method}}.log",
     benchmark:
-        f"{STUDY}/benchmarks/compare/measure_agreement.{{method}}.tsv"
+        f"{STUDY}/benchmarks/compare/measure_method.{{method}}.tsv"
     wildcard_constraints:
         method="|".join(map(re.escape, MODELLED)),
     conda:
@@ -283,72 +168,53 @@ rule measure_agreement:
         mem_mb=megabytes(1000, 100 + 6 * len(SEEDS)),
         runtime=minutes(240),
     params:
-        source=code_of("heatproof.compare.measure_agreement"),
+        source=code_of("heatproof.compare.measure_method"),
         seeds=SEEDS,
-        options=COMPARISON_OPTIONS,
+        options=MEASURE_OPTIONS,
+        truth=TRUTH_OPTION,
+        curves=lambda wildcards, input: (
+            ["--curves", *input.curves, "--predictions", *input.predictions] if wildcards.method in FOLLOWED else []
+        ),
     shell:
-        "python -m heatproof.compare.measure_agreement --folder $(dirname $(dirname {output})) "
-        "--method {wildcards.method} --seeds {params.seeds} --template $(dirname {input.brain}) {params.options} "
-        "--out {output} > {log} 2>&1"
+        "python -m heatproof.compare.measure_method --folder $(dirname $(dirname {output})) --method {wildcards.method} "
+        "--seeds {params.seeds} --template $(dirname {input.template[0]}) {params.truth} {params.curves} "
+        "--options {params.options:q} --out {output} > {log} 2>&1"
 
 
-if TRUTH:
-
-    rule measure_rightness:
-        """Measure how right every model's mean map is by one method, since the truth is known."""
-        input:
-            models=expand(
-                f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}",
-                seed=SEEDS,
-                file=MAP_FILES,
-                allow_missing=True,
-            ),
-            template=REGION_FILES,
-            truth=TRUTH,
-        output:
-            f"{COMPARE}/{{method}}/rightness.tsv",
-        log:
-            f"{STUDY}/logs/measure_rightness/{{method}}.log",
-        benchmark:
-            f"{STUDY}/benchmarks/compare/measure_rightness.{{method}}.tsv"
-        conda:
-            "../../envs/analysis.yaml"
-        resources:
-            mem_mb=megabytes(1000, 100),
-            runtime=minutes(60),
-        params:
-            source=code_of("heatproof.compare.measure_rightness"),
-            seeds=SEEDS,
-            regions=config["compare"]["regions"],
-        shell:
-            "python -m heatproof.compare.measure_rightness --folder $(dirname $(dirname {output})) "
-            "--method {wildcards.method} --seeds {params.seeds} --template $(dirname {input.template[0]}) "
-            "--truth {input.truth} --regions {params.regions} --out {output} > {log} 2>&1"
-
-
-rule measure_faithfulness:
-    """Measure how fast every model's output falls, and rises, in the order of its heatmaps' regions by one method."""
+rule measure_t_map:
+    """Measure how far the t-maps of two halves of the participants agree, and how right that of all is."""
     input:
-        curves=expand(f"{STUDY}/attribute/{{method}}/deletion_seed-{{seed}}.tsv", seed=SEEDS, allow_missing=True),
-        predictions=expand(f"{RESULTS}/train/seed-{{seed}}/predictions.tsv", seed=SEEDS),
+        unpack(store_of_t_map),
+        models=expand(
+            f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}",
+            seed=SEEDS,
+            file=MAP_FILES,
+            allow_missing=True,
+        ),
+        template=REGION_FILES,
+        truth=TRUTH or [],
     output:
-        f"{COMPARE}/{{method}}/faithfulness.tsv",
+        f"{COMPARE}/{{method}}/measures.tsv",
     log:
-        f"{STUDY}/logs/measure_faithfulness/{{method}}.log",
+        f"{STUDY}/logs/measure_t_map/{{method}}.log",
     benchmark:
-        f"{STUDY}/benchmarks/compare/measure_faithfulness.{{method}}.tsv"
+        f"{STUDY}/benchmarks/compare/measure_t_map.{{method}}.tsv"
+    wildcard_constraints:
+        method="t_map(_test)?",
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(1000),
-        runtime=minutes(10),
+        mem_mb=megabytes(1000, 200),
+        runtime=minutes(240),
     params:
-        source=code_of("heatproof.compare.measure_faithfulness"),
+        source=code_of("heatproof.compare.measure_t_map"),
         seeds=SEEDS,
-        groups=len(GROUPS),
+        options=options("compare"),
+        truth=TRUTH_OPTION,
     shell:
-        "python -m heatproof.compare.measure_faithfulness --curves {input.curves} --predictions {input.predictions} "
-        "--seeds {params.seeds} --participant-groups {params.groups} --out {output} > {log} 2>&1"
+        "python -m heatproof.compare.measure_t_map --scans {input.images} --folder $(dirname $(dirname {output})) "
+        "--method {wildcards.method} --seeds {params.seeds} --template $(dirname {input.template[0]}) {params.truth} "
+        "--options {params.options:q} --out {output} > {log} 2>&1"
 
 
 rule measure_ensembles:
@@ -376,70 +242,45 @@ rule measure_ensembles:
     params:
         source=code_of("heatproof.compare.measure_ensembles"),
         seeds=SEEDS,
-        options="--regions {regions} --relevance {relevance} --top-k {top_k}".format(**config["compare"]),
-        truth=f"--truth {TRUTH}" if TRUTH else "",
+        options=options("compare", "regions", "relevance", "top_k"),
+        truth=TRUTH_OPTION,
     shell:
         "python -m heatproof.compare.measure_ensembles --folder $(dirname $(dirname {output})) "
         "--method {wildcards.method} --seeds {params.seeds} --template $(dirname {input.template[0]}) "
-        "{params.options} {params.truth} --out {output} > {log} 2>&1"
+        "{params.truth} --options {params.options:q} --out {output} > {log} 2>&1"
 
 
-rule score_methods:
-    """Put every measure into one table with its interval, test methods against each other, ask for enough seeds."""
+rule write_tables:
+    """Make Tables 1 and 2, the curve, the scores with their intervals, and the notes from what was measured."""
     input:
-        tables=expand(f"{COMPARE}/{{table}}.tsv", table=["l2", "top_regions"]),
-        measures=expand(f"{COMPARE}/{{method}}/{{table}}.tsv", method=COMPARED, table=MEASURES),
-        faithfulness=FAITHFULNESS,
+        measures=expand(f"{COMPARE}/{{method}}/measures.tsv", method=COMPARED),
+        models=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_maps.tsv", method=MODELLED, seed=SEEDS),
+        regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),
+        accuracy=f"{COMPARE}/accuracy.tsv",
+        brain=f"{TEMPLATE}/brain_mask.nii.gz",
     output:
-        scores=report(f"{COMPARE}/scores.tsv", category="compare", caption="../report/scores.rst"),
-        differences=report(f"{COMPARE}/differences.tsv", category="compare", caption="../report/differences.rst"),
-        seeds=report(f"{COMPARE}/seeds.tsv", category="compare", caption="../report/seeds.rst"),
-        variance=report(f"{COMPARE}/variance.tsv", category="compare", caption="../report/variance.rst"),
+        [
+            report(f"{COMPARE}/{table}.tsv", category="compare", caption=f"../report/{table}.rst")
+            for table in ["l2", "top_regions", "overlap_curve", "scores", "differences", "seeds", "variance", "notes"]
+        ],
+        [f"{COMPARE}/{table}.tsv" for table in ("l2_pairs", "top_regions_pairs")],
     log:
-        f"{STUDY}/logs/score_methods.log",
+        f"{STUDY}/logs/write_tables.log",
     benchmark:
-        f"{STUDY}/benchmarks/compare/score_methods.tsv"
+        f"{STUDY}/benchmarks/compare/write_tables.tsv"
     conda:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=megabytes(1000),
-        runtime=minutes(10),
+        runtime=minutes(20),
     params:
-        source=code_of("heatproof.compare.score_methods"),
-        methods=JUDGED,
-    shell:
-        "python -m heatproof.compare.score_methods --folder $(dirname {output.scores}) --methods {params.methods} "
-        "--tables {input.measures} {input.faithfulness} --scores {output.scores} "
-        "--differences {output.differences} --seeds {output.seeds} --variance {output.variance} > {log} 2>&1"
-
-
-rule note_gaps:
-    """Say in words why cells of this stage's tables are empty."""
-    input:
-        tables=expand(f"{COMPARE}/{{table}}.tsv", table=["accuracy", "scores"]),
-        models=expand(
-            f"{COMPARE}/{{method}}/seed-{{seed}}/{{table}}.tsv",
-            method=METHODS,
-            seed=SEEDS,
-            table=["mean_maps", "regions"],
-        ),
-    output:
-        report(f"{COMPARE}/notes.tsv", category="compare", caption="../report/notes.rst"),
-    log:
-        f"{STUDY}/logs/note_gaps.log",
-    benchmark:
-        f"{STUDY}/benchmarks/compare/note_gaps.tsv"
-    conda:
-        "../../envs/analysis.yaml"
-    resources:
-        mem_mb=megabytes(1000),
-        runtime=minutes(10),
-    params:
-        source=code_of("heatproof.compare.note_gaps"),
+        source=code_of("heatproof.compare.write_tables"),
         methods=METHODS,
+        judged=JUDGED,
+        modelled=MODELLED,
         seeds=SEEDS,
-        within=config["compare"]["within"],
-        top_k=config["compare"]["top_k"],
+        options=options("compare", "within", "top_k"),
     shell:
-        "python -m heatproof.compare.note_gaps --folder $(dirname {output}) --methods {params.methods} "
-        "--seeds {params.seeds} --within {params.within} --top-k {params.top_k} --out {output} > {log} 2>&1"
+        "python -m heatproof.compare.write_tables --folder $(dirname {input.accuracy}) --measures {input.measures} "
+        "--methods {params.methods} --judged {params.judged} --modelled {params.modelled} --seeds {params.seeds} "
+        "--mask {input.brain} --options {params.options:q} > {log} 2>&1"

@@ -2,7 +2,7 @@
 
 STORE = f"{RESULTS}/train/store"
 MODEL = f"{RESULTS}/train/seed-{{seed}}/model.safetensors"
-CONTROL_MODEL = f"{RESULTS}/train/seed-{{seed}}/controls/{{control}}.safetensors"
+CHECK_MODEL = f"{RESULTS}/train/seed-{{seed}}/checks/{{check}}.safetensors"
 TRAINABLE = f"{RESULTS}/train/checked/{network_digest()}"
 FIXED = config["train"]["fix"]
 FIT_OPTIONS = [
@@ -71,6 +71,7 @@ rule fit_model:
         validation=f"{STORE}/validation.npy",
         validation_scans=f"{STORE}/validation.tsv",
         checked=[f"{STORE}/leakage_validation.tsv", TRAINABLE],
+        registered=ancient(f"{RESULTS}/register/checked.tsv"),  # a further scan leaves the models as they are
     output:
         model=MODEL,
         history=f"{RESULTS}/train/seed-{{seed}}/history.tsv",
@@ -98,17 +99,17 @@ rule fit_model:
 
 
 rule randomise_model:
-    """Make a model that did not learn, or whose top is drawn anew: a control for what methods show."""
+    """Make a model that did not learn, or whose top is drawn anew: a sanity check of what methods show."""
     input:
         model=MODEL,
     output:
-        CONTROL_MODEL,
+        CHECK_MODEL,
     log:
-        f"{RESULTS}/logs/randomise_model/seed-{{seed}}_{{control}}.log",
+        f"{RESULTS}/logs/randomise_model/seed-{{seed}}_{{check}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/train/randomise_model.seed-{{seed}}_{{control}}.tsv"
+        f"{RESULTS}/benchmarks/train/randomise_model.seed-{{seed}}_{{check}}.tsv"
     wildcard_constraints:
-        control="untrained|random_head|random_top_[0-9]+_of_[0-9]+",
+        check="untrained|random_head|random_top_[0-9]+_of_[0-9]+",
     conda:
         "../../envs/torch.yaml"
     resources:
@@ -118,14 +119,14 @@ rule randomise_model:
         source=code_of("heatproof.train.randomise_model", network_module()),
         seed=lambda wildcards: own_or(FIXED["initialisation"], wildcards.seed),
     shell:
-        "python -m heatproof.train.randomise_model --model {input.model} --control {wildcards.control} "
+        "python -m heatproof.train.randomise_model --model {input.model} --check {wildcards.check} "
         "--seed {params.seed} --out {output} > {log} 2>&1"
 
 
 use rule fit_model as fit_shuffled with:
     output:
-        model=f"{RESULTS}/train/seed-{{seed}}/controls/shuffled_labels.safetensors",
-        history=f"{RESULTS}/train/seed-{{seed}}/controls/shuffled_labels.tsv",
+        model=f"{RESULTS}/train/seed-{{seed}}/checks/shuffled_labels.safetensors",
+        history=f"{RESULTS}/train/seed-{{seed}}/checks/shuffled_labels.tsv",
     log:
         f"{RESULTS}/logs/fit_shuffled/seed-{{seed}}.log",
     benchmark:
@@ -140,8 +141,8 @@ use rule fit_model as fit_shuffled with:
 
 use rule fit_model as fit_alike with:
     output:
-        model=f"{RESULTS}/train/seed-{{seed}}/controls/same_{{shared}}.safetensors",
-        history=f"{RESULTS}/train/seed-{{seed}}/controls/same_{{shared}}.tsv",
+        model=f"{RESULTS}/train/seed-{{seed}}/checks/same_{{shared}}.safetensors",
+        history=f"{RESULTS}/train/seed-{{seed}}/checks/same_{{shared}}.tsv",
     log:
         f"{RESULTS}/logs/fit_alike/seed-{{seed}}_{{shared}}.log",
     benchmark:

@@ -1,6 +1,6 @@
 """Try the network and every method of a config on random scans, before hours are spent on real ones: ``possible.tsv``.
 
-Columns: what name possible note. what is ``network``, ``control``, ``method``, or ``convergence`` of a method; possible
+Columns: what name possible note. what is ``network``, ``check``, ``method``, or ``convergence`` of a method; possible
 is ``yes`` or ``no``; note says why not, or what is known of the network. The command ends with an error after a ``no``.
 """
 
@@ -30,7 +30,7 @@ from heatproof.train.fit_model import begin_training, train_epoch
 from heatproof.train.network import create_network, load_model, save_model
 
 SCANS, CLASSES = 2, 2
-DRAWN_ANEW = ("random_head", "cascade")  # controls that need to know the layers
+DRAWN_ANEW = ("random_head", "cascade")  # checks that need to know the layers
 ROUNDING = 1e-3  # of logits, relative to the largest: far above what it is, and far below what another weight does
 WANTED = f"it must return logits alone, one tensor of shape (scans, {CLASSES}), control first"
 
@@ -153,10 +153,10 @@ def describe(network: nn.Module, shape: Sequence[int]) -> str:
     return f"{len(layers)} layers with weights, {head_size(layers)} of them in the head; {parameters} parameters"
 
 
-def try_control(control: str, network: nn.Module, shape: Sequence[int], parts: int) -> None:
-    """Find the layers that a control draws anew; a cascade needs as many as it has parts."""
+def try_check(check: str, network: nn.Module, shape: Sequence[int], parts: int) -> None:
+    """Find the layers that a sanity check draws anew; a cascade needs as many as it has parts."""
     layers = layers_in_order(network, shape)
-    if control == "cascade" and parts > len(layers):
+    if check == "cascade" and parts > len(layers):
         raise StudyError(f"the network has {len(layers)} layers with weights; set compare.cascade_parts to no more")
 
 
@@ -181,7 +181,7 @@ def try_all(network: nn.Module, scans: Tensor, template: Path, attribute: dict, 
     template : Path
         Folder of the brain mask and the regions on the working grid.
     attribute, compare : dict
-        These sections of the config: methods and convergence_scans; controls and cascade_parts.
+        These sections of the config: methods and convergence_scans; checks and cascade_parts.
 
     Returns
     -------
@@ -196,8 +196,8 @@ def try_all(network: nn.Module, scans: Tensor, template: Path, attribute: dict, 
         rows.append((what, name, "no" if reason else "yes", reason))
 
     rows.append(("network", type(network).__name__, "yes", describe(network, shape)))
-    for control in [control for control in compare["controls"] if control in DRAWN_ANEW]:
-        add("control", control, try_control, control, network, shape, compare["cascade_parts"])
+    for check in [check for check in compare["checks"] if check in DRAWN_ANEW]:
+        add("check", check, try_check, check, network, shape, compare["cascade_parts"])
     for name, options in methods.items():
         add("method", name, try_method, name, options, network, scans, template)
     walked = methods if attribute["convergence_scans"] and is_chain(network) else {}
@@ -210,7 +210,7 @@ def try_all(network: nn.Module, scans: Tensor, template: Path, attribute: dict, 
 REMEDIES = {
     "method": "attribute.methods.{name}: {note} (null in its place leaves it out)",
     "convergence": "attribute.convergence_scans: of {name}, {note} (0 leaves it out)",
-    "control": "compare.controls: {name}: {note}",
+    "check": "compare.checks: {name}: {note}",
 }
 
 

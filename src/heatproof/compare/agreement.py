@@ -1,15 +1,98 @@
-"""How far the mean maps of two models agree, voxel by voxel: correlations, SSIM and the overlap of the top voxels."""
+"""How far two maps agree, voxel by voxel: distance, correlations, SSIM and the overlap of the top voxels."""
 
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import pandas as pd
 from scipy.ndimage import maximum_filter
 from scipy.stats import rankdata
 from skimage.metrics import structural_similarity
 
 WINDOW = 7  # voxels, edge of the cube that SSIM compares
+
+
+@dataclass
+class BrainMap:
+    """A map of one model, and what is found once however many others it is compared with.
+
+    Attributes
+    ----------
+    values : ndarray of float32, shape (voxels,)
+        The map's voxels in the brain.
+    brain : ndarray of bool, shape (x, y, z)
+    percent : float
+        Voxels that count as top ones.
+    compared : ndarray of float32, shape (voxels compared,), or None
+        Voxels that the L2 norm is taken over; None for those in the brain.
+    """
+
+    values: np.ndarray
+    brain: np.ndarray
+    percent: float
+    compared: np.ndarray | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether any voxel in the brain has relevance."""
+        return bool(self.values.any())
+
+    @cached_property
+    def ranks(self) -> np.ndarray:
+        """Ranks of the values, equal ones at their mean rank; float32."""
+        return rankdata(self.values).astype(np.float32)
+
+    @cached_property
+    def top(self) -> np.ndarray:
+        """The voxels of largest absolute value, as `top_voxels` marks them."""
+        return top_voxels(self.values, self.percent)
+
+    @cached_property
+    def near(self) -> np.ndarray:
+        """The voxels near which the map has a value, as `near_values` marks them."""
+        return near_values(self.values, self.brain)
+
+
+def l2_rms(a: BrainMap, b: BrainMap, options: Mapping) -> float:
+    """Return the root mean square of the difference of two maps, each divided by its largest absolute value."""
+    voxels = [one.values if one.compared is None else one.compared for one in (a, b)]
+    peaks = [np.abs(of_map).max().astype(float) for of_map in voxels]
+    if not all(peaks):
+        return np.nan
+    return float(np.sqrt(np.mean(np.square(voxels[0] / peaks[0] - voxels[1] / peaks[1]))))
+
+
+def pearson(a: BrainMap, b: BrainMap, options: Mapping) -> float:
+    """Return the correlation of the values of two maps."""
+    return correlation(a.values, b.values)
+
+
+def spearman(a: BrainMap, b: BrainMap, options: Mapping) -> float:
+    """Return the correlation of the ranks of two maps' values."""
+    return correlation(a.ranks, b.ranks)
+
+
+def ssim(a: BrainMap, b: BrainMap, options: Mapping) -> float:
+    """Return the structural similarity of two maps, leaving out voxels near which neither has a value.
+
+    Sparse maps then do not agree by their zeros.
+    """
+    if not (a.exists and b.exists):
+        return np.nan
+    inside = np.pad(a.brain[crop_box(a.brain)], WINDOW // 2)
+    return mean_ssim(unit_volume(a.values, a.brain), unit_volume(b.values, b.brain), inside, a.near | b.near)
+
+
+def dice(a: BrainMap, b: BrainMap, options: Mapping) -> float:
+    """Return the Dice coefficient of the top voxels of two maps."""
+    size = np.count_nonzero(a.top) + np.count_nonzero(b.top)
+    return 2 * np.count_nonzero(a.top & b.top) / size if a.exists and b.exists else np.nan
+
+
+def chance_dice(a: BrainMap, b: BrainMap, options: Mapping) -> float:
+    """Return what `dice` is on average for two random sets of as many voxels."""
+    sizes = np.count_nonzero(a.top), np.count_nonzero(b.top)
+    return 2 * sizes[0] * sizes[1] / sum(sizes) / len(a.top) if a.exists and b.exists else np.nan
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -36,17 +119,6 @@ def top_voxels(values: np.ndarray, percent: float) -> np.ndarray:
     size = np.abs(values)
     wanted = min(round(len(size) * percent / 100), np.count_nonzero(size))
     return size >= np.partition(size, -wanted)[-wanted] if wanted else np.zeros(len(size), bool)
-
-
-def dice(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the Dice coefficient of two sets of voxels, given as booleans."""
-    return 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
-
-
-def chance_dice(a: np.ndarray, b: np.ndarray) -> float:
-    """Return what `dice` is on average for two random sets of as many voxels as these have."""
-    sizes = np.count_nonzero(a), np.count_nonzero(b)
-    return 2 * sizes[0] * sizes[1] / sum(sizes) / len(a)
 
 
 def crop_box(mask: np.ndarray) -> tuple[slice, ...]:
@@ -87,45 +159,3 @@ def mean_ssim(a: np.ndarray, b: np.ndarray, inside: np.ndarray, counted: np.ndar
     lift = max(np.abs(a).max(), np.abs(b).max())
     _, similarity = structural_similarity(a + lift, b + lift, win_size=WINDOW, data_range=1.0, full=True)
     return float(similarity[inside][counted].mean())
-
-
-def compare_voxels(values: Sequence[np.ndarray], brain: np.ndarray, percent: float) -> pd.DataFrame:
-    """Compare the maps of every two models within the brain.
-
-    Structural similarity leaves out voxels near which neither map has a value, so that sparse maps do not agree by
-    their zeros. Ranks, top voxels and these are found once per map: besides the maps' voxels in the brain, one rank and
-    two bits each, two volumes are held at a time.
-
-    Parameters
-    ----------
-    values : sequence of ndarray of float32, each of shape (voxels,)
-        One map per model, its voxels in the brain; not zero everywhere.
-    brain : ndarray of bool, shape (x, y, z)
-    percent : float
-        Voxels that count as top ones.
-
-    Returns
-    -------
-    DataFrame
-        One row per pair, in the order of `itertools.combinations`: pearson, spearman, ssim, ``dice_{percent}``, and
-        chance, that of the last.
-    """
-    ranks = [rankdata(vector).astype(np.float32) for vector in values]
-    tops = [top_voxels(vector, percent) for vector in values]
-    near = [near_values(vector, brain) for vector in values]
-    inside = np.pad(brain[crop_box(brain)], WINDOW // 2)
-    rows = []
-    for a in range(len(values)):
-        volume = unit_volume(values[a], brain)
-        for b in range(a + 1, len(values)):
-            rows.append(
-                (
-                    correlation(values[a], values[b]),
-                    correlation(ranks[a], ranks[b]),
-                    mean_ssim(volume, unit_volume(values[b], brain), inside, near[a] | near[b]),
-                    dice(tops[a], tops[b]),
-                    chance_dice(tops[a], tops[b]),
-                )
-            )
-    columns = ["pearson", "spearman", "ssim", f"dice_{percent:g}", "chance"]
-    return pd.DataFrame(rows, list(combinations(range(len(values)), 2)), columns, dtype=float)

@@ -13,19 +13,18 @@ Reads predictions, one heatmap per test scan and the template's regions. Writes 
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from heatproof.command import run
+from heatproof.command import json_option, run
 from heatproof.compare.layout import mean_map_path
 from heatproof.compare.outcomes import participant_groups, scans_by_outcome
 from heatproof.compare.regions import control_map, measure_regions, regions_in_brain
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
-from heatproof.regions import SCHEMES
 from heatproof.tables import read_table, write_table
 
 
@@ -110,10 +109,7 @@ def write_maps(
     sizes: dict[str, list[int]],
     template: Path,
     out: Path,
-    *,
-    regions: str,
-    relevance: str,
-    gain_controls: str,
+    options: Mapping,
 ) -> None:
     """Write the mean maps of one method and model, what is behind them, and what their regions receive.
 
@@ -125,20 +121,22 @@ def write_maps(
         Folder of brain_mask.nii.gz, regions.nii.gz and regions.tsv.
     out : Path
         Folder that is written.
-    regions, relevance, gain_controls : str
-        As in the config's ``compare`` section.
+    options : mapping
+        regions, relevance and gain_controls as in the config's ``compare`` section.
     """
     brain_image = load_image(template / "brain_mask.nii.gz")
     brain, voxel_volume = np.asarray(brain_image.dataobj) > 0, abs(np.linalg.det(brain_image.affine))
     labels, atlas = load_array(template / "regions.nii.gz", np.int32), read_table(template / "regions.tsv")
-    numbers, names = regions_in_brain(labels, atlas, brain, regions)
+    numbers, names = regions_in_brain(labels, atlas, brain, options["regions"])
     described, measured = [], []
     for left_out in range(len(maps["TP"])):
         chosen = {outcome: volumes[left_out] for outcome, volumes in maps.items()}
         counts = {outcome: behind[left_out] for outcome, behind in sizes.items()}
         described.append(describe_maps(chosen, counts, brain).assign(left_out=left_out))
-        patients, controls = chosen["TP"] if counts["TP"] else None, control_map(chosen, counts, gain_controls)
-        table = measure_regions(patients, controls, numbers, names, voxel_volume=voxel_volume, relevance=relevance)
+        patients = chosen["TP"] if counts["TP"] else None
+        controls = control_map(chosen, counts, options["gain_controls"])
+        sized = {"voxel_volume": voxel_volume, "relevance": options["relevance"]}
+        table = measure_regions(patients, controls, numbers, names, **sized)
         measured.append(table.assign(left_out=left_out))
         for outcome, volume in chosen.items():
             if left_out == 0 or outcome in ("TP", "TN"):
@@ -151,10 +149,7 @@ def write_maps(
 def output_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a command that ends with `write_maps`."""
     parser.add_argument("--template", required=True, type=Path, help="folder of regions.nii.gz and brain_mask.nii.gz")
-    parser.add_argument("--regions", choices=SCHEMES, default="hemispheres", help="how the atlas's labels are joined")
-    parser.add_argument("--relevance", choices=["absolute", "signed"], default="absolute")
-    parser.add_argument("--gain-controls", choices=["true_negatives", "all"], default="true_negatives")
-    parser.add_argument("--participant-groups", type=int, default=5, help="groups that are left out in turn")
+    parser.add_argument("--options", required=True, type=json_option, help="the config's compare as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder that is written")
 
 
@@ -164,12 +159,12 @@ def main() -> None:
     parser.add_argument("--predictions", required=True, help="the model's predictions.tsv")
     parser.add_argument("--heatmaps", required=True, type=Path, help="folder of {scan}_heatmap.nii.gz")
     output_arguments(parser)
-    arguments = vars(parser.parse_args())
+    args = parser.parse_args()
 
-    predictions, heatmaps = read_table(arguments.pop("predictions")), arguments.pop("heatmaps")
-    shape = load_image(arguments["template"] / "brain_mask.nii.gz").shape
-    maps, sizes = average_outcomes(predictions, heatmaps, arguments.pop("participant_groups"), shape)
-    write_maps(maps, sizes, **arguments)
+    shape = load_image(args.template / "brain_mask.nii.gz").shape
+    groups = args.options["participant_groups"]
+    maps, sizes = average_outcomes(read_table(args.predictions), args.heatmaps, groups, shape)
+    write_maps(maps, sizes, args.template, args.out, args.options)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,12 @@ def mean_map_path(folder: str | Path, outcome: str, left_out: int = 0) -> Path:
     return Path(folder) / f"{name}.nii.gz"
 
 
+def split_name(name: str) -> tuple[str, str]:
+    """Split the name of a method's maps, ``{method}`` or ``{method}.{check}``, into method and check (or no text)."""
+    method, _, check = name.partition(".")
+    return method, check
+
+
 def gather_tables(folder: str | Path, methods: Iterable[str], seeds: Iterable[int], name: str) -> pd.DataFrame:
     """Read one table of every method and model into one, in the order given.
 
@@ -28,17 +34,19 @@ def gather_tables(folder: str | Path, methods: Iterable[str], seeds: Iterable[in
     folder : path
         The stage's folder, ``results/{study}/compare``.
     methods, seeds : iterable
-        Names of methods and seeds of models.
+        Names of methods, or of checks of them, as `split_name` has them, and seeds of models.
     name : str
         File name of the table in each `model_folder`.
 
     Returns
     -------
     DataFrame
-        The columns of the tables, then method and seed.
+        The columns of the tables, then method, check and seed.
     """
     tables = [
-        read_table(model_folder(folder, method, seed) / name).assign(method=method, seed=seed)
+        read_table(model_folder(folder, method, seed) / name).assign(
+            **dict(zip(("method", "check"), split_name(method), strict=True)), seed=seed
+        )
         for method, seed in product(methods, seeds)
     ]
     return pd.concat(tables, ignore_index=True)
@@ -50,7 +58,7 @@ def gather_replicates(folder: str | Path, method: str, seeds: Iterable[int], nam
     Returns
     -------
     DataFrame
-        The columns of the tables, then left_out (0: nobody, or the group), method and seed.
+        The columns of the tables, then left_out (0: nobody, or the group), method, check and seed.
     """
     whole = gather_tables(folder, [method], seeds, name).assign(left_out=0)
     return pd.concat([whole, gather_tables(folder, [method], seeds, f"left_out/{name}")], ignore_index=True)

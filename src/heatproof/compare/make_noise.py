@@ -143,10 +143,10 @@ def main() -> None:
     parser.add_argument("--maps", required=True, type=Path, help="folder of the real mean maps and mean_maps.tsv")
     parser.add_argument("--name", required=True, help="method and seed, which the noise follows from")
     output_arguments(parser)
-    arguments = vars(parser.parse_args())
+    args = parser.parse_args()
 
-    real, name, groups = arguments.pop("maps"), arguments.pop("name"), arguments.pop("participant_groups")
-    brain = load_array(arguments["template"] / "brain_mask.nii.gz", np.uint8) > 0
+    real, groups = args.maps, args.options["participant_groups"]
+    brain = load_array(args.template / "brain_mask.nii.gz", np.uint8) > 0
     tables = pd.concat(
         [read_table(real / "mean_maps.tsv").assign(left_out=0), read_table(real / "left_out/mean_maps.tsv")]
     )
@@ -156,8 +156,8 @@ def main() -> None:
         whole = mean_map_path(real, outcome)
         paths = [mean_map_path(real, outcome, left_out) for left_out in range(1 + groups)]
         volumes = np.stack([load_array(path if path.exists() else whole) for path in paths])
-        maps[outcome] = noise_like(volumes, brain, generator(name, outcome))
-    write_maps(maps, sizes, **arguments)
+        maps[outcome] = noise_like(volumes, brain, generator(args.name, outcome))
+    write_maps(maps, sizes, args.template, args.out, args.options)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ more without each group of the participants that it is made of.
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -75,11 +76,11 @@ def without_groups(scans: pd.DataFrame, count: int) -> np.ndarray:
     return divide_participants(scans, count).to_numpy() != np.arange(1 + count)[:, None]
 
 
-def write_t_maps(maps: np.ndarray, chosen: np.ndarray, out: Path, **options) -> None:
-    """Write t-maps of all participants and without each group as mean maps of a model; options: see `write_maps`."""
+def write_t_maps(maps: np.ndarray, chosen: np.ndarray, template: Path, out: Path, options: Mapping) -> None:
+    """Write t-maps of all participants and without each group as mean maps of a model; arguments as of `write_maps`."""
     volumes = {outcome: maps if outcome == "TP" else np.zeros_like(maps) for outcome in OUTCOMES}
     sizes = {outcome: (chosen.sum(axis=1) * (outcome == "TP")).tolist() for outcome in OUTCOMES}
-    write_maps(volumes, sizes, out=out, **options)
+    write_maps(volumes, sizes, template, out, options)
 
 
 def main() -> None:
@@ -87,11 +88,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scans", required=True, help="store of the scans")
     output_arguments(parser)
-    arguments = vars(parser.parse_args())
+    args = parser.parse_args()
 
-    store = open_store(arguments.pop("scans"))
-    chosen = without_groups(store.scans, arguments.pop("participant_groups"))
-    write_t_maps(t_maps(store, chosen), chosen, **arguments)
+    store = open_store(args.scans)
+    chosen = without_groups(store.scans, args.options["participant_groups"])
+    write_t_maps(t_maps(store, chosen), chosen, args.template, args.out, args.options)
 
 
 if __name__ == "__main__":

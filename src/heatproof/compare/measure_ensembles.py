@@ -21,8 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from heatproof.command import run
-from heatproof.compare.compare_regions import compare_rankings
+from heatproof.command import json_option, run
 from heatproof.compare.ensembles import (
     correlation_of_means,
     covariances,
@@ -32,11 +31,12 @@ from heatproof.compare.ensembles import (
     unit_maps,
 )
 from heatproof.compare.layout import gather_tables, mean_map_path, model_folder
+from heatproof.compare.ranks import chance_top_overlap, top_overlap
 from heatproof.compare.regions import region_sums
-from heatproof.compare.rightness import score_voxels, true_effects, true_voxels
+from heatproof.compare.rightness import pr_auc, true_effects, true_share, true_top, true_voxels
 from heatproof.generators import generator
 from heatproof.images import load_array
-from heatproof.regions import SCHEMES, merge_regions, relabel
+from heatproof.regions import merge_regions, relabel
 from heatproof.tables import read_table, write_table
 
 MOST = 20  # sets of one size
@@ -88,8 +88,8 @@ def overlap_of_means(
     """Return the share of top regions, by sum, that two sets' mean maps have in common, and that of random choices."""
     sums = [region_sums(maps.mean(axis=0), numbers, count, relevance) for maps in (a, b)]
     exists = np.bincount(numbers, minlength=count + 1)[1:] > 0
-    pair = compare_rankings({which: np.where(exists, values, np.nan) for which, values in enumerate(sums)}, top_k)
-    return tuple(pair.loc[0, ["overlap", "chance"]])
+    rankings, options = [np.where(exists, values, np.nan) for values in sums], {"top_k": top_k}
+    return top_overlap(*rankings, options), chance_top_overlap(*rankings, options)
 
 
 def measure_rightness(maps: np.ndarray, true: np.ndarray) -> pd.DataFrame:
@@ -97,8 +97,10 @@ def measure_rightness(maps: np.ndarray, true: np.ndarray) -> pd.DataFrame:
     rows = []
     for size in range(1, len(maps) + 1):
         sets = draw_subsets(len(maps), size, MOST, generator("ensembles", "subsets", str(size)))
-        scores = pd.DataFrame([score_voxels(maps[list(models)].mean(axis=0), true) for models in sets]).mean()
-        rows += [(name, size, len(sets), scores[name], np.nan, true.mean()) for name in ("pr_auc", "true_top")]
+        means = [maps[list(models)].mean(axis=0) for models in sets]
+        for measure in (pr_auc, true_top):
+            value = np.mean([measure(values, true, {}) for values in means])
+            rows.append((measure.__name__, size, len(sets), value, np.nan, true_share(means[0], true, {})))
     return pd.DataFrame(rows, columns=["measure", "n_models", "n_sets", "value", "predicted", "chance"])
 
 
@@ -109,23 +111,22 @@ def main() -> None:
     parser.add_argument("--method", required=True)
     parser.add_argument("--seeds", required=True, type=int, nargs="+")
     parser.add_argument("--template", required=True, type=Path, help="folder of brain_mask, regions and regions.tsv")
-    parser.add_argument("--regions", choices=SCHEMES, default="hemispheres", help="how the atlas's labels are joined")
-    parser.add_argument("--relevance", choices=["absolute", "signed"], default="absolute")
-    parser.add_argument("--top-k", type=int, default=10, help="regions whose overlap is measured")
+    parser.add_argument("--options", required=True, type=json_option, help="the config's compare as JSON")
     parser.add_argument("--truth", help="ground_truth/regions.tsv: region, prescribed; where it is known")
     parser.add_argument("--out", required=True, help="ensembles.tsv")
     args = parser.parse_args()
 
     brain = load_array(args.template / "brain_mask.nii.gz", np.uint8) > 0
     labels, atlas = load_array(args.template / "regions.nii.gz", np.int32), read_table(args.template / "regions.tsv")
-    numbers, names = relabel(labels, merge_regions(atlas, args.regions))
+    numbers, names = relabel(labels, merge_regions(atlas, args.options["regions"]))
     described = gather_tables(args.folder, [args.method], args.seeds, "mean_maps.tsv")
     usable = described[(described["outcome"] == "TP") & (described["peak_brain"] > 0)]["seed"]
     logging.info("%s: averaging maps of up to %d models", args.method, len(usable))
     paths = [mean_map_path(model_folder(args.folder, args.method, seed), "TP") for seed in usable]
     maps = np.stack([load_array(path)[brain] for path in paths]) if paths else np.empty((0, brain.sum()))
     maps = unit_maps(maps[np.ptp(maps, axis=1) > 0])
-    tables = [measure_robustness(maps, numbers[brain], len(names), args.top_k, args.relevance)]
+    by = args.options["top_k"], args.options["relevance"]
+    tables = [measure_robustness(maps, numbers[brain], len(names), *by)]
     if args.truth:
         true = true_voxels(true_effects(labels, atlas, read_table(args.truth)), brain, args.truth)
         tables.append(measure_rightness(maps, true))

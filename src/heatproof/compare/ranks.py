@@ -1,6 +1,10 @@
 """How far two rankings of regions agree: overlap at every depth, rank-biased overlap, rank correlation."""
 
+from collections.abc import Mapping
+from itertools import combinations
+
 import numpy as np
+import pandas as pd
 from scipy.stats import spearmanr
 
 DIGITS = 32  # binary, of the 53 of float64: the rest may be rounding in sums of many terms
@@ -77,6 +81,75 @@ def chance_overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     sizes_a, sizes_b = (first.sum(axis=1) for first in first_of_both(a, b))
     drawn = np.count_nonzero(ranked_a & ranked_b) / max(np.count_nonzero(ranked_a) * np.count_nonzero(ranked_b), 1)
     return 2 * sizes_a * sizes_b * drawn / (sizes_a + sizes_b)
+
+
+def why_unranked(values: np.ndarray, k: int) -> str | None:
+    """Say in words why the first k regions can not be named; None if they can.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (regions,)
+        One metric; NaN for regions that do not have it.
+    k : int
+        How many regions.
+    """
+    ranked = np.count_nonzero(~np.isnan(values))
+    if ranked < k:
+        return f"only {ranked} of {len(values)} regions have a value, fewer than {k}"
+    other = np.count_nonzero(np.nan_to_num(values))
+    if other < k:
+        return f"only {other} of {len(values)} regions have a value other than 0, fewer than {k}"
+    return None
+
+
+def top_overlap(a: np.ndarray, b: np.ndarray, options: Mapping) -> float:
+    """Return the share of the first ``top_k`` regions that two rankings share; NaN where one can not name them."""
+    k = options["top_k"]
+    return np.nan if why_unranked(a, k) or why_unranked(b, k) else float(overlaps(a, b)[k - 1])
+
+
+def chance_top_overlap(a: np.ndarray, b: np.ndarray, options: Mapping) -> float:
+    """Return what `top_overlap` is on average for random choices among the regions that each ranks: k / n of n."""
+    k = options["top_k"]
+    return np.nan if why_unranked(a, k) or why_unranked(b, k) else float(chance_overlaps(a, b)[k - 1])
+
+
+def rbo(a: np.ndarray, b: np.ndarray, options: Mapping) -> float:
+    """Return the `rank_biased_overlap` of two rankings, its p the option ``rbo_p``."""
+    return rank_biased_overlap(overlaps(rankable(a), rankable(b)), options["rbo_p"])
+
+
+def chance_rbo(a: np.ndarray, b: np.ndarray, options: Mapping) -> float:
+    """Return the `rank_biased_overlap` of two rankings of which every depth is at its chance."""
+    return rank_biased_overlap(chance_overlaps(rankable(a), rankable(b)), options["rbo_p"])
+
+
+def region_spearman(a: np.ndarray, b: np.ndarray, options: Mapping) -> float:
+    """Return the `rank_correlation` of two rankings."""
+    return rank_correlation(rankable(a), rankable(b))
+
+
+def overlap_curve(rankings: list[np.ndarray]) -> pd.DataFrame:
+    """Average the overlap at every depth over all pairs of models.
+
+    Parameters
+    ----------
+    rankings : list of ndarray of float, each of shape (regions,)
+        One metric per model, NaN for regions that are not ranked.
+
+    Returns
+    -------
+    DataFrame
+        k, overlap_mean, chance; no row beyond the depth that some pair has.
+    """
+    pairs = [
+        pd.DataFrame({"overlap_mean": overlaps(a, b), "chance": chance_overlaps(a, b)})
+        for a, b in combinations(map(rankable, rankings), 2)
+    ]
+    curves = [table.assign(k=table.index + 1) for table in pairs]
+    if not curves:
+        return pd.DataFrame(columns=["k", "overlap_mean", "chance"])
+    return pd.concat(curves).groupby("k", as_index=False)[["overlap_mean", "chance"]].mean()
 
 
 def rank_biased_overlap(overlap: np.ndarray, p: float) -> float:

@@ -27,7 +27,7 @@ import numpy as np
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
-from heatproof.compare.measures import Measure
+from heatproof.compare.measures import Range
 
 NO_SCATTER = 1e-12  # a standard error of rounding alone
 
@@ -140,10 +140,10 @@ def interval(measured: Measured, level: float = 0.95) -> tuple[float, float]:
     return measured.value - half, measured.value + half
 
 
-def bounds(measured: Measured, measure: Measure, level: float = 0.95) -> tuple[float, float]:
+def bounds(measured: Measured, within: Range, level: float = 0.95) -> tuple[float, float]:
     """Bound a value by Student's t within the range of its measure; NaN where there is no standard error."""
     error, _ = standard_error(measured)
-    return around(measured.value, quantile(measured.n_models, measured.n_groups, level) * error, measure)
+    return around(measured.value, quantile(measured.n_models, measured.n_groups, level) * error, within)
 
 
 def quantile(n_models: int, n_groups: int, level: float) -> float:
@@ -151,9 +151,9 @@ def quantile(n_models: int, n_groups: int, level: float) -> float:
     return float(student.ppf((1 + level) / 2, min(n_models, n_groups) - 1))
 
 
-def around(value: float, half: float, measure: Measure) -> tuple[float, float]:
+def around(value: float, half: float, within: Range) -> tuple[float, float]:
     """Return the ends of an interval of half a width around a value, on the measure's scale or cut off at its ends."""
-    lowest, highest, on_logit = measure
+    lowest, highest, on_logit = within
     if not on_logit or not lowest < value < highest:
         return tuple(np.clip([value - half, value + half], lowest, highest))
     length = highest - lowest
@@ -182,7 +182,7 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def interval_width(measured: Measured, measure: Measure, n_models: int, level: float = 0.95) -> tuple[float, float]:
+def interval_width(measured: Measured, within: Range, n_models: int, level: float = 0.95) -> tuple[float, float]:
     """Predict how wide the interval is with another number of models and the same participants.
 
     The variance from models is taken to fall with their number, that from participants to stay.
@@ -191,7 +191,7 @@ def interval_width(measured: Measured, measure: Measure, n_models: int, level: f
     ----------
     measured : Measured
         With at least 3 models and 2 groups.
-    measure : Measure
+    within : Range
     n_models : int
 
     Returns
@@ -207,4 +207,4 @@ def interval_width(measured: Measured, measure: Measure, n_models: int, level: f
         quantile(n_models, measured.n_groups, level) * np.sqrt(models + participants),
         quantile(measured.n_groups, measured.n_groups, level) * np.sqrt(participants),
     )
-    return tuple(float(np.ptp(around(measured.value, half, measure))) for half in halves)
+    return tuple(float(np.ptp(around(measured.value, half, within))) for half in halves)

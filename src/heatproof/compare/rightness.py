@@ -1,10 +1,13 @@
 """How right a map is where the regions that truly changed are known."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score
 
 from heatproof.compare.ranks import rank_correlation
+from heatproof.compare.regions import region_sums
 from heatproof.errors import StudyError
 
 
@@ -69,47 +72,39 @@ def top_share(relevance: np.ndarray, true: np.ndarray) -> float:
     return float((np.count_nonzero(true & above) + missing * np.mean(true[equal])) / wanted)
 
 
-def score_voxels(values: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    """Score where a map puts its relevance.
+def pr_auc(values: np.ndarray, true: np.ndarray, options: Mapping) -> float:
+    """Return the area under the precision-recall curve of a map's absolute values, as the average precision."""
+    return float(average_precision_score(true, np.abs(values))) if values.any() else np.nan
 
-    Parameters
-    ----------
-    values : ndarray of float, shape (voxels,)
-        A map's voxels in the brain; not zero everywhere.
-    true : ndarray of bool, shape (voxels,)
-        Whether a voxel is in a true region.
 
-    Returns
-    -------
-    dict of float
-        ``pr_auc``, the area under the precision-recall curve of the absolute values, as the average precision;
-        ``true_mass``, the share of the absolute relevance inside the true regions; ``true_top``, what `top_share`
-        returns. A map without any information is at the share of voxels that are true in all three.
-    """
+def true_mass(values: np.ndarray, true: np.ndarray, options: Mapping) -> float:
+    """Return the share of a map's absolute relevance that is inside the true regions."""
     relevance = np.abs(values)
-    return {
-        "pr_auc": float(average_precision_score(true, relevance)),
-        "true_mass": float(relevance[true].sum(dtype=float) / relevance.sum(dtype=float)),
-        "true_top": top_share(relevance, true),
-    }
+    return float(relevance[true].sum(dtype=float) / relevance.sum(dtype=float)) if values.any() else np.nan
 
 
-def score_regions(regions: pd.DataFrame, effects: np.ndarray) -> dict[str, float]:
-    """Rank regions by their relevance and by their true effect, and correlate the ranks.
+def true_top(values: np.ndarray, true: np.ndarray, options: Mapping) -> float:
+    """Return the `top_share` of a map's absolute values."""
+    return top_share(np.abs(values), true) if values.any() else np.nan
+
+
+def true_share(values: np.ndarray, true: np.ndarray, options: Mapping) -> float:
+    """Return the share of voxels that are true: what a map without any information has by the three measures above."""
+    return float(true.mean())
+
+
+def effect_rank(scores: np.ndarray, effects: np.ndarray, options: Mapping) -> float:
+    """Return Spearman's correlation of regions' absolute scores with their true absolute effects.
 
     Parameters
     ----------
-    regions : DataFrame
-        One row per region: sum, density.
-    effects : ndarray of float, shape (regions,)
-        Mean true absolute effect over the region's voxels; NaN for a region without a voxel.
-
-    Returns
-    -------
-    dict of float
-        ``effect_rank_sum`` and ``effect_rank_density``: Spearman's correlation of absolute scores with the effects.
+    scores, effects : ndarray of float, shape (regions,)
+        A metric of the map, and what `region_effects` returns.
     """
-    return {
-        f"effect_rank_{metric}": rank_correlation(regions[metric].abs().to_numpy(float), effects)
-        for metric in ("sum", "density")
-    }
+    return rank_correlation(np.abs(scores), effects)
+
+
+def region_effects(effects: np.ndarray, numbers: np.ndarray, count: int) -> np.ndarray:
+    """Average true effects (x, y, z) over each of the regions 1..count; NaN for a region without a voxel."""
+    voxels = region_sums(np.ones_like(effects), numbers, count, "signed")
+    return region_sums(effects, numbers, count, "signed") / np.where(voxels > 0, voxels, np.nan)

@@ -5,38 +5,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from heatproof.compare.regions import METRICS
 from heatproof.report import paper
 from heatproof.report.figures import percent, percents, title_of
+from heatproof.tables import own
 
 OUTCOMES = ("TP", "TN")
 LABELS = ("patient", "control")
 SEEDS = {"pearson": "Pearson’s correlation", "pr_auc": "Area under the precision-recall curve"}
-RIGHTNESS = {
-    "pr_auc": "PR area",
-    "true_mass": "Mass inside",
-    "true_top": "Top voxels inside",
-    "effect_rank_sum": "Effects, sum",
-    "effect_rank_density": "Effects, density",
-}
-FAITHFULNESS = {"deletion": "Deletion", "insertion": "Insertion"}
 SHARED = {"same_initialisation": "order of batches", "same_order": "initialisation"}  # and what still differs
-METRICS = ("sum", "density", "gain")
-
-
-def voxel_measures(percent: float) -> dict[str, str]:
-    """Name the measures of voxels, and the heads of their columns."""
-    return {
-        "pearson": "Pearson",
-        "spearman": "Spearman",
-        "ssim": "SSIM",
-        f"dice_{percent:g}": f"Dice, top {percent:g}\N{NO-BREAK SPACE}%",
-    }
-
-
-def region_measures() -> dict[str, str]:
-    """Name the measures of regions, and the heads of their columns."""
-    kinds = {"rbo": "RBO", "region_spearman": "Spearman", "kendall_w": "Kendall’s W"}
-    return {f"{kind}_{metric}": f"{head}, {metric}" for kind, head in kinds.items() for metric in METRICS}
 
 
 def number(value: float) -> str:
@@ -61,10 +38,10 @@ def decimals(low: float, high: float) -> str:
     return decimal(low) if decimal(low) == decimal(high) else f"{decimal(low)} to {decimal(high)}"
 
 
-def intervals(scores: pd.DataFrame, write: Callable[[float, float], str]) -> dict[tuple[str, str, str], str]:
-    """Write the 95 % interval of each measure that has one, by method, measure and outcome."""
+def intervals(scores: pd.DataFrame, write: Callable[[float, float], str]) -> dict[tuple[str, str, str, str], str]:
+    """Write the 95 % interval of each measure that has one, by method, check, measure and outcome."""
     known = scores.dropna(subset=["low", "high"])
-    return {(row.method, row.measure, row.outcome): write(row.low, row.high) for row in known.itertuples()}
+    return {(row.method, row.check, row.measure, row.outcome): write(row.low, row.high) for row in known.itertuples()}
 
 
 def accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
@@ -114,9 +91,9 @@ def l2_rows(l2: pd.DataFrame, scores: pd.DataFrame, methods: Mapping[str, dict])
     Parameters
     ----------
     l2 : DataFrame
-        method, outcome, n_models, l2_mean, l2_sum, rms.
+        method, check, outcome, n_models, l2_mean, l2_sum, rms.
     scores : DataFrame
-        method, measure, outcome, low, high.
+        method, check, measure, outcome, low, high.
     methods : mapping
         The config's attribute.methods.
 
@@ -126,7 +103,7 @@ def l2_rows(l2: pd.DataFrame, scores: pd.DataFrame, methods: Mapping[str, dict])
         method and, for true positives and true negatives in outcomes: models, mean, sum, rms, interval of the rms and
         the paper's value; empty texts where there is none.
     """
-    table, spans = l2.set_index(["method", "outcome"]), intervals(scores, numbers)
+    table, spans = own(l2).set_index(["method", "outcome"]), intervals(scores, numbers)
     rows = []
     for name, options in methods.items():
         cells = [
@@ -135,7 +112,7 @@ def l2_rows(l2: pd.DataFrame, scores: pd.DataFrame, methods: Mapping[str, dict])
                 "mean": number(table.loc[(name, outcome), "l2_mean"]),
                 "sum": number(table.loc[(name, outcome), "l2_sum"]),
                 "rms": number(table.loc[(name, outcome), "rms"]),
-                "interval": spans.get((name, "l2_rms", outcome), ""),
+                "interval": spans.get((name, "", "l2_rms", outcome), ""),
                 "paper": number(paper.L2[options["method"]][outcome]) if options["method"] in paper.L2 else "",
             }
             for outcome in OUTCOMES
@@ -150,7 +127,7 @@ def overlap_rows(top: pd.DataFrame, scores: pd.DataFrame, methods: Mapping[str, 
     Parameters
     ----------
     top : DataFrame
-        method, metric, k, overlap_mean, overlap_with_diagonal, chance.
+        method, check, metric, k, overlap_mean, overlap_with_diagonal, chance.
     scores, methods
         As in `l2_rows`.
 
@@ -160,7 +137,7 @@ def overlap_rows(top: pd.DataFrame, scores: pd.DataFrame, methods: Mapping[str, 
         method and, for sum, density and gain in metrics: pairs (mean over pairs of models), interval, whole (mean over
         the whole matrix), and the paper's values of both (paper_pairs, paper_whole).
     """
-    table, spans = top.set_index(["method", "metric"]), intervals(scores, percents)
+    table, spans = own(top).set_index(["method", "metric"]), intervals(scores, percents)
     rows = []
     for name, options in methods.items():
         cells = []
@@ -170,7 +147,7 @@ def overlap_rows(top: pd.DataFrame, scores: pd.DataFrame, methods: Mapping[str, 
                 {
                     "pairs": percent(found["overlap_mean"]),
                     "whole": percent(found["overlap_with_diagonal"]),
-                    "interval": spans.get((name, f"top_{found['k']:.0f}_{metric}", "TP"), ""),
+                    "interval": spans.get((name, "", f"top_{found['k']:.0f}_{metric}", "TP"), ""),
                     "paper_pairs": percent(paper.without_diagonal(printed), 2) if printed else "",
                     "paper_whole": percent(printed, 2) if printed else "",
                 }
@@ -180,14 +157,14 @@ def overlap_rows(top: pd.DataFrame, scores: pd.DataFrame, methods: Mapping[str, 
 
 
 def bound_rows(scores: pd.DataFrame, top_k: int) -> tuple[list[str], list[dict] | None]:
-    """Write rightness and robustness of every method and control, the most right first.
+    """Write rightness and robustness of every method and of what bounds it, the most right first.
 
     Returns
     -------
     heads : list of str
         Of the measures of which there is any value.
     rows : list of dict, or None
-        As `measure_rows` writes them, for methods and controls with any value; sorted by robustness where the truth is
+        As `measure_rows` writes them, for methods and checks with any value; sorted by robustness where the truth is
         not known.
     """
     columns = {"pr_auc": "Rightness: PR area", "true_top": "top voxels inside", "pearson": "Robustness: Pearson"}
@@ -195,50 +172,54 @@ def bound_rows(scores: pd.DataFrame, top_k: int) -> tuple[list[str], list[dict] 
     known = scores[(scores["outcome"] == "TP") & scores["measure"].isin(columns)].dropna(subset="value")
     columns = {name: head for name, head in columns.items() if (known["measure"] == name).any()}
     by = known[known["measure"] == next(iter(columns), None)]
-    names = dict.fromkeys([*by.sort_values("value", ascending=False, kind="stable")["method"], *known["method"]])
+    found = pd.concat([by.sort_values("value", ascending=False, kind="stable"), known])
+    names = found[["method", "check"]].drop_duplicates().itertuples(index=False, name=None)
     return list(columns.values()), measure_rows(scores, columns, "TP", list(names))
 
 
 def noise_of(table: pd.DataFrame, methods: Collection[str]) -> pd.DataFrame:
-    """Return the rows of noise like the maps of some methods, under the names of these."""
-    base = table["method"].str.removesuffix(".noise")
-    return table.assign(method=base)[table["method"].str.endswith(".noise") & base.isin(methods)]
+    """Return the rows of noise like the maps of some methods."""
+    return table[(table["check"] == "noise") & table["method"].isin(methods)]
 
 
 def measure_rows(
-    scores: pd.DataFrame, columns: Mapping[str, str], outcome: str, methods: Sequence[str]
+    scores: pd.DataFrame, columns: Mapping[str, str], outcome: str, names: Sequence[tuple[str, str]]
 ) -> list[dict] | None:
-    """Write some measures of ``scores.tsv``: a row for each method, one for noise like their maps, one for chance.
+    """Write some measures of ``scores.tsv``: a row for each name, one for noise like their maps, one for chance.
 
     Parameters
     ----------
     scores : DataFrame
-        method, measure, outcome, value, low, high, chance.
+        method, check, measure, outcome, value, low, high, chance.
     columns : mapping
         Measure to the head of its column.
     outcome : {"TP", "TN"}
-    methods : sequence of str
+    names : sequence of (str, str)
+        Method and check, an empty text for the method's own maps.
 
     Returns
     -------
     list of dict, or None
-        name and cells: (value, interval), texts in the order of ``columns``; None if no method has any such measure.
+        name and cells: (value, interval), texts in the order of ``columns``; None if nothing has any such measure.
     """
     chosen = scores[(scores["outcome"] == outcome) & scores["measure"].isin(columns)]
     if chosen["value"].isna().all():
         return None
-    table, spans = chosen.set_index(["method", "measure"]), intervals(scores, decimals)
-    value = table["value"].reindex(pd.MultiIndex.from_product([methods, columns]))
+    value, spans = chosen.set_index(["method", "check", "measure"])["value"], intervals(scores, decimals)
     rows = [
         {
-            "name": title_of(method),
-            "cells": [(decimal(value[method, name]), spans.get((method, name, outcome), "")) for name in columns],
+            "name": title_of(*name),
+            "cells": [
+                (decimal(value.get((*name, measure), np.nan)), spans.get((*name, measure, outcome), ""))
+                for measure in columns
+            ],
         }
-        for method in methods
+        for name in names
     ]
-    noise = noise_of(chosen[~chosen["method"].isin(methods)], methods)
+    shown = pd.MultiIndex.from_frame(chosen[["method", "check"]]).isin(names)
+    noise = noise_of(chosen[~shown], [method for method, check in names if not check])
     floors = {"Noise like their maps": noise.groupby("measure")["value"]} if len(noise) else {}
-    floors["Chance"] = chosen[chosen["method"].isin(methods)].groupby("measure")["chance"]
+    floors["Chance"] = chosen[shown].groupby("measure")["chance"]
     for name, groups in floors.items():
         ends = groups.agg(["min", "max"]).reindex(list(columns))
         rows.append({"name": name, "cells": [(decimals(low, high), "") for low, high in ends.itertuples(index=False)]})
@@ -256,10 +237,10 @@ def cause_rows(scores: pd.DataFrame, methods: Sequence[str], top_k: int) -> tupl
         name (the method), differ (what differs) and cells as in `measure_rows`; none where models differ in both alone.
     """
     columns = {"pearson": "Pearson", f"top_{top_k}_sum": f"Top {top_k} regions, sum"}
-    known = [shared for shared in SHARED if scores["method"].str.endswith(f".{shared}").any()]
+    known = [shared for shared in SHARED if (scores["check"] == shared).any()]
     rows = []
     for method in methods if known else []:
-        names = {method: "both"} | {f"{method}.{shared}": SHARED[shared] for shared in known}
+        names = {(method, ""): "both"} | {(method, shared): SHARED[shared] for shared in known}
         written = measure_rows(scores, columns, "TP", list(names))
         for row, differ in zip(written, names.values(), strict=False):
             rows.append({"name": title_of(method), "differ": differ, "cells": row["cells"]})
@@ -314,6 +295,17 @@ def metric_spans(top: pd.DataFrame, column: str) -> list[str]:
     return [percents(groups.get_group(metric).min(), groups.get_group(metric).max()) for metric in METRICS]
 
 
+def poor_registrations(quality: pd.DataFrame) -> list[str]:
+    """Say how many scans are registered poorly, where any is: no table of regions is to be trusted for them."""
+    poor = quality.loc[quality["poor"].fillna("") != "", "scan"]
+    if poor.empty:
+        return []
+    return [
+        f"{len(poor)} of {len(quality)} scans are registered poorly ({', '.join(poor)}): regions do not lie where the "
+        "atlas has them there. Look at their notes under Registration, and mend or exclude them."
+    ]
+
+
 def quality_rows(quality: pd.DataFrame) -> list[dict]:
     """Write the quality of registration, scans with an outlier first.
 
@@ -327,7 +319,7 @@ def quality_rows(quality: pd.DataFrame) -> list[dict]:
     list of dict
         scan and cells: (text, whether it is an outlier), in the order of the figures.
     """
-    figures = [column for column in quality.columns if column not in ("scan", "outlier")]
+    figures = [column for column in quality.columns if column not in ("scan", "poor", "outlier")]
     quality = quality.assign(outlier=quality["outlier"].fillna(""))
     order = quality["outlier"].eq("").sort_values(kind="stable").index
     return [

@@ -1,4 +1,4 @@
-"""Draw robustness and rightness of every method side by side, with the controls that bound them.
+"""Draw robustness and rightness of every method side by side, with what bounds them.
 
 Left, where the truth is known: how right a method's maps are against how far two models agree on them. Right, where
 heads were randomised: how much of a map stays when the model's last layers are drawn anew, against the same. A method
@@ -15,9 +15,9 @@ import pandas as pd
 from scipy.stats import t as student
 
 from heatproof.command import json_option, run
-from heatproof.compare.measures import measure_of
+from heatproof.compare.measures import range_of
 from heatproof.report.figures import (
-    CONTROLS,
+    CHECKS,
     NO_PAIRS,
     STYLE,
     WIDTH,
@@ -40,57 +40,56 @@ def mean_with_interval(values: pd.Series, level: float = 0.95) -> tuple[float, f
 
 
 def points_of(scores: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """Return value, low and high of a measure of maps over true positives, by method and control."""
+    """Return value, low and high of a measure of maps over true positives, by method and check."""
     rows = scores[(scores["measure"] == measure) & (scores["outcome"] == "TP")]
-    return rows.set_index("method")[["value", "low", "high"]]
+    return rows.set_index(["method", "check"])[["value", "low", "high"]]
 
 
-def head_points(controls: pd.DataFrame) -> pd.DataFrame:
+def head_points(checks: pd.DataFrame) -> pd.DataFrame:
     """Return value, low and high of the likeness of a method's maps before and after its heads are drawn anew."""
-    chosen = controls[controls["control"] == HEAD].groupby("method")["spearman"]
-    rows = {method: mean_with_interval(values) for method, values in chosen}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"]).clip(
-        *measure_of("spearman")[:2]
-    )
+    chosen = checks[checks["check"] == HEAD].groupby("method")["spearman"]
+    names = pd.MultiIndex.from_tuples([(method, "") for method, _ in chosen], names=["method", "check"])
+    rows = [mean_with_interval(values) for _, values in chosen]
+    return pd.DataFrame(rows, names, ["value", "low", "high"]).clip(*range_of("spearman")[:2])
 
 
 def draw_points(axes: plt.Axes, across: pd.DataFrame, up: pd.DataFrame, colours: Mapping[str, tuple]) -> None:
     """Draw one point with its two intervals for each name in ``up``; ``across`` has them all."""
     for name in up.index:
         x, y = across.loc[name], up.loc[name]
-        base, _, control = name.partition(".")
-        colour = colours.get(base, (0.3, 0.3, 0.3, 1.0))
+        method, check = name
+        colour = colours.get(method, (0.3, 0.3, 0.3, 1.0))
         errors = [np.nan_to_num([[p["value"] - p["low"]], [p["high"] - p["value"]]]) for p in (x, y)]
         axes.errorbar(
             *(x["value"], y["value"], np.maximum(errors[1], 0), np.maximum(errors[0], 0)),
-            fmt=MARKERS.get(control, "s") if base in colours else "*",
+            fmt=MARKERS.get(check, "s") if method in colours else "*",
             color=colour,
-            markersize=6 if control == "" else 5,
-            markerfacecolor=colour if control == "" else "white",
+            markersize=5 if check else 6,
+            markerfacecolor="white" if check else colour,
             linewidth=0.7,
-            alpha=1 if control == "" else 0.75,
+            alpha=0.75 if check else 1,
         )
-        if base not in colours:
+        if method not in colours:
             place = dict(xytext=(-6, 0), textcoords="offset points", ha="right", va="center", size=6, color="0.3")
-            axes.annotate(title_of(name), (x["value"], y["value"]), **place)
+            axes.annotate(title_of(method, check), (x["value"], y["value"]), **place)
 
 
-def panels_of(scores: pd.DataFrame, controls: pd.DataFrame | None) -> dict[str, tuple[pd.DataFrame, str]]:
+def panels_of(scores: pd.DataFrame, checks: pd.DataFrame | None) -> dict[str, tuple[pd.DataFrame, str]]:
     """Return the points and the label of the upward axis of each panel that a study has the numbers for, by title."""
     panels = {}
     if (scores["measure"] == RIGHTNESS).any():
         panels["rightness"] = points_of(scores, RIGHTNESS), "area under the precision-recall curve"
-    if controls is not None and (controls["control"] == HEAD).any():
+    if checks is not None and (checks["check"] == HEAD).any():
         panels["what stays when the head is drawn anew"] = (
-            head_points(controls),
+            head_points(checks),
             "Spearman's correlation of absolute values",
         )
     return panels
 
 
 def limits(points: pd.DataFrame) -> tuple[float, float]:
-    """Return the ends of an axis that shows 0, all values and the whole intervals of methods, if not of controls."""
-    methods = points[~points.index.str.contains(".", regex=False)]
+    """Return the ends of an axis that shows 0, all values and the whole intervals of methods, if not of checks."""
+    methods = points[points.index.get_level_values("check") == ""]
     low = np.nanmin([0, points["value"].min(), methods["low"].min()])
     high = np.nanmax([0, points["value"].max(), methods["high"].max()])
     space = 0.06 * (high - low)
@@ -104,29 +103,29 @@ def draw_chance(axes: plt.Axes, chance: float) -> None:
     axes.annotate("chance", (1, chance), **place)
 
 
-def legend_handles(names: Collection[str], colours: Mapping[str, tuple]) -> list[plt.Line2D]:
-    """Make the entries of the legend: a colour for each method, and a marker for each of the controls drawn."""
-    drawn = {control for method, _, control in (name.partition(".") for name in names) if method in colours}
-    controls = dict(linestyle="", color="0.3", markerfacecolor="white")
+def legend_handles(names: Collection[tuple[str, str]], colours: Mapping[str, tuple]) -> list[plt.Line2D]:
+    """Make the entries of the legend: a colour for each method, and a marker for each of the checks drawn."""
+    drawn = {check for method, check in names if method in colours}
+    hollow = dict(linestyle="", color="0.3", markerfacecolor="white")
     return [
         *(plt.Line2D([], [], marker="o", linestyle="", color=colours[name], label=title_of(name)) for name in colours),
         *(
-            plt.Line2D([], [], marker=marker, label=CONTROLS[control], **controls)
-            for control, marker in MARKERS.items()
-            if control and control in drawn
+            plt.Line2D([], [], marker=marker, label=CHECKS[check], **hollow)
+            for check, marker in MARKERS.items()
+            if check and check in drawn
         ),
     ]
 
 
-def draw_bounds(scores: pd.DataFrame, controls: pd.DataFrame | None, methods: Sequence[str]) -> plt.Figure:
+def draw_bounds(scores: pd.DataFrame, checks: pd.DataFrame | None, methods: Sequence[str]) -> plt.Figure:
     """Draw the panels that a study has the numbers for.
 
     Parameters
     ----------
     scores : DataFrame
-        ``scores.tsv``: method, measure, outcome, value, low, high, chance, kind.
-    controls : DataFrame or None
-        ``controls.tsv``: method, control, seed, spearman.
+        ``scores.tsv``: method, check, measure, outcome, value, low, high, chance, kind.
+    checks : DataFrame or None
+        ``checks.tsv``: method, check, seed, spearman.
     methods : sequence of str
         Order of the colours.
     """
@@ -135,7 +134,7 @@ def draw_bounds(scores: pd.DataFrame, controls: pd.DataFrame | None, methods: Se
     across = across[across["value"].notna()]
     panels = {
         title: (up.loc[across.index.intersection(up.index)].dropna(subset="value"), label)
-        for title, (up, label) in panels_of(scores, controls).items()
+        for title, (up, label) in panels_of(scores, checks).items()
     }
     panels = {title: (up, label) for title, (up, label) in panels.items() if len(up)}
     if not panels:
@@ -162,15 +161,15 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scores", required=True, help="compare/scores.tsv")
-    parser.add_argument("--controls", type=Path, help="compare/controls.tsv, where there is one")
+    parser.add_argument("--checks", type=Path, help="compare/checks.tsv, where there is one")
     parser.add_argument("--methods", required=True, nargs="+")
     parser.add_argument("--options", required=True, type=json_option, help="the config's report as JSON")
     parser.add_argument("--output", required=True, nargs="+", help="png and svg")
     args = parser.parse_args()
 
-    controls = read_table(args.controls) if args.controls else None
+    checks = read_table(args.checks) if args.checks else None
     with plt.rc_context(STYLE):
-        figure = draw_bounds(read_table(args.scores), controls, args.methods)
+        figure = draw_bounds(read_table(args.scores), checks, args.methods)
         save_figure(figure, args.output, args.options["dpi"])
 
 

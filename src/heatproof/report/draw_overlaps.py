@@ -15,7 +15,7 @@ from matplotlib.image import AxesImage
 
 from heatproof.command import json_option, run
 from heatproof.report.figures import NO_PAIRS, STYLE, empty_figure, percent, save_figure, title_of
-from heatproof.tables import read_table
+from heatproof.tables import own, read_table
 
 COLOURS = "YlGnBu"
 WRITTEN = 6  # models up to which the cells are large enough for their numbers
@@ -72,13 +72,13 @@ def draw_overlaps(
     Parameters
     ----------
     pairs : DataFrame
-        method, metric, seed_a, seed_b, overlap (0 to 1).
+        method, check, metric, seed_a, seed_b, overlap (0 to 1).
     summary : DataFrame
-        method, metric, k, overlap_mean, chance (0 to 1).
+        method, check, metric, k, overlap_mean, chance (0 to 1).
     methods, seeds : sequence
         Order of the rows of the figure, and of the rows and columns of each matrix.
     """
-    summary = summary[summary["method"].isin(methods)]
+    pairs, summary = own(pairs), own(summary[summary["method"].isin(methods)])
     if summary["overlap_mean"].isna().all():
         return empty_figure(NO_PAIRS)
     metrics = list(summary["metric"].unique())

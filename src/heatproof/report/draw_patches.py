@@ -48,7 +48,7 @@ def draw_patches(scores: pd.DataFrame, patches: Mapping[str, int], voxel_size: f
     Parameters
     ----------
     scores : DataFrame
-        ``scores.tsv``: method, measure, outcome, value, low, high, chance, kind.
+        ``scores.tsv``: method, check, measure, outcome, value, low, high, chance, kind.
     patches : mapping
         Method to the edge of its patch in voxels.
     voxel_size : float

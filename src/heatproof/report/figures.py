@@ -52,7 +52,7 @@ TITLES = {
     "t_map": "t-map of training scans (no model)",
     "t_map_test": "t-map of test scans (no model)",
 }
-CONTROLS = {
+CHECKS = {
     "random_head": "head drawn anew",
     "untrained": "untrained",
     "shuffled_labels": "labels shuffled",
@@ -62,11 +62,10 @@ CONTROLS = {
 }
 
 
-def title_of(method: str) -> str:
-    """Name a method of the config for a reader, or a control of it, ``{method}.{control}``."""
-    base, _, control = method.partition(".")
-    title = TITLES.get(base, base.replace("_", " "))
-    return f"{title}, {CONTROLS.get(control, control.replace('_', ' '))}" if control else title
+def title_of(method: str, check: str = "") -> str:
+    """Name a method of the config for a reader, or a sanity check of it."""
+    title = TITLES.get(method, method.replace("_", " "))
+    return f"{title}, {CHECKS.get(check, check.replace('_', ' '))}" if check else title
 
 
 def method_colours(methods: Sequence[str]) -> dict[str, tuple]:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from heatproof.report.comparison import number
 from heatproof.report.figures import percent, title_of
+from heatproof.tables import own
 
 T_MAPS = {"t_map": "training", "t_map_test": "test"}
 
@@ -57,9 +58,9 @@ def summarise(
     scans, accuracy : DataFrame
         ``scans.tsv`` and ``accuracy.tsv`` of the study.
     l2, top : DataFrame
-        ``l2.tsv`` and ``top_regions.tsv``, their rows of methods that are judged.
+        ``l2.tsv`` and ``top_regions.tsv``, their rows of the maps of methods that are judged.
     noise : DataFrame
-        The rows of ``top_regions.tsv`` of noise like the maps of each of these methods, under the method's name.
+        The rows of ``top_regions.tsv`` of noise like the maps of each of these methods.
 
     Returns
     -------
@@ -105,20 +106,21 @@ def comparable(l2: pd.DataFrame, top: pd.DataFrame) -> bool:
 
 
 def of_maps(scores: pd.DataFrame, measure: str, kind: str) -> pd.DataFrame:
-    """Return value, low, high and chance of a measure over true positives, by method or by control."""
+    """Return value, low, high and chance of a measure of methods' own maps over true positives, by method."""
     rows = scores[(scores["measure"] == measure) & (scores["outcome"] == "TP") & (scores["kind"] == kind)]
+    rows = own(rows)
     return rows.set_index("method")[["value", "low", "high", "chance"]].dropna(subset="value")
 
 
-def judge(scores: pd.DataFrame, controls: pd.DataFrame | None) -> list[str]:
+def judge(scores: pd.DataFrame, checks: pd.DataFrame | None) -> list[str]:
     """Say in sentences whether robust maps are also right, as far as the study can tell.
 
     Parameters
     ----------
     scores : DataFrame
         ``scores.tsv``.
-    controls : DataFrame or None
-        ``controls.tsv``.
+    checks : DataFrame or None
+        ``checks.tsv``.
 
     Returns
     -------
@@ -129,7 +131,7 @@ def judge(scores: pd.DataFrame, controls: pd.DataFrame | None) -> list[str]:
     if len(right):
         chance = right["chance"].mean()
         above = [title_of(name) for name in right.index[right["low"] > right["chance"]]]
-        bounds = of_maps(scores, "pr_auc", "control")["value"]
+        bounds = of_maps(scores, "pr_auc", "bound")["value"]
         t_maps = [f"of the {T_MAPS[name]} scans, {value:.2f}" for name, value in bounds.items() if name in T_MAPS]
         without = f"; the t-map, with no network, {', and '.join(t_maps)}" if t_maps else ""
         said.append(
@@ -148,8 +150,8 @@ def judge(scores: pd.DataFrame, controls: pd.DataFrame | None) -> list[str]:
     elif len(agreement):
         said.append("These numbers say how far models agree, not whether their maps are right.")
     heads = pd.Series(dtype=float)
-    if controls is not None:
-        heads = controls[controls["control"] == "random_head"].groupby("method")["spearman"].mean().dropna()
+    if checks is not None:
+        heads = checks[checks["check"] == "random_head"].groupby("method")["spearman"].mean().dropna()
     if len(heads):
         said.append(
             "Rank correlation of the absolute values of a model’s mean map and of its map after the last layers are "

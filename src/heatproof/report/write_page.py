@@ -14,14 +14,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from heatproof.command import json_option, run
+from heatproof.compare.measures import heads
+from heatproof.compare.regions import METRICS
 from heatproof.images import load_array
 from heatproof.report import paper
 from heatproof.report.brains import average, colour_scale, read_map
 from heatproof.report.comparison import (
-    FAITHFULNESS,
-    METRICS,
     OUTCOMES,
-    RIGHTNESS,
     SEEDS,
     accuracy_rows,
     bound_rows,
@@ -34,17 +33,16 @@ from heatproof.report.comparison import (
     noise_of,
     note_rows,
     overlap_rows,
+    poor_registrations,
     quality_rows,
-    region_measures,
     variance_rows,
-    voxel_measures,
 )
 from heatproof.report.figures import percent, title_of
 from heatproof.report.runtimes import duration, measure_runtimes
 from heatproof.report.viewers import coarsen, pack_pages, view_map
 from heatproof.report.words import comparable, judge, summarise
 from heatproof.space import load_template
-from heatproof.tables import read_table
+from heatproof.tables import own, read_table
 
 TEMPLATE = "page.html.jinja"
 FAVOURITE = "guided_backprop"  # the method of the paper's Figure 1 is shown first
@@ -118,19 +116,21 @@ def informative(figures: Sequence[Path], paired: bool, robust: bool) -> list[Pat
     return [figure for figure in figures if not empty.get(figure.stem)]
 
 
-def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, controls: Path | None = None) -> dict:
+def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, checks: Path | None = None) -> dict:
     """Gather everything that the page shows from the files of a study, and of the one that its models come from."""
     compare, methods = results / "compare", used_methods(config)
     scans, accuracy = read_table(models / "cohort/scans.tsv"), read_table(compare / "accuracy.tsv")
     l2, top = read_table(compare / "l2.tsv"), read_table(compare / "top_regions.tsv")
     scores, notes = read_table(compare / "scores.tsv"), read_table(compare / "notes.tsv")
-    of_voxels, of_regions = voxel_measures(config["compare"]["top_percent"]), region_measures()
+    columns = {table: heads(table, config["compare"]) for table in range(1, 7)}
+    named = [(method, "") for method in methods]
     bound_heads, bounds = bound_rows(scores, config["compare"]["top_k"])
     judged = [name for name in methods if (scores.loc[scores["method"] == name, "kind"] == "method").any()]
-    shared, noise = top[top["method"].isin(judged)], noise_of(top, judged)
-    paired = comparable(l2[l2["method"].isin(methods)], top[top["method"].isin(methods)])
+    shared, noise = own(top[top["method"].isin(judged)]), noise_of(top, judged)
+    paired = comparable(own(l2), own(top))
     robust = bool(((scores["measure"] == "pearson") & (scores["outcome"] == "TP") & scores["value"].notna()).any())
-    followed = scores.loc[scores["measure"].isin(FAITHFULNESS), "method"].unique().tolist()
+    of_curves = scores.loc[scores["measure"].isin(columns[6]), ["method", "check"]].drop_duplicates()
+    followed = list(of_curves.itertuples(index=False, name=None))
     cause_heads, causes = cause_rows(scores, judged, config["compare"]["top_k"])
     variance = read_table(compare / "variance.tsv")
     quality = read_table(models / "register/qc.tsv")
@@ -138,8 +138,9 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
     return {
         "config": config,
         "answer": [
-            *summarise(scans, accuracy, l2[l2["method"].isin(judged)], shared, noise),
-            *judge(scores, read_table(controls) if controls else None),
+            *poor_registrations(quality),
+            *summarise(scans, accuracy, own(l2[l2["method"].isin(judged)]), shared, noise),
+            *judge(scores, read_table(checks) if checks else None),
         ],
         "paired": paired,
         "scans": count_scans(scans),
@@ -157,14 +158,14 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
         "noise": metric_spans(noise, "overlap_mean") if noise["overlap_mean"].notna().any() else None,
         "bound_heads": bound_heads,
         "bound_rows": bounds if any(figure.stem == "bounds" for figure in figures) else None,
-        "voxel_heads": list(of_voxels.values()),
-        "voxel_rows": {outcome: measure_rows(scores, of_voxels, outcome, list(methods)) for outcome in OUTCOMES},
-        "region_heads": list(of_regions.values()),
-        "region_rows": measure_rows(scores, of_regions, "TP", list(methods)),
-        "rightness_heads": list(RIGHTNESS.values()),
-        "rightness_rows": measure_rows(scores, RIGHTNESS, "TP", list(methods)),
-        "faithfulness_heads": list(FAITHFULNESS.values()),
-        "faithfulness_rows": measure_rows(scores, FAITHFULNESS, "TP", followed),
+        "voxel_heads": list(columns[3].values()),
+        "voxel_rows": {outcome: measure_rows(scores, columns[3], outcome, named) for outcome in OUTCOMES},
+        "region_heads": list(columns[4].values()),
+        "region_rows": measure_rows(scores, columns[4], "TP", named),
+        "rightness_heads": list(columns[5].values()),
+        "rightness_rows": measure_rows(scores, columns[5], "TP", named),
+        "faithfulness_heads": list(columns[6].values()),
+        "faithfulness_rows": measure_rows(scores, columns[6], "TP", followed),
         "cause_heads": cause_heads,
         "cause_rows": causes,
         "variance_heads": [words for name, words in SEEDS.items() if name in set(variance["measure"])],
@@ -174,7 +175,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
         "methods": {name: title_of(name) for name in sorted(methods, key=lambda name: name != FAVOURITE)},
         "figures": {figure.stem: embed(figure.read_bytes()) for figure in informative(figures, paired, robust)},
         "contact_sheet": embed(compress(models / "register/contact_sheet.png"), "jpeg"),
-        "quality": {"figures": list(quality.columns.drop(["scan", "outlier"])), "rows": quality_rows(quality)},
+        "quality": {"figures": list(quality.columns.drop(["scan", "poor", "outlier"])), "rows": quality_rows(quality)},
         "viewers": make_viewers(results, models, config),
         "configuration": yaml.safe_dump(
             config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
@@ -201,14 +202,14 @@ def main() -> None:
     parser.add_argument("--results", required=True, type=Path, help="results/{study}")
     parser.add_argument("--models", required=True, type=Path, help="results/{study} that scans and models come from")
     parser.add_argument("--figures", required=True, nargs="+", type=Path, help="png files; the page knows their names")
-    parser.add_argument("--controls", type=Path, help="compare/controls.tsv, where there is one")
+    parser.add_argument("--checks", type=Path, help="compare/checks.tsv, where there is one")
     parser.add_argument("--config", required=True, type=json_option, help="the whole config as JSON")
     parser.add_argument("--output", required=True, type=Path, help="report.html")
     args = parser.parse_args()
 
     args.output.parent.mkdir(parents=True, exist_ok=True)
     args.output.write_text(
-        render(gather(args.results, args.models, args.figures, args.config, args.controls)), encoding="utf-8"
+        render(gather(args.results, args.models, args.figures, args.config, args.checks)), encoding="utf-8"
     )
 
 

@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--options", type=json_option, required=True, help="the config's train section, as JSON")
     parser.add_argument("--initialisation-seed", type=int, required=True)
     parser.add_argument("--order-seed", type=int, required=True)
-    parser.add_argument("--shuffle-seed", type=int, help="deals the labels of all scans anew: a control")
+    parser.add_argument("--shuffle-seed", type=int, help="deals the labels of all scans anew: a sanity check")
     parser.add_argument("--model", type=Path, required=True, help="the .safetensors to write")
     parser.add_argument("--history", type=Path, required=True, help="the table of epochs to write")
     arguments = parser.parse_args()

@@ -19,11 +19,11 @@ from heatproof.train.execution import Layer, head_size, layers_in_order
 from heatproof.train.network import create_network, load_model, read_model, save_model
 
 
-def layers_of(control: str, layers: list[Layer]) -> int:
-    """Return how many of a network's last layers a control draws anew: the head, or k of n parts of the depth."""
-    if control == "random_head":
+def layers_of(check: str, layers: list[Layer]) -> int:
+    """Return how many of a network's last layers a check draws anew: the head, or k of n parts of the depth."""
+    if check == "random_head":
         return head_size(layers)
-    part, parts = map(int, re.fullmatch(r"random_top_(\d+)_of_(\d+)", control).groups())
+    part, parts = map(int, re.fullmatch(r"random_top_(\d+)_of_(\d+)", check).groups())
     return -(-part * len(layers) // parts)
 
 
@@ -36,8 +36,8 @@ def randomise_top(model: nn.Module, layers: list[Layer], fresh: nn.Module) -> No
             weights[name].copy_(drawn[name])
 
 
-def randomise_model(path: Path, control: str, seed: int) -> nn.Module:
-    """Make a control of a trained model.
+def randomise_model(path: Path, check: str, seed: int) -> nn.Module:
+    """Make the model of a sanity check from a trained one.
 
     Weights are drawn as the network's own initialisation draws them: a network is built from a seed, and those of some
     layers are taken from it. The seed follows from the model's and is not the model's, from which training began.
@@ -46,7 +46,7 @@ def randomise_model(path: Path, control: str, seed: int) -> nn.Module:
     ----------
     path : Path
         The trained model.
-    control : str
+    check : str
         ``untrained``, the weights that training began with; ``random_head``, the layers behind the last voxels drawn
         anew, at least the last layer; ``random_top_{k}_of_{n}``, the last k n-ths of the layers drawn anew.
     seed : int
@@ -59,18 +59,18 @@ def randomise_model(path: Path, control: str, seed: int) -> nn.Module:
     """
     description, trained = read_model(path)
     shape, network = description["shape"], description["network"]
-    torch.manual_seed(seed if control == "untrained" else int(generator(seed, "drawn anew").integers(2**63)))
+    torch.manual_seed(seed if check == "untrained" else int(generator(seed, "drawn anew").integers(2**63)))
     model = create_network(shape, network)
-    if control != "untrained":
+    if check != "untrained":
         fresh, model = model, load_model(path)
         layers = layers_in_order(model, shape)
-        count = layers_of(control, layers)
+        count = layers_of(check, layers)
         randomise_top(model, layers[-count:], fresh)
-        logging.info("%s: the last %d of %d layers with weights", control, count, len(layers))
+        logging.info("%s: the last %d of %d layers with weights", check, count, len(layers))
     if all(torch.equal(weight, trained[name]) for name, weight in model.state_dict().items()):
         raise StudyError(
-            f"{control} leaves every weight of {path} as it was and would control nothing: training did not change "
-            f"them, or the network draws none of them at random; leave {control} out of compare.controls"
+            f"{check} leaves every weight of {path} as it was and would check nothing: training did not change "
+            f"them, or the network draws none of them at random; leave {check} out of compare.checks"
         )
     return model
 
@@ -78,12 +78,12 @@ def randomise_model(path: Path, control: str, seed: int) -> nn.Module:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="the trained model.safetensors")
-    parser.add_argument("--control", required=True, help="untrained, random_head or random_top_{k}_of_{n}")
+    parser.add_argument("--check", required=True, help="untrained, random_head or random_top_{k}_of_{n}")
     parser.add_argument("--seed", type=int, required=True, help="the initialisation seed of the model")
     parser.add_argument("--out", type=Path, required=True, help="the .safetensors to write")
     arguments = parser.parse_args()
     description, _ = read_model(arguments.model)
-    model = randomise_model(arguments.model, arguments.control, arguments.seed)
+    model = randomise_model(arguments.model, arguments.check, arguments.seed)
     save_model(model, description["shape"], description["network"], arguments.out)
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heatproof.compare.measures import measure_of
+from heatproof.compare.measures import range_of
 from heatproof.compare.resampling import bounds, interval
-from heatproof.compare.score_methods import bound, compare_methods, measured_in, spread
+from heatproof.compare.scores import bound, compare_methods, measured_in, spread
 from heatproof.errors import StudyError
 from heatproof.tables import read_table
 
-KEYS = ["method", "measure", "outcome"]
+KEYS = ["method", "measure", "outcome"]  # of methods' own maps
 METRICS = ("sum", "density", "gain")
 AGREEMENT = [
     *(
@@ -34,10 +34,10 @@ def arranged(rows):
 
 def test_there_is_one_row_for_every_method_measure_and_outcome(finished):
     scores = read_table(finished / "scores.tsv")
-    assert list(scores) == [*KEYS, "value", "low", "high", "chance", "kind"]
+    assert list(scores) == ["method", "check", *KEYS[1:], "value", "low", "high", "chance", "kind"]
     expected = {(method, *row) for method in ("smooth", "rough") for row in [*AGREEMENT, *RIGHTNESS, *FAITHFULNESS]}
     assert sorted(scores[KEYS].itertuples(index=False, name=None)) == sorted(expected)
-    assert (scores["kind"] == "method").all()
+    assert (scores["kind"] == "method").all() and (scores["check"] == "").all()
     bounded = scores.dropna(subset=["low"])
     assert len(bounded) > 0.8 * len(scores)
     assert ((bounded["low"] <= bounded["value"]) & (bounded["value"] <= bounded["high"])).all()
@@ -52,7 +52,7 @@ def test_values_and_chance_are_those_of_the_tables_behind(finished):
     gain = scores.loc[("smooth", "top_2_gain", "TP")]
     assert gain["value"] == pytest.approx(top.loc[("smooth", "gain"), "overlap_mean"])
     assert gain["chance"] == pytest.approx(top.loc[("smooth", "gain"), "chance"])
-    rightness = read_table(finished / "rough/rightness.tsv").query("measure == 'pr_auc' and left_out == 0")
+    rightness = read_table(finished / "rough/measures.tsv").query("measure == 'pr_auc' and left_out == 0")
     assert scores.loc[("rough", "pr_auc", "TP"), "value"] == pytest.approx(rightness["value"].mean())
     correlation, w = (scores.loc[("rough", f"{name}_sum", "TP")] for name in ("region_spearman", "kendall_w"))
     assert w["value"] == pytest.approx((1 + 3 * correlation["value"]) / 4)
@@ -60,10 +60,10 @@ def test_values_and_chance_are_those_of_the_tables_behind(finished):
 
 
 def test_intervals_are_those_of_the_table_s_rows(finished):
-    rows = read_table(finished / "rough/agreement.tsv").query("measure == 'pearson' and outcome == 'TN'")
+    rows = read_table(finished / "rough/measures.tsv").query("measure == 'pearson' and outcome == 'TN'")
     scores = read_table(finished / "scores.tsv").set_index(KEYS)
     found = scores.loc[("rough", "pearson", "TN"), ["low", "high"]]
-    assert tuple(found) == pytest.approx(bounds(arranged(rows), measure_of("pearson")))
+    assert tuple(found) == pytest.approx(bounds(arranged(rows), range_of("pearson")))
 
 
 def test_a_model_without_values_is_as_if_it_were_not_there():
@@ -115,9 +115,9 @@ def test_methods_are_compared_over_the_models_that_both_have():
         for group, noise in enumerate(0.01 * rng.random(6))
     ]
     rows = pd.concat(rows)
-    tables = {(name, "pr_auc", "TP"): spread(rows[rows["seed_a"] != lost]) for name, lost in (("a", 0), ("b", 4))}
+    tables = {(name, "", "pr_auc", "TP"): spread(rows[rows["seed_a"] != lost]) for name, lost in (("a", 0), ("b", 4))}
     assert compare_methods(tables).loc[0, "difference"] == 0
-    tables["b", "pr_auc", "TP"] += 0.1 + 0.001 * rng.random((4, 6))
+    tables["b", "", "pr_auc", "TP"] += 0.1 + 0.001 * rng.random((4, 6))
     row = compare_methods(tables).loc[0]
     assert row["difference"] == pytest.approx(-0.1, abs=0.001)
     assert row["low"] < row["difference"] < row["high"] < 0 < row["p"] < 0.01

@@ -1,4 +1,4 @@
-"""Controls of mean maps: noise like them, the t-map without a network, and how alike a control's maps are."""
+"""What bounds mean maps: noise like them, the t-map without a network, and how alike a sanity check's maps are."""
 
 import numpy as np
 import pandas as pd
@@ -6,10 +6,10 @@ import pytest
 from scipy.ndimage import gaussian_filter, uniform_filter
 from scipy.stats import spearmanr, ttest_ind
 
-from heatproof.compare.compare_controls import similarity
-from heatproof.compare.halve_t_map import random_half
+from heatproof.compare.compare_checks import similarity
 from heatproof.compare.make_noise import noise_like
 from heatproof.compare.make_t_map import t_maps, without_groups
+from heatproof.compare.measure_t_map import random_half
 from heatproof.images import load_array
 from heatproof.store import Store
 from heatproof.tables import read_table, write_table
@@ -134,10 +134,15 @@ def test_halves_have_half_of_the_participants_of_each_class(store):
 
 
 def test_the_t_map_s_robustness_is_that_of_halves_that_share_nobody(store, stored, study):
-    out = study.compare / "t_map/agreement.tsv"
-    options = {"scans": stored, "template": study.template, "top_k": 2, "participant_groups": 2}
-    study.run("halve_t_map", **options, seeds=[4, 7], out=out)
+    out, options = study.compare / "t_map/measures.tsv", study.options | {"top_k": 2, "participant_groups": 2}
+    made = {"scans": stored, "template": study.template, "options": options}
+    for seed in (4, 7):
+        study.run("make_t_map", **made, out=study.compare / f"t_map/seed-{seed}")
+    seeds = {"seeds": [4, 7], "folder": study.compare, "method": "t_map"}
+    study.run("measure_t_map", **made, **seeds, truth=study.truth, out=out)
     table = read_table(out)
+    assert set(table["method"]) == {"t_map"} and set(table["check"]) == {""}
+    assert table.query("measure == 'pr_auc' and left_out == 0")["value"].notna().tolist() == [True, True]
     assert (table["seed_a"] == table["seed_b"]).all() and set(table["seed_a"]) == {4, 7}
     assert set(table["outcome"]) == {"TP"} and set(table["left_out"]) == {0, 1, 2}
     half = random_half(store.scans, 7)
@@ -149,7 +154,8 @@ def test_the_t_map_s_robustness_is_that_of_halves_that_share_nobody(store, store
 
 def test_the_t_map_is_written_for_true_positives_alone(store, stored, study):
     folder = study.compare / "t_map_test/seed-1"
-    study.run("make_t_map", scans=stored, template=study.template, out=folder, participant_groups=2)
+    options = study.options | {"participant_groups": 2}
+    study.run("make_t_map", scans=stored, template=study.template, out=folder, options=options)
     np.testing.assert_allclose(load_array(folder / "mean_TP.nii.gz"), t_maps(store, np.ones((1, 10), bool))[0])
     assert not load_array(folder / "mean_TN.nii.gz").any()
     assert read_table(folder / "mean_maps.tsv").set_index("outcome")["n_scans"].tolist() == [10, 0, 0, 0]
@@ -158,7 +164,7 @@ def test_the_t_map_is_written_for_true_positives_alone(store, stored, study):
     assert behind.tolist() == without_groups(store.scans, 2)[1:].sum(axis=1).tolist()
 
 
-def test_a_control_that_shows_the_same_is_alike_and_an_empty_one_has_no_value():
+def test_a_check_that_shows_the_same_is_alike_and_an_empty_one_has_no_value():
     random = np.random.default_rng(3)
     one, other = random.standard_normal((2, 5000))
     assert similarity(one, 3 * one) == pytest.approx((1, 1))

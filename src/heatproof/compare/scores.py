@@ -1,28 +1,12 @@
-"""Put every measure into one table with its interval, test the methods against each other, and ask for enough seeds.
+"""Every measure with its interval, the methods tested against each other, and how many seeds would be enough."""
 
-Reads ``agreement.tsv``, and ``rightness.tsv`` and ``faithfulness.tsv`` where they are, of every method. Writes
-
-- ``scores.tsv``: method measure outcome value low high chance kind. value is the mean over the pairs of different
-  models, or over models; low and high bound its 95 % interval (see `heatproof.compare.resampling`); chance is the value
-  of maps without information, empty where there is none; kind is ``method``, or ``control`` for what bounds them.
-  ``kendall_w_{metric}`` follows from ``region_spearman_{metric}`` (see `heatproof.compare.ranks.concordance`);
-- ``differences.tsv``: measure outcome method_a method_b difference low high p p_corrected, for every two methods; a
-  minus b, over the same models and participants, corrected by Holm's method over the pairs of methods of one measure
-  and outcome;
-- ``seeds.tsv``: method measure outcome n_models width floor: how wide the interval is with that many models, as
-  predicted from this study's, and with endlessly many;
-- ``variance.tsv``: method measure outcome models participants: the two variances that an interval is made of.
-"""
-
-import argparse
+from collections.abc import Collection
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from heatproof.command import run
-from heatproof.compare.measures import measure_of
+from heatproof.compare.measures import MEASURES, range_of
 from heatproof.compare.ranks import concordance
 from heatproof.compare.resampling import (
     Measured,
@@ -36,26 +20,10 @@ from heatproof.compare.resampling import (
     variance_from_participants,
 )
 from heatproof.errors import StudyError
-from heatproof.tables import read_table, write_table
 
 ROUNDING = 1e-6  # that a value may lie beyond an end
-NAMES = ["method", "measure", "outcome"]
+NAMES = ["method", "check", "measure", "outcome"]
 MODELS = (3, 4, 5, 7, 10, 15, 20, 30, 50, 100)  # whose interval widths are predicted
-
-
-def read_values(paths: list[Path]) -> pd.DataFrame:
-    """Gather the tables of all methods, each in a folder of its method's name.
-
-    Returns
-    -------
-    DataFrame
-        method, measure, outcome, left_out, seed_a, seed_b, value, chance; a value of a single model has its seed twice.
-    """
-    tables = [read_table(path).assign(method=path.parent.name) for path in paths]
-    tables = [
-        table.assign(seed_a=table["seed"], seed_b=table["seed"]) if "seed" in table else table for table in tables
-    ]
-    return pd.concat([table for table in tables if len(table)] or tables, ignore_index=True)
 
 
 def spread(rows: pd.DataFrame) -> pd.DataFrame:
@@ -89,7 +57,7 @@ def bound(name: str, measured: Measured, chance: float) -> tuple[float, float]:
     StudyError
         If a value lies outside of that range, and so is none of this measure.
     """
-    measure, values = measure_of(name, chance), measured.values[~np.isnan(measured.values)]
+    measure, values = range_of(name, chance), measured.values[~np.isnan(measured.values)]
     if (values < measure.lowest - ROUNDING).any() or (values > measure.highest + ROUNDING).any():
         raise StudyError(
             f"{name} has values from {values.min():.3g} to {values.max():.3g}, which its range in "
@@ -104,7 +72,7 @@ def add_concordance(scores: pd.DataFrame, models: pd.Series) -> pd.DataFrame:
     Parameters
     ----------
     scores : DataFrame
-        method, measure, outcome, value, low, high, chance.
+        method, check, measure, outcome, value, low, high, chance.
     models : Series of int
         Models behind each row of ``scores``.
     """
@@ -112,20 +80,20 @@ def add_concordance(scores: pd.DataFrame, models: pd.Series) -> pd.DataFrame:
     rankings = models.where(models > 1)[rows.index]
     for column in ("value", "low", "high", "chance"):
         rows[column] = concordance(rows[column], rankings)
-    rows["low"] = rows["low"].clip(lower=measure_of("kendall_w").lowest)
+    rows["low"] = rows["low"].clip(lower=MEASURES["kendall_w_{metric}"].range.lowest)
     rows["measure"] = rows["measure"].str.replace("region_spearman", "kendall_w")
     return pd.concat([scores, rows], ignore_index=True)
 
 
 def chances_of(values: pd.DataFrame) -> pd.Series:
-    """Return the mean chance of each measure, by method, measure and outcome."""
+    """Return the mean chance of each measure, by method, check, measure and outcome."""
     return values[values["left_out"] == 0].groupby(NAMES)["chance"].mean()
 
 
 def score(values: pd.DataFrame, measures: dict[tuple, Measured]) -> pd.DataFrame:
     """Tabulate value, interval and chance of every measure; all are as the module describes them."""
     chances = chances_of(values)
-    rows = [(*key, found.value, *bound(key[1], found, chances[key]), chances[key]) for key, found in measures.items()]
+    rows = [(*key, found.value, *bound(key[2], found, chances[key]), chances[key]) for key, found in measures.items()]
     scores = pd.DataFrame(rows, columns=[*NAMES, "value", "low", "high", "chance"])
     models = pd.Series([found.n_models if found.of_pairs else 1 for found in measures.values()])
     return add_concordance(scores, models)
@@ -143,14 +111,14 @@ def compare_methods(tables: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
     Parameters
     ----------
     tables : dict of DataFrame
-        As `spread` returns them, by method, measure and outcome.
+        As `spread` returns them, by method, check, measure and outcome.
     """
     rows = []
     for key_a, key_b in combinations(tables, 2):
         if key_a[1:] == key_b[1:]:
             a, b = map(measured_in, in_common(tables[key_a], tables[key_b]))
             found = difference(a, b)
-            rows.append((*key_a[1:], key_a[0], key_b[0], found.value, *interval(found), p_value(found)))
+            rows.append((*key_a[2:], key_a[0], key_b[0], found.value, *interval(found), p_value(found)))
     columns = ["measure", "outcome", "method_a", "method_b", "difference", "low", "high", "p"]
     table = pd.DataFrame(rows, columns=columns)
     table["p_corrected"] = table.groupby(["measure", "outcome"])["p"].transform(lambda p: holm(p.to_numpy()))
@@ -160,7 +128,7 @@ def compare_methods(tables: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
 def predict_widths(measures: dict[tuple, Measured], chances: pd.Series) -> pd.DataFrame:
     """Tabulate how wide the interval of each measure is with several numbers of models; chances by the same keys."""
     rows = [
-        (*key, models, *interval_width(found, measure_of(key[1], chances[key]), models))
+        (*key, models, *interval_width(found, range_of(key[2], chances[key]), models))
         for key, found in measures.items()
         if found.n_models > 2 and found.n_groups > 1
         for models in sorted({*MODELS, found.n_models})
@@ -178,38 +146,44 @@ def tabulate_variances(measures: dict[tuple, Measured]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*NAMES, "models", "participants"])
 
 
-def expected_rows(folder: Path) -> pd.DataFrame:
-    """List what Tables 1 and 2 are about, be there a value or not: method, measure, outcome."""
-    l2 = read_table(folder / "l2.tsv").assign(measure="l2_rms")
-    top = read_table(folder / "top_regions.tsv").assign(outcome="TP")
-    top["measure"] = "top_" + top["k"].astype(str) + "_" + top["metric"]
-    return pd.concat([l2, top])[NAMES]
+def tabulate_scores(values: pd.DataFrame, expected: pd.DataFrame, judged: Collection[str]) -> dict[str, pd.DataFrame]:
+    """Make the tables of scores.
 
+    Parameters
+    ----------
+    values : DataFrame
+        The rows of ``measures.tsv`` of all methods and checks: method, check, measure, outcome, left_out, seed_a,
+        seed_b, value, chance.
+    expected : DataFrame
+        method, check, measure, outcome of rows that have to be there, be there a value or not.
+    judged : collection of str
+        Methods that are judged. All others bound them, and so do all checks.
 
-def main() -> None:
-    """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", required=True, type=Path, help="results/{study}/compare")
-    parser.add_argument("--methods", required=True, nargs="+", help="those that are judged; all others bound them")
-    parser.add_argument("--tables", required=True, nargs="+", type=Path, help="{method}/agreement.tsv and the like")
-    parser.add_argument("--scores", required=True, help="scores.tsv")
-    parser.add_argument("--differences", required=True, help="differences.tsv")
-    parser.add_argument("--seeds", required=True, help="seeds.tsv")
-    parser.add_argument("--variance", required=True, help="variance.tsv")
-    args = parser.parse_args()
-
-    values = read_values(args.tables)
+    Returns
+    -------
+    dict of DataFrame
+        - ``scores``: method check measure outcome value low high chance kind. value is the mean over the pairs of
+          different models, or over models; low and high bound its 95 % interval (see `heatproof.compare.resampling`);
+          chance is the value of maps without information, empty where there is none; kind is ``method``, or ``bound``
+          for what bounds them. ``kendall_w_{metric}`` follows from ``region_spearman_{metric}`` (see
+          `heatproof.compare.ranks.concordance`);
+        - ``differences``: measure outcome method_a method_b difference low high p p_corrected, for every two methods; a
+          minus b, over the same models and participants, corrected by Holm's method over the pairs of methods of one
+          measure and outcome;
+        - ``seeds``: method measure outcome n_models width floor: how wide the interval is with that many models, as
+          predicted from this study's, and with endlessly many;
+        - ``variance``: method measure outcome models participants: the two variances that an interval is made of.
+    """
     tables = {key: spread(rows) for key, rows in values.groupby(NAMES, sort=False)}
     measures = {key: measured_in(table) for key, table in tables.items()}
-    scores = pd.concat([score(values, measures), expected_rows(args.folder)]).drop_duplicates(NAMES)
-    scores["kind"] = np.where(scores["method"].isin(args.methods), "method", "control")
-    tables = {key: table for key, table in tables.items() if key[0] in args.methods}
+    scores = pd.concat([score(values, measures), expected]).drop_duplicates(NAMES)
+    of_method = scores["method"].isin(judged) & (scores["check"] == "")
+    scores["kind"] = np.where(of_method, "method", "bound")
+    tables = {key: table for key, table in tables.items() if key[0] in judged and not key[1]}
     measures = {key: measures[key] for key in tables}
-    write_table(scores[[*NAMES, "value", "low", "high", "chance", "kind"]], args.scores)
-    write_table(compare_methods(tables), args.differences)
-    write_table(predict_widths(measures, chances_of(values)), args.seeds)
-    write_table(tabulate_variances(measures), args.variance)
-
-
-if __name__ == "__main__":
-    run(main)
+    return {
+        "scores": scores[[*NAMES, "value", "low", "high", "chance", "kind"]],
+        "differences": compare_methods(tables),
+        "seeds": predict_widths(measures, chances_of(values)).drop(columns="check"),
+        "variance": tabulate_variances(measures).drop(columns="check"),
+    }

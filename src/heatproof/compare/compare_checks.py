@@ -1,7 +1,7 @@
-"""Compare each model's mean maps with those of its controls: does a method notice that the model was replaced?
+"""Compare each model's mean maps with those under its sanity checks: does a method notice that the model was replaced?
 
-Reads ``mean_TP.nii.gz`` of every method, model and control model, all over the same scans. Writes ``controls.tsv``:
-method control seed pearson spearman, in the brain; empty where one of the two maps has no relevance. Spearman is taken
+Reads ``mean_TP.nii.gz`` of every method, model and check, all over the same scans. Writes ``checks.tsv``:
+method check seed pearson spearman, in the brain; empty where one of the two maps has no relevance. Spearman is taken
 of absolute values, as in Adebayo et al. 2018: 1 means that the method shows the same whatever the model has learned.
 """
 
@@ -33,20 +33,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", required=True, type=Path, help="results/{study}/compare")
     parser.add_argument("--methods", required=True, nargs="+")
-    parser.add_argument("--controls", required=True, nargs="+", help="as in the folders {method}.{control}")
+    parser.add_argument("--checks", required=True, nargs="+", help="as in the folders {method}.{check}")
     parser.add_argument("--seeds", required=True, type=int, nargs="+")
     parser.add_argument("--mask", required=True, help="brain_mask.nii.gz on the working grid")
-    parser.add_argument("--out", required=True, help="controls.tsv")
+    parser.add_argument("--out", required=True, help="checks.tsv")
     args = parser.parse_args()
 
     brain, rows = load_array(args.mask, np.uint8) > 0, []
     for method, seed in product(args.methods, args.seeds):
         real = load_array(model_folder(args.folder, method, seed) / "mean_TP.nii.gz")[brain]
         logging.info("%s, seed %d", method, seed)
-        for control in args.controls:
-            path = model_folder(args.folder, f"{method}.{control}", seed) / "mean_TP.nii.gz"
-            rows.append((method, control, seed, *similarity(real, load_array(path)[brain])))
-    write_table(pd.DataFrame(rows, columns=["method", "control", "seed", "pearson", "spearman"]), args.out)
+        for check in args.checks:
+            path = model_folder(args.folder, f"{method}.{check}", seed) / "mean_TP.nii.gz"
+            rows.append((method, check, seed, *similarity(real, load_array(path)[brain])))
+    write_table(pd.DataFrame(rows, columns=["method", "check", "seed", "pearson", "spearman"]), args.out)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Measure how far the t-maps of two halves of the participants agree: ``agreement.tsv`` of the t-map.
+"""Measure how far the t-maps of two halves of the participants agree, and how right that of all is: ``measures.tsv``.
 
 The t-map has no models that could differ: what stands for them are random halves of its participants, one division for
-each of the study's seeds. Columns are those of `heatproof.compare.measure_agreement`; seed_a and seed_b are both the
-seed of the division.
+each of the study's seeds. Columns are those of `heatproof.compare.measure_method`; seed_a and seed_b are both the seed
+of the division.
 """
 
 import argparse
@@ -13,14 +13,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from heatproof.command import run
-from heatproof.compare.average_maps import output_arguments
+from heatproof.command import json_option, run
 from heatproof.compare.layout import model_folder
 from heatproof.compare.make_t_map import t_maps, without_groups, write_t_maps
-from heatproof.compare.measure_agreement import comparison_arguments, measure_models
+from heatproof.compare.measure_method import measure_agreement, measure_rightness, write_measures
 from heatproof.generators import generator
+from heatproof.images import load_array
 from heatproof.store import open_store
-from heatproof.tables import write_table
 
 
 def random_half(scans: pd.DataFrame, seed: int) -> np.ndarray:
@@ -47,25 +46,31 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scans", required=True, help="store of the scans")
+    parser.add_argument("--folder", required=True, type=Path, help="results/{study}/compare")
+    parser.add_argument("--method", required=True, help="t_map or t_map_test, of these scans")
     parser.add_argument("--seeds", required=True, type=int, nargs="+")
-    output_arguments(parser)
-    comparison_arguments(parser)
-    arguments = vars(parser.parse_args())
+    parser.add_argument("--template", required=True, type=Path, help="folder of brain_mask, regions and regions.tsv")
+    parser.add_argument("--truth", help="ground_truth/regions.tsv: region, prescribed; where it is known")
+    parser.add_argument("--options", required=True, type=json_option, help="the config's compare as JSON")
+    parser.add_argument("--out", required=True, help="measures.tsv")
+    args = parser.parse_args()
 
-    store, seeds, out = open_store(arguments.pop("scans")), arguments.pop("seeds"), arguments.pop("out")
-    kept = without_groups(store.scans, arguments.pop("participant_groups"))
-    of_maps = {name: arguments.pop(name) for name in ("regions", "relevance", "gain_controls")}
+    store, options = open_store(args.scans), args.options
+    kept = without_groups(store.scans, options["participant_groups"])
+    brain = load_array(args.template / "brain_mask.nii.gz", np.uint8) > 0
     tables = []
-    for seed in seeds:
+    for seed in args.seeds:
         logging.info("division %d", seed)
         half = random_half(store.scans, seed)
         with TemporaryDirectory() as folder:
             for number, chosen in enumerate([kept & half, kept & ~half]):
                 place = model_folder(folder, "t_map", number)
-                write_t_maps(t_maps(store, chosen), chosen, place, template=arguments["template"], **of_maps)
-            compared = measure_models(Path(folder), "t_map", [0, 1], **arguments)
+                write_t_maps(t_maps(store, chosen), chosen, args.template, place, options)
+            compared = measure_agreement(Path(folder), "t_map", [0, 1], brain, options)
         tables.append(compared[compared["outcome"] == "TP"].assign(seed_a=seed, seed_b=seed))
-    write_table(pd.concat(tables), out)
+    if args.truth:
+        tables.append(measure_rightness(args.folder, args.method, args.seeds, args.template, args.truth, options))
+    write_measures(args.method, tables, args.out)
 
 
 if __name__ == "__main__":

@@ -1,23 +1,13 @@
-"""Say in words why cells of this stage's tables are empty: ``notes.tsv``, one row per reason.
+"""Why cells of this stage's tables are empty, in words."""
 
-Columns: method seed reason. An empty method means that the reason holds under every method, an empty seed that it
-holds for every model. A study without gaps has a table without rows.
-"""
-
-import argparse
 from collections.abc import Iterator
-from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from heatproof.command import run
-from heatproof.compare.compare_regions import why_unranked
-from heatproof.compare.layout import model_folder
 from heatproof.compare.outcomes import OUTCOMES
+from heatproof.compare.ranks import why_unranked
 from heatproof.compare.regions import METRICS
-from heatproof.tables import read_table, write_table
 
 ROUNDING = 1e-6  # share of a map's peak, of which differences between voxels say nothing
 
@@ -75,31 +65,34 @@ def score_gaps(scores: pd.DataFrame) -> Iterator[str]:
         )
 
 
-def main() -> None:
-    """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", required=True, type=Path, help="results/{study}/compare")
-    parser.add_argument("--methods", required=True, nargs="+")
-    parser.add_argument("--seeds", required=True, type=int, nargs="+")
-    parser.add_argument("--within", choices=["brain", "grid"], default="brain", help="the voxels that are compared")
-    parser.add_argument("--top-k", type=int, default=10, help="how many regions are compared")
-    parser.add_argument("--out", required=True, help="notes.tsv")
-    args = parser.parse_args()
+def notes_on(
+    accuracy: pd.DataFrame, maps: pd.DataFrame, regions: pd.DataFrame, scores: pd.DataFrame, within: str, top_k: int
+) -> pd.DataFrame:
+    """Say in words why cells of the stage's tables are empty, one row per reason.
 
-    notes = []
-    for row in read_table(args.folder / "accuracy.tsv").to_dict("records"):
-        notes += [(None, row["seed"], reason) for reason in accuracy_gaps(row)]
-    for method, seed in product(args.methods, args.seeds):
-        folder = model_folder(args.folder, method, seed)
-        regions = read_table(folder / "regions.tsv")
-        reasons = [*map_gaps(read_table(folder / "mean_maps.tsv"), args.within), *region_gaps(regions, args.top_k)]
-        notes += [(method, seed, reason) for reason in reasons]
-    notes += [(None, None, reason) for reason in grid_gaps(regions)]
-    measured = read_table(args.folder / "scores.tsv").query("kind == 'method'")
-    for method, scores in measured.groupby("method", sort=False):
-        notes += [(method, None, reason) for reason in score_gaps(scores)]
-    write_table(pd.DataFrame(notes, columns=["method", "seed", "reason"]).astype({"seed": "Int64"}), args.out)
+    Parameters
+    ----------
+    accuracy : DataFrame
+        ``accuracy.tsv``.
+    maps, regions : DataFrame
+        ``mean_maps.tsv`` and ``regions.tsv`` of every method and model: method, seed, and their columns.
+    scores : DataFrame
+        ``scores.tsv``.
+    within, top_k
+        As in the config's ``compare`` section.
 
-
-if __name__ == "__main__":
-    run(main)
+    Returns
+    -------
+    DataFrame
+        method seed reason. An empty method means that the reason holds under every method, an empty seed that it holds
+        for every model. A study without gaps has no row.
+    """
+    notes = [(None, row["seed"], reason) for row in accuracy.to_dict("records") for reason in accuracy_gaps(row)]
+    of_models = regions.groupby(["method", "seed"])
+    for (method, seed), rows in maps.groupby(["method", "seed"], sort=False):
+        of_model = of_models.get_group((method, seed))
+        notes += [(method, seed, reason) for reason in [*map_gaps(rows, within), *region_gaps(of_model, top_k)]]
+    notes += [(None, None, reason) for reason in grid_gaps(of_model)]
+    for method, rows in scores.query("kind == 'method'").groupby("method", sort=False):
+        notes += [(method, None, reason) for reason in score_gaps(rows)]
+    return pd.DataFrame(notes, columns=["method", "seed", "reason"]).astype({"seed": "Int64"})

@@ -1,0 +1,209 @@
+"""Measure the mean maps of all models by one method, by every measure there is: ``measures.tsv``.
+
+Columns: method check measure outcome left_out seed_a seed_b value chance. check is the sanity
+check whose maps these are, empty for the method's own. seed_a and seed_b are the two models that are compared, or twice
+the one that is measured. left_out is 0 where all test participants are behind the maps, or the group
+of them that is not. An empty value is one that does not exist. What is measured:
+
+- pairs of models: their maps over true positives and over true negatives, and their rankings of regions over true
+  positives;
+- where the truth is known, how right the map over true positives of each model is;
+- where regions were deleted, the areas under the curves of each model, averaged over scans.
+"""
+
+import argparse
+import logging
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from heatproof.command import json_option, run
+from heatproof.compare.agreement import BrainMap
+from heatproof.compare.layout import gather_replicates, left_out_groups, mean_map_path, model_folder, split_name
+from heatproof.compare.measures import CURVE, MAP, PAIRS_OF_MAPS, PAIRS_OF_RANKINGS, RANKING, measures_of
+from heatproof.compare.outcomes import participant_groups
+from heatproof.compare.regions import METRICS, regions_in_brain
+from heatproof.compare.rightness import region_effects, true_effects, true_voxels
+from heatproof.images import load_array
+from heatproof.tables import read_table, write_table
+
+COLUMNS = ["measure", "outcome", "left_out", "seed_a", "seed_b", "value", "chance"]
+
+
+def compare_pairs(of: str, things: Mapping[int, object], options: Mapping, metric: str = "") -> pd.DataFrame:
+    """Compare the maps, or the rankings, of every two models by every measure of such pairs.
+
+    Parameters
+    ----------
+    of : {"pairs of maps", "pairs of rankings"}
+    things : mapping
+        Seed to what is compared.
+    options : mapping
+        The config's ``compare``.
+    metric : str
+        That of the rankings.
+
+    Returns
+    -------
+    DataFrame
+        measure, seed_a, seed_b, value, chance.
+    """
+    rows = [
+        (name, *pair, measure.function(*compared, options), measure.at_random(*compared, options=options))
+        for key, measure in measures_of(of).items()
+        for name, _, by in measure.names(key, options)
+        if by == metric
+        for pair in combinations(things, 2)
+        for compared in [[things[seed] for seed in pair]]
+    ]
+    return pd.DataFrame(rows, columns=["measure", "seed_a", "seed_b", "value", "chance"])
+
+
+def mean_maps_of(folder: Path, method: str, seeds: Sequence[int]) -> pd.DataFrame:
+    """List the mean maps of a method that are compared: seed, outcome (TP or TN), left_out, n_scans, path."""
+    maps = gather_replicates(folder, method, seeds, "mean_maps.tsv")
+    maps = maps[maps["outcome"].isin(["TP", "TN"])]
+    paths = [
+        mean_map_path(model_folder(folder, method, row.seed), row.outcome, row.left_out) for row in maps.itertuples()
+    ]
+    return maps.assign(path=paths)
+
+
+def read_brain_map(path: Path, brain: np.ndarray, options: Mapping) -> BrainMap:
+    """Read a map; options are the config's ``compare``."""
+    volume = load_array(path)
+    compared = volume.ravel() if options["within"] == "grid" else None
+    return BrainMap(volume[brain], brain, options["top_percent"], compared)
+
+
+def measure_agreement(
+    folder: Path, method: str, seeds: Sequence[int], brain: np.ndarray, options: Mapping
+) -> pd.DataFrame:
+    """Compare all models by a method, with all participants and without each group of them.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the stage; `heatproof.compare.average_maps.write_maps` has filled its model folders.
+    method : str
+    seeds : sequence of int
+    brain : ndarray of bool, shape (x, y, z)
+    options : mapping
+        The config's ``compare``.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``measures.tsv`` but for method and check.
+    """
+    maps, tables = mean_maps_of(folder, method, seeds), []
+    for outcome, of_outcome in maps.groupby("outcome", sort=False):
+        for left_out in left_out_groups(of_outcome):
+            logging.info("%s, without group %d: comparing %d models", outcome, left_out, len(seeds))
+            paths = of_outcome[of_outcome["left_out"] == left_out].set_index("seed")["path"]
+            things = {seed: read_brain_map(path, brain, options) for seed, path in paths.items()}
+            compared = compare_pairs(PAIRS_OF_MAPS, things, options)
+            tables.append(compared.assign(outcome=outcome, left_out=left_out))
+    regions = gather_replicates(folder, method, seeds, "regions.tsv")
+    for left_out in left_out_groups(maps):
+        chosen = regions[regions["left_out"] == left_out].groupby("seed", sort=False)
+        for metric in METRICS:
+            things = {seed: rows[metric].to_numpy(float) for seed, rows in chosen}
+            compared = compare_pairs(PAIRS_OF_RANKINGS, things, options, metric)
+            tables.append(compared.assign(outcome="TP", left_out=left_out))
+    return pd.concat(tables)[COLUMNS]
+
+
+def measure_rightness(
+    folder: Path, method: str, seeds: Sequence[int], template: Path, truth: str, options: Mapping
+) -> pd.DataFrame:
+    """Hold every model's map over true positives against the truth, with all participants and without each group.
+
+    Parameters
+    ----------
+    folder, method, seeds, options
+        As for `measure_agreement`.
+    template : Path
+        Folder of brain_mask, regions and regions.tsv.
+    truth : str
+        ``ground_truth/regions.tsv``: region, prescribed.
+    """
+    brain = load_array(template / "brain_mask.nii.gz", np.uint8) > 0
+    labels, atlas = load_array(template / "regions.nii.gz", np.int32), read_table(template / "regions.tsv")
+    effects = true_effects(labels, atlas, read_table(truth))
+    true = true_voxels(effects, brain, truth)
+    numbers, names = regions_in_brain(labels, atlas, brain, options["regions"])
+    by_region = region_effects(effects, numbers, len(names))
+
+    maps = mean_maps_of(folder, method, seeds).query("outcome == 'TP'")
+    regions = gather_replicates(folder, method, seeds, "regions.tsv").groupby(["seed", "left_out"])
+    rows = []
+    for row in maps[maps["left_out"].isin(left_out_groups(maps))].itertuples():
+        values, scores = load_array(row.path)[brain], regions.get_group((row.seed, row.left_out))
+        for key, measure in (measures_of(MAP) | measures_of(RANKING)).items():
+            for name, _, metric in measure.names(key, options):
+                things = (scores[metric].to_numpy(float), by_region) if metric else (values, true)
+                found = measure.function(*things, options), measure.at_random(*things, options=options)
+                rows.append((name, "TP", row.left_out, row.seed, row.seed, *found))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def measure_curves(curves: pd.DataFrame, predictions: pd.DataFrame, seed: int, options: Mapping) -> pd.DataFrame:
+    """Measure the curves of one model's scans, with all participants and without each group of them.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        scan, curve, order, share, probability, as `heatproof.attribute.delete_regions` writes them; without a row if
+        the model recognised no patient.
+    predictions : DataFrame
+        Of the model.
+    seed : int
+    options : mapping
+        The config's ``compare``.
+    """
+    groups, rows = participant_groups(predictions, options["participant_groups"]), []
+    for left_out in range(options["participant_groups"] + 1):
+        kept = curves[curves["scan"].map(groups) != left_out]
+        for name, measure in measures_of(CURVE).items():
+            curve = kept[kept["curve"] == name]
+            found = measure.function(curve, options), measure.at_random(curve, options=options)
+            rows.append((name, "TP", left_out, seed, seed, *found))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def write_measures(name: str, tables: Sequence[pd.DataFrame], path: str) -> None:
+    """Write ``measures.tsv`` of a method, or of a check of it, as its folder is named; tables have `COLUMNS`."""
+    method, check = split_name(name)
+    table = pd.concat([table for table in tables if len(table)] or tables)
+    write_table(table.assign(method=method, check=check)[["method", "check", *COLUMNS]], path)
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", required=True, type=Path, help="results/{study}/compare")
+    parser.add_argument("--method", required=True)
+    parser.add_argument("--seeds", required=True, type=int, nargs="+")
+    parser.add_argument("--template", required=True, type=Path, help="folder of brain_mask, regions and regions.tsv")
+    parser.add_argument("--truth", help="ground_truth/regions.tsv: region, prescribed; where it is known")
+    parser.add_argument("--curves", nargs="*", help="deletion_seed-{seed}.tsv of every model, where there are any")
+    parser.add_argument("--predictions", nargs="*", help="predictions.tsv of every model, for the curves")
+    parser.add_argument("--options", required=True, type=json_option, help="the config's compare as JSON")
+    parser.add_argument("--out", required=True, help="measures.tsv")
+    args = parser.parse_args()
+
+    brain = load_array(args.template / "brain_mask.nii.gz", np.uint8) > 0
+    tables = [measure_agreement(args.folder, args.method, args.seeds, brain, args.options)]
+    if args.truth:
+        tables.append(measure_rightness(args.folder, args.method, args.seeds, args.template, args.truth, args.options))
+    for curves, predictions, seed in zip(args.curves, args.predictions, args.seeds, strict=True) if args.curves else ():
+        tables.append(measure_curves(read_table(curves), read_table(predictions), seed, args.options))
+    write_measures(args.method, tables, args.out)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,154 @@
+"""Make the tables of the stage from what was measured of every method.
+
+Reads ``measures.tsv`` of every method and check, and ``mean_maps.tsv`` and ``regions.tsv`` of their models. Writes
+
+- ``l2_pairs.tsv``: method check outcome seed_a seed_b l2 rms, every pair of models once, l2 and rms empty where one of
+  the two maps does not exist or is zero in every voxel compared;
+- ``l2.tsv``: method check outcome n_models l2_mean l2_sum rms, over the pairs that have a value (Table 1 of Eitel and
+  Ritter 2019); rms is their mean rms;
+- ``top_regions_pairs.tsv``: method check metric seed_a seed_b overlap (share of the first k regions that two models
+  have in common), every pair of models once, overlap empty where one of the two can not name k regions (Figure 3);
+- ``top_regions.tsv``: method check metric k overlap_mean overlap_with_diagonal chance, over the pairs that have a value
+  (Table 2);
+- ``overlap_curve.tsv``: method metric k overlap_mean chance, for every k: the mean over pairs of models, and that of
+  two random rankings, k / n of n regions. A pair goes as far as the shorter of its two rankings;
+- ``scores.tsv``, ``differences.tsv``, ``seeds.tsv``, ``variance.tsv``: see `heatproof.compare.scores.tabulate_scores`;
+- ``notes.tsv``: see `heatproof.compare.gaps.notes_on`.
+
+check is the sanity check whose maps a row is about, empty for the method's own.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from heatproof.command import json_option, run
+from heatproof.compare.gaps import notes_on
+from heatproof.compare.layout import gather_tables
+from heatproof.compare.ranks import overlap_curve
+from heatproof.compare.regions import METRICS
+from heatproof.compare.scores import NAMES, tabulate_scores
+from heatproof.images import load_array
+from heatproof.tables import read_table, write_table
+
+NAME = ["method", "check"]
+
+
+def tabulate_l2(values: pd.DataFrame, maps: pd.DataFrame, within: str, voxels: int) -> dict[str, pd.DataFrame]:
+    """Make Table 1 and the table of its pairs.
+
+    Parameters
+    ----------
+    values : DataFrame
+        Rows of ``measures.tsv``, with all participants.
+    maps : DataFrame
+        ``mean_maps.tsv`` of every method, check and model.
+    within : {"brain", "grid"}
+        Where maps were compared.
+    voxels : int
+        How many there are.
+    """
+    pairs = values[values["measure"] == "l2_rms"].rename(columns={"value": "rms"})
+    pairs["l2"] = pairs["rms"] * np.sqrt(voxels)
+    shown = maps[maps["outcome"].isin(["TP", "TN"])].groupby([*NAME, "outcome"], sort=False)
+    counts = shown[f"peak_{within}"].agg(np.count_nonzero).rename("n_models")
+    means = pairs.groupby([*NAME, "outcome"]).agg(
+        l2_mean=("l2", "mean"), l2_sum=("l2", lambda l2: l2.sum(min_count=1)), rms=("rms", "mean")
+    )
+    return {
+        "l2_pairs": pairs[[*NAME, "outcome", "seed_a", "seed_b", "l2", "rms"]],
+        "l2": counts.to_frame().join(means).reset_index(),
+    }
+
+
+def with_diagonal(mean: float, models: int) -> float:
+    """Turn the mean over pairs of different models into that over the full matrix, whose diagonal is 1.
+
+    Table 2 of Eitel and Ritter 2019 includes the comparison of each run with itself.
+    """
+    return (1 + (models - 1) * mean) / models
+
+
+def tabulate_overlap(values: pd.DataFrame, names: pd.DataFrame, k: int) -> dict[str, pd.DataFrame]:
+    """Make Table 2 and the table of its pairs.
+
+    Parameters
+    ----------
+    values : DataFrame
+        Rows of ``measures.tsv``, with all participants.
+    names : DataFrame
+        method and check of every row of Table 2, be there a value or not.
+    k : int
+        Regions whose overlap was measured.
+    """
+    measures = {f"top_{k}_{metric}": metric for metric in METRICS}
+    pairs = values[values["measure"].isin(measures)].rename(columns={"value": "overlap"})
+    pairs["metric"] = pairs["measure"].map(measures)
+    rows = []
+    for method, check in names.itertuples(index=False):
+        for metric in METRICS:
+            chosen = (pairs["method"] == method) & (pairs["check"] == check) & (pairs["metric"] == metric)
+            named = pairs[chosen].dropna(subset="overlap")
+            mean, models = named["overlap"].mean(), len(set(named["seed_a"]) | set(named["seed_b"]))
+            whole = with_diagonal(mean, models) if models else np.nan
+            rows.append((method, check, metric, k, mean, whole, named["chance"].mean()))
+    columns = [*NAME, "metric", "k", "overlap_mean", "overlap_with_diagonal", "chance"]
+    return {
+        "top_regions_pairs": pairs[[*NAME, "metric", "seed_a", "seed_b", "overlap"]],
+        "top_regions": pd.DataFrame(rows, columns=columns),
+    }
+
+
+def trace_overlap(regions: pd.DataFrame) -> pd.DataFrame:
+    """Trace how many of the first k regions two models share; regions are those of all methods and models."""
+    tables = []
+    for method, rows in regions.groupby("method", sort=False):
+        for metric in METRICS:
+            rankings = [of_model[metric].to_numpy(float) for _, of_model in rows.groupby("seed", sort=False)]
+            tables.append(overlap_curve(rankings).assign(method=method, metric=metric))
+    return pd.concat(tables)[["method", "metric", "k", "overlap_mean", "chance"]]
+
+
+def expected_rows(l2: pd.DataFrame, top: pd.DataFrame) -> pd.DataFrame:
+    """List what Tables 1 and 2 are about, be there a value or not: method, check, measure, outcome."""
+    measures = "top_" + top["k"].astype(str) + "_" + top["metric"]
+    return pd.concat([l2.assign(measure="l2_rms"), top.assign(measure=measures, outcome="TP")])[NAMES]
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", required=True, type=Path, help="results/{study}/compare")
+    parser.add_argument("--measures", required=True, nargs="+", type=Path, help="measures.tsv of methods and checks")
+    parser.add_argument("--methods", required=True, nargs="+", help="the study's")
+    parser.add_argument("--judged", required=True, nargs="+", help="those that are judged; all others bound them")
+    parser.add_argument("--modelled", required=True, nargs="+", help="methods and checks that have a map of each model")
+    parser.add_argument("--seeds", required=True, type=int, nargs="+")
+    parser.add_argument("--mask", required=True, help="brain_mask.nii.gz on the working grid")
+    parser.add_argument("--options", required=True, type=json_option, help="the config's compare as JSON")
+    args = parser.parse_args()
+
+    within, top_k = args.options["within"], args.options["top_k"]
+    brain = load_array(args.mask, np.uint8) > 0
+    voxels = np.count_nonzero(brain) if within == "brain" else brain.size
+    tables = [read_table(path) for path in args.measures]
+    values = pd.concat([table for table in tables if len(table)] or tables, ignore_index=True)
+    maps = gather_tables(args.folder, args.modelled, args.seeds, "mean_maps.tsv")
+    regions = gather_tables(args.folder, args.methods, args.seeds, "regions.tsv")
+
+    names = maps[NAME].drop_duplicates()
+    whole = values[values["left_out"] == 0].merge(names)
+    made = tabulate_l2(whole, maps, within, voxels) | tabulate_overlap(whole, names, top_k)
+    made |= {"overlap_curve": trace_overlap(regions)}
+    made |= tabulate_scores(values, expected_rows(made["l2"], made["top_regions"]), args.judged)
+    of_methods = maps[maps["method"].isin(args.methods) & (maps["check"] == "")]
+    accuracy = read_table(args.folder / "accuracy.tsv")
+    made |= {"notes": notes_on(accuracy, of_methods, regions, made["scores"], within, top_k)}
+    for name, table in made.items():
+        write_table(table, args.folder / f"{name}.tsv")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -29,7 +29,7 @@ BY_YAML = {
 TYPES = {
     "array": "no list, as [a, b]",
     "object": "no keys with values, as {key: value}",
-    "integer": "no whole number",
+    "integer": "no whole number, as 4",
     "number": "no number",
     "boolean": "neither true nor false",
 }
@@ -43,6 +43,10 @@ PATHS = {
     "register.atlas.names",
     "register.masks",
 }
+VALIDATOR = jsonschema.validators.extend(  # to JSON 4.0 is an integer; to what counts with it, it is none
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
+)
 WILDCARD = re.compile(r"\{\s*\w+\s*(,.*)?\}")  # what Snakemake takes for one
 
 
@@ -77,7 +81,10 @@ def check_yaml(path: str | Path) -> None:
     StudyError
         For the first such place, with its line.
     """
-    waiting = [yaml.compose(Path(path).read_text())]
+    try:
+        waiting = [yaml.compose(Path(path).read_text())]
+    except yaml.YAMLError:  # Snakemake has read it, as JSON
+        return
     while waiting:
         node = waiting.pop()
         if isinstance(node, yaml.MappingNode):
@@ -127,7 +134,7 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
     StudyError
         For the first mistake, with the key it is in and what to write instead.
     """
-    validator = jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text()))
+    validator = VALIDATOR(yaml.safe_load(Path(schema).read_text()))
     mistakes = sorted(validator.iter_errors(config), key=lambda error: (len(error.path), str(error.path)))
     if mistakes:
         raise StudyError(explain(mistakes[0]))

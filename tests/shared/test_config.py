@@ -138,6 +138,11 @@ def test_ordinary_yaml_passes(tmp_path, text):
     check_yaml(tmp_path / "study.yaml")
 
 
+def test_json_with_tabs_which_yaml_can_not_read_is_left_to_snakemake(tmp_path):
+    (tmp_path / "own.json").write_text('{\n\t"train": {\n\t\t"seeds": [0, 1]\n\t}\n}\n')
+    check_yaml(tmp_path / "own.json")
+
+
 def test_numbers_and_quoted_words_may_be_values_of_a_label(config):
     config["cohort"] |= yaml.safe_load("{patient: ['yes', 1, 0.5], control: '2020-01-31', only: {site: 'on'}}")
     check_config(config)
@@ -231,7 +236,10 @@ def test_no_method_has_the_name_of_a_control(config, name):
         ("cohort: {exclude: sub-01}", "cohort.exclude: 'sub-01' is no list, as [a, b]; it is: participants"),
         ("cohort: {only: [age]}", "cohort.only: ['age'] is no keys with values, as {key: value}; it is: column"),
         ("train: {seeds: 3}", "train.seeds: 3 is no list, as [a, b]"),
-        ("compare: {top_k: many}", "compare.top_k: 'many' is no whole number"),
+        ("compare: {top_k: many}", "compare.top_k: 'many' is no whole number, as 4"),
+        ("cohort: {simulate: {patients: 24.0}}", "cohort.simulate.patients: 24.0 is no whole number, as 4"),
+        ("train: {seeds: [0, 1.0]}", "train.seeds.1: 1.0 is no whole number, as 4"),
+        ("attribute: {methods: {lrp: off}}", "lrp: False is no keys with values, as {key: value}; it is: a method and"),
         ("attribute: {methods: {lrp: 3}}", "attribute.methods.lrp: 3 is no keys with values, as {key: value}"),
         ("cohort: {patient: []}", "cohort.patient: [] is not valid under any of the given schemas; it is: a value,"),
         ("cohort: {bids: ''}", ""),

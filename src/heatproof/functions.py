@@ -11,14 +11,18 @@ METHODS = "src/heatproof/attribute/__init__.py"
 CONVENTIONS = "src/heatproof/attribute/outputs.py"
 
 
-def check_methods(methods: Mapping[str, Mapping | None]) -> None:
+def check_methods(methods: Mapping[str, Mapping | None], reserved: Iterable[str] = ()) -> None:
     """Check that the methods which ``attribute.methods`` names exist, and have the options that they are given.
 
     Raises
     ------
     StudyError
-        With the methods, or the options, that there are.
+        With the methods, or the options, that there are; if all are null; if one has a name that is ``reserved``.
     """
+    if not any(methods.values()):
+        raise StudyError("config: attribute.methods leaves out every method; take null away from one, or add one")
+    if taken := [name for name in reserved if methods.get(name)]:
+        raise StudyError(f"config: attribute.methods names {quoted(taken)} as a control is named; choose another name")
     for name, options in methods.items():
         if options:
             check_method(f"attribute.methods.{name}", options)

@@ -10,6 +10,7 @@ import numpy as np
 
 from heatproof.errors import StudyError
 
+CHUNK = 2**20  # bytes
 DAMAGED = (EOFError, OSError, ValueError, zlib.error)
 NOT_AN_IMAGE = (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, *DAMAGED)
 
@@ -33,13 +34,21 @@ def open_image(path: str | Path) -> nib.Nifti1Image:
 def read_voxels(image: nib.Nifti1Image, path: str | Path, dtype: type = np.float32) -> np.ndarray:
     """Read the voxels of an image that was opened from a path.
 
+    nibabel stops at the last voxel, before the checksum that ends a gzip file, so that it reads other values from a
+    damaged file without a word: the file is read to its end as well.
+
     Raises
     ------
     StudyError
         If the file ends too early or is damaged.
     """
     try:
-        return np.asarray(image.dataobj, dtype=dtype)
+        voxels = np.asarray(image.dataobj, dtype=dtype)
+        if str(path).endswith(".gz"):
+            with gzip.open(path) as file:
+                while file.read(CHUNK):
+                    pass
+        return voxels
     except DAMAGED as error:
         raise StudyError(f"{path} ends too early or is damaged ({error}); replace the file") from error
 

@@ -65,7 +65,12 @@ def module_file(module: str, root: str) -> str | None:
 @cache
 def imported_modules(path: str) -> list[str]:
     """Return every module that a file may import: what it names, and the packages that hold these."""
-    return with_packages(full for _, full in imported_names(ast.parse(Path(path).read_text())))
+    return with_packages(full for _, full in imported_names(parsed(path)))
+
+
+def parsed(path: str) -> ast.Module:
+    """Return the syntax tree of a file, by whose name a mistake in it is told."""
+    return ast.parse(Path(path).read_text(), path)
 
 
 def imported_names(tree: ast.Module) -> list[tuple[str, str]]:
@@ -92,7 +97,7 @@ def code_lines(path: str) -> list[str]:
     """
     text = Path(path).read_text()
     lines: list[str | None] = text.splitlines()
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             docstring = node.body[0]
             lines[docstring.lineno - 1 : docstring.end_lineno] = [None] * (docstring.end_lineno - docstring.lineno + 1)
@@ -112,7 +117,7 @@ def dictionary_entries(path: str, name: str) -> dict[str, list[str]]:
     dict of list of str
         Per key the dotted names in its value, in full where the module imports them.
     """
-    tree = ast.parse(Path(path).read_text())
+    tree = parsed(path)
     imported = dict(imported_names(tree))
 
     def names_in(value: ast.expr) -> list[str]:
@@ -133,7 +138,7 @@ def find_function(name: str, root: str = "src") -> ast.FunctionDef | None:
     path = module_file(module, root) if module else None
     if path is None:
         return None
-    tree = ast.parse(Path(path).read_text())
+    tree = parsed(path)
     defined = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     elsewhere = dict(imported_names(tree)).get(own)
     return defined.get(own) or (find_function(elsewhere, root) if elsewhere else None)

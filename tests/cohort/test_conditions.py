@@ -25,6 +25,8 @@ def met(wanted, values=VALUES) -> list[str]:
         (">=1", ["1", "2"]),
         ("<= 0.5", ["0", "0.0", "0.5"]),
         ("< 1", ["0", "0.0", "0.5"]),
+        ("≥ 1", ["1", "2"]),
+        ("≤0.5", ["0", "0.0", "0.5"]),
         (["> 1", 0], ["0", "0.0", "2"]),
     ],
 )
@@ -44,7 +46,10 @@ def test_a_comparison_that_is_none_and_one_with_text_are_told():
         met("> 0", pd.Series(["1", "sixty"]))
 
 
-@pytest.mark.parametrize("cell", ["", "n/a", "N/A", "NA", "nan", "NaN", "None", "none", "NULL", "#N/A", ".", "unknown"])
+WORDS = ["n/a", "N/A", "NA", "nan", "NaN", "None", "none", "NULL", "#N/A", "unknown", "Unk", "not available"]
+
+
+@pytest.mark.parametrize("cell", ["", *WORDS, ".", "--", "***", "_"])
 def test_words_for_a_missing_value_are_one(cell):
     assert missing(pd.Series([cell, "AD"])).tolist() == [True, False]
     assert met("> 0", pd.Series([cell, "1"])) == ["1"]

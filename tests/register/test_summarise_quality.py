@@ -23,7 +23,13 @@ def write_scans(folder, small_brain, correlations) -> pd.DataFrame:
     for number, correlation in enumerate(correlations):
         scan = f"sub-{number}"
         save_image(small_brain.t1w, small_brain.affine, registered_path(folder, scan, "MNI"))
-        quality = {"correlation": correlation, "brain_overlap": 0.95, "folded_share": 0.0, **BRAIN}
+        quality = {
+            "inside_agreement": 0.7,
+            "correlation": correlation,
+            "brain_overlap": 0.95,
+            "folded_share": 0.0,
+            **BRAIN,
+        }
         (folder / scan / "qc.json").write_text(json.dumps(quality))
     return pd.DataFrame({"scan": [f"sub-{number}" for number in range(len(correlations))]})
 
@@ -42,7 +48,7 @@ def test_what_is_poor_by_itself_is_named_though_all_scans_are_alike(tmp_path, sm
         path.write_text(json.dumps(quality))
     table = gather_quality(scans, tmp_path)
     assert table["outlier"].tolist() == ["correlation"] * 3 and table["notes"].tolist() == ["one; two"] * 3
-    assert "poor" not in table
+    assert table["poor"].tolist() == ["correlation"] * 3
 
 
 def test_volumes_are_outliers_on_either_side(tmp_path, small_brain):

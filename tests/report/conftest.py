@@ -58,7 +58,7 @@ def make_register(folder, voxel_size, scans, rng):
     quality = pd.DataFrame({"scan": scans, "correlation": rng.normal(0.95, 0.004, len(scans))})
     quality["brain_overlap"] = rng.normal(0.97, 0.003, len(scans))
     quality["folded_share"] = 0.0
-    quality["outlier"] = ""
+    quality["poor"] = quality["outlier"] = ""
     quality.loc[1, ["brain_overlap", "outlier"]] = 0.61, "brain_overlap"
     write_table(quality, folder / "qc.tsv")
     imsave(folder / "contact_sheet.png", np.rot90(t1w[:, t1w.shape[1] // 2]), cmap="gray")

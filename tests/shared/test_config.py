@@ -70,7 +70,7 @@ def test_no_unknown_key_passes_anywhere(config):
                 yield from sections(item, (*path, key))
 
     for path, section in list(sections(config)):
-        if path in [("cohort", "simulate", "volume_change"), ("cohort", "only"), ("attribute", "methods")]:
+        if ".".join(path) in ["cohort.simulate.volume_change", "cohort.only", "cohort.select", "attribute.methods"]:
             continue
         section["unknown_key"] = 1
         with pytest.raises(StudyError, match="unknown_key"):
@@ -213,6 +213,37 @@ def test_the_checks_are_read_by_the_name_that_they_once_had(config):
 def test_a_method_that_is_null_is_left_out(config):
     config["attribute"]["methods"]["lrp"] = None
     check_config(config)
+    config["attribute"]["methods"] = dict.fromkeys(config["attribute"]["methods"])
+    with pytest.raises(StudyError, match=r"attribute\.methods leaves out every method"):
+        check_config(config)
+
+
+@pytest.mark.parametrize("name", ["t_map", "t_map_test"])
+def test_no_method_has_the_name_of_a_control(config, name):
+    config["attribute"]["methods"][name] = config["attribute"]["methods"]["lrp"]
+    with pytest.raises(StudyError, match=f"attribute.methods names '{name}' as a control is named; choose another"):
+        check_config(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cohort: {exclude: sub-01}", "cohort.exclude: 'sub-01' is no list, as [a, b]; it is: participants"),
+        ("cohort: {only: [age]}", "cohort.only: ['age'] is no keys with values, as {key: value}; it is: column"),
+        ("train: {seeds: 3}", "train.seeds: 3 is no list, as [a, b]"),
+        ("compare: {top_k: many}", "compare.top_k: 'many' is no whole number"),
+        ("attribute: {methods: {lrp: 3}}", "attribute.methods.lrp: 3 is no keys with values, as {key: value}"),
+        ("cohort: {patient: []}", "cohort.patient: [] is not valid under any of the given schemas; it is: a value,"),
+        ("cohort: {bids: ''}", ""),
+    ],
+)
+def test_another_type_is_told_in_words(config, text, message):
+    study = typed(laid_over(config, yaml.safe_load(text)))
+    if not message:
+        assert study["cohort"]["bids"] == ""
+        return
+    with pytest.raises(StudyError, match=re.escape(message)):
+        check_config(study)
 
 
 def test_methods_are_known_without_importing_them():

@@ -3,6 +3,7 @@
 import pytest
 
 from heatproof.failures import Failure, describe_failures, reason
+from heatproof.versions import version_line
 
 TRACEBACK = """\
 12:00:00 heatproof 1.0
@@ -62,6 +63,13 @@ def test_a_job_that_was_killed_has_no_error_in_its_log(log):
     why, remedy = reason(log)
     assert "killed for want of memory or time" in why and "mem_mb" in remedy
     assert not log or log.splitlines()[-1] in why
+
+
+def test_what_every_log_begins_with_and_what_would_fill_the_screen_is_not_told_of_a_killed_job():
+    started = f"12:00:00 {version_line('heatproof.train.fit_model')}\n"
+    assert reason(started) == reason("")
+    assert "runs with" not in reason(started)[0] and len(reason(started + 9 * "a long line ")[0]) < 300
+    assert len(reason("x" * 5000)[0]) < 300
 
 
 def test_each_reason_is_told_once_with_every_job_that_it_ended_and_their_logs(tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from heatproof.errors import StudyError
-from heatproof.images import load_array, load_image, save_image
+from heatproof.images import load_array, load_image, open_image, read_voxels, save_image
 
 
 def test_axes_run_right_front_and_up(tmp_path):
@@ -31,6 +31,18 @@ def test_types_are_compact(tmp_path, dtype, stored):
     image = nib.load(tmp_path / "a.nii.gz")
     assert image.get_data_dtype() == stored
     assert image.header.get_xyzt_units()[0] == "mm" and image.header["sform_code"] == image.header["qform_code"] == 4
+
+
+@pytest.mark.parametrize("noise", [2, 30000])
+def test_a_packed_file_whose_bytes_changed_is_told_and_never_read_as_another_scan(tmp_path, noise):
+    voxels = np.random.default_rng(0).integers(0, noise, (40, 40, 40), np.int16)
+    path = tmp_path / "a.nii.gz"
+    save_image(voxels, np.eye(4), path)
+    whole = path.read_bytes()
+    for place in np.linspace(1000, len(whole) - 1, 20).astype(int):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
+        with pytest.raises(StudyError, match=r"a\.nii\.gz ends too early or is damaged"):
+            read_voxels(open_image(path), path)
 
 
 def test_what_can_not_be_read_is_named(tmp_path):

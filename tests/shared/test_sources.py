@@ -66,6 +66,13 @@ def test_entries_of_a_dictionary_are_read_without_running_it(tmp_path):
     assert dictionary_entries(str(path), "OTHERS") == {}
 
 
+def test_a_mistake_in_code_is_told_with_its_file(tmp_path):
+    write(tmp_path, a="import heatproof.b\n", b="x = 'one\n")
+    with pytest.raises(SyntaxError) as error:
+        code_digest("heatproof.a", root=str(tmp_path))
+    assert error.value.filename == str(tmp_path / "heatproof/b.py") and error.value.lineno == 1
+
+
 CODE = '''"""A module."""
 
 import os  # the operating system

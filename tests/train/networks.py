@@ -208,3 +208,32 @@ def lazy(shape):
 
 def linear(shape, classes=2):
     return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), classes))
+
+
+class Branching(nn.Module):
+    """A head of three parts, and behind it a decoder, in place in part of its input, that the logits do not need."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.decoder = nn.Conv3d(1, 4, 3, 2, 1), nn.ConvTranspose3d(4, 1, 4, 2, 1)
+        self.heads = nn.ModuleList([nn.Linear(4, 2) for _ in range(3)])
+
+    def forward(self, images):
+        features = torch.relu(self.body(images))
+        logits = torch.stack([head(features.mean((2, 3, 4))) for head in self.heads]).mean(0)
+        self.decoded = self.decoder(features.clone())
+        self.decoded[:, :, :2].mul_(self.decoder.bias)
+        return logits
+
+
+class InPart(nn.Module):
+    """A weight that meets one half of the channels only, in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head, self.factors = nn.Conv3d(1, 4, 3), nn.Linear(4, 2), nn.Parameter(torch.rand(2, 1, 1, 1))
+
+    def forward(self, images):
+        features = self.body(images)
+        features[:, :2].mul_(self.factors)
+        return self.head(features.mean((2, 3, 4)))

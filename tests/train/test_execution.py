@@ -73,6 +73,14 @@ def test_a_network_that_is_all_head_or_none():
     assert modules_of(voxelwise) == ([["0"], ["2"]], 1)
 
 
+def test_what_the_logits_do_not_need_is_no_layer_and_several_numbers_are_no_voxels():
+    assert modules_of(networks.Branching()) == ([["body"], ["heads.0"], ["heads.1"], ["heads.2"]], 3)
+
+
+def test_a_weight_that_changes_a_part_in_place_is_on_the_way():
+    assert modules_of(networks.InPart()) == ([["body"], [""], ["head"]], 1)
+
+
 def test_what_can_not_be_followed_is_refused():
     with pytest.raises(StudyError, match=r"layers of the network .* can not be followed .* none of them scripted"):
         layers_in_order(networks.scripted(SHAPE), SHAPE)

@@ -6,7 +6,7 @@ MISTAKES = {
     "misspelt": ("train={learning_rat: 0.1}", "unknown key 'learning_rat' in train; did you mean 'learning_rate'?"),
     "misspelt stage": ("atribute={}", "unknown key 'atribute' in the top level; did you mean 'attribute'?"),
     "text for a number": ("train={learning_rate: 1e-4}", "config: train.learning_rate: '1e-4' is text to YAML"),
-    "wrong type": ("compare={top_k: many}", "config: compare.top_k: 'many' is not of type 'integer'"),
+    "wrong type": ("compare={top_k: many}", "config: compare.top_k: 'many' is no whole number"),
     "out of range": ("train={batch_size: 0}", "config: train.batch_size: 0 is less than the minimum of 1"),
     "unknown method": ("attribute={methods: {lrp: {method: lpr}}}", "attribute.methods.lrp.method is 'lpr'"),
     "misspelt option": (

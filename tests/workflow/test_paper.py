@@ -16,9 +16,10 @@ def test_the_paper_s_study_has_the_right_number_of_jobs_and_is_planned_in_second
     assert planned.processor_seconds < 20
     expected = {
         "list_scans": 5,
-        "prepare_template": 1,
+        "prepare_template": 2,
         "register_scan": 969,
         "summarise_quality": 1,
+        "check_quality": 1,
         "compare_groups": 1,
         "pack_scans": 3,
         "check_leakage": 2,

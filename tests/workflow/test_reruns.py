@@ -15,7 +15,7 @@ DOCS = ROOT / "docs/reruns.md"
 
 JOBS = {
     **{"list_scans": 5, "prepare_anatomy": 1, "simulate_scan": 12, "describe_dataset": 1, "compare_groups": 1},
-    **{"prepare_template": 1, "check_network": 1, "register_scan": 12, "summarise_quality": 1},
+    **{"prepare_template": 2, "check_network": 1, "register_scan": 12, "summarise_quality": 1, "check_quality": 1},
     **{"pack_scans": 3, "check_leakage": 2, "fit_model": 2, "predict_scans": 2, "randomise_model": 2},
     **{
         "explain_scans": 16,
@@ -56,12 +56,16 @@ ONE_SEED = MEASURED | some("measure_accuracy", "draw_training", fit_model=1, pre
 ONE_SEED |= some(explain_scans=8, average_maps=8, make_noise=4, make_t_map=2)
 ONE_SEED |= WALKED | FOLLOWED | {"delete_regions": 8}
 MODELS_KNOWN = EXPLAINED | WALKED | some("predict_scans", "measure_accuracy")
-ONE_TEST_SCAN = MODELS_KNOWN | some("describe_dataset", "compare_groups", "summarise_quality", list_scans=2)
+ONE_TEST_SCAN = MODELS_KNOWN | some(
+    "describe_dataset", "compare_groups", "summarise_quality", "check_quality", list_scans=2
+)
 ONE_TEST_SCAN |= some(simulate_scan=1, register_scan=1, pack_scans=1, check_leakage=1)
 TRIED = some("check_network")
 ONE_TEST_SCAN |= some(make_t_map=2, measure_t_map=1)
 TRAINED = MODELS_KNOWN | some("fit_model", "randomise_model", "draw_training")
-REGISTERED = TRAINED | DRAWN | some("register_scan", "summarise_quality", "pack_scans", "check_leakage")
+REGISTERED = (
+    TRAINED | DRAWN | some("register_scan", "summarise_quality", "check_quality", "pack_scans", "check_leakage")
+)
 ALL_BUT_COHORT = REGISTERED | TRIED | some("prepare_template")
 
 

@@ -18,6 +18,7 @@ from heatproof.cohort.scans import read_cohort
 from heatproof.compare.layout import split_name
 from heatproof.config import (
     BASELINES,
+    T_MAP_SPLITS,
     check_config,
     check_models,
     check_yaml,
@@ -68,7 +69,7 @@ WALKS = dictionary_entries("src/heatproof/attribute/convergence.py", "STEPS_BACK
 WALKED = [method for method in METHODS if config["attribute"]["methods"][method]["method"] in WALKS]
 WALKED = WALKED if config["attribute"]["convergence_scans"] else []
 MODELLED = [*EXPLAINED, *NOISE]
-T_MAPS = {"t_map": "train", "t_map_test": "test"} if "t_map" in config["compare"]["checks"] else {}
+T_MAPS = T_MAP_SPLITS if "t_map" in config["compare"]["checks"] else {}
 COMPARED = [*MODELLED, *T_MAPS]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
 GPUS = gpus_of_job(config["train"]["device"])
@@ -210,9 +211,9 @@ def register_files():
     return [file for files in named for file in files.values() if file and not file.startswith("templateflow:")]
 
 
-def megabytes(base, per_megavoxel=0):
-    """Return a function of the attempt: memory of a job that grows with the working grid, doubled on each retry."""
-    return lambda wildcards, attempt: int((base + per_megavoxel * MEGAVOXELS) * 2 ** (attempt - 1))
+def megabytes(base, per_megavoxel=0, megavoxels=MEGAVOXELS):
+    """Return a function of the attempt: memory of a job that grows with a grid, the working grid, doubled on each retry."""
+    return lambda wildcards, attempt: int((base + per_megavoxel * megavoxels) * 2 ** (attempt - 1))
 
 
 def minutes(base):

@@ -1,28 +1,35 @@
 """register: raw scans go to the template's space, with figures of how well that went."""
 
+COARSEST_SCAN = 2.0 if config["cohort"]["bids"] else config["cohort"]["simulate"]["voxel_size"]
+RESOLUTION = config["register"]["resolution"] or min(max(COARSEST_SCAN, 2.0), 3.0)
+GRIDS = {"template": config["register"]["voxel_size"], "fixed": RESOLUTION}
+FINER_MEGAVOXELS = 8.53 / min(GRIDS.values()) ** 3
+
 
 rule prepare_template:
-    """Put the template, its brain mask and the atlas on the working grid."""
+    """Put the template, its brain mask and the atlas on the working grid, or on the grid that scans are registered on."""
     input:
         files=register_files(),
     output:
-        images=expand(f"{TEMPLATE}/{{image}}.nii.gz", image=["T1w", "brain_mask", "regions"]),
-        names=f"{TEMPLATE}/regions.tsv",
+        images=expand(f"{RESULTS}/register/{{{{grid}}}}/{{image}}.nii.gz", image=["T1w", "brain_mask", "regions"]),
+        names=f"{RESULTS}/register/{{grid}}/regions.tsv",
     log:
-        f"{RESULTS}/logs/prepare_template.log",
+        f"{RESULTS}/logs/prepare_template/{{grid}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/register/prepare_template.tsv"
+        f"{RESULTS}/benchmarks/register/prepare_template.{{grid}}.tsv"
+    wildcard_constraints:
+        grid="|".join(GRIDS),
     priority: 3  # for check_network
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(1000, 100),
+        mem_mb=megabytes(1000, 150, FINER_MEGAVOXELS),
         runtime=minutes(10),
     params:
         source=code_of("heatproof.register.prepare_template"),
         template=as_json(config["register"]["template"]),
         atlas=as_json(config["register"]["atlas"]),
-        voxel_size=config["register"]["voxel_size"],
+        voxel_size=lambda wildcards: GRIDS[wildcards.grid],
     shell:
         "python -m heatproof.register.prepare_template --template {params.template:q} --atlas {params.atlas:q} "
         "--voxel-size {params.voxel_size} --out-dir $(dirname {output.names}) > {log} 2>&1"
@@ -34,8 +41,7 @@ rule register_scan:
         image=lambda wildcards: SCANS.at[wildcards.scan, "image"],
         mask=lambda wildcards: MASKS.get(wildcards.scan, []),
         template=f"{TEMPLATE}/T1w.nii.gz",
-        brain=f"{TEMPLATE}/brain_mask.nii.gz",
-        regions=multiext(f"{TEMPLATE}/regions", ".nii.gz", ".tsv"),
+        fixed=multiext(f"{RESULTS}/register/fixed/", "T1w.nii.gz", "brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"),
         checked=CHECKED,
     output:
         scan=REGISTERED,
@@ -49,16 +55,40 @@ rule register_scan:
     conda:
         "../../envs/ants.yaml"
     resources:
-        mem_mb=megabytes(2500 if config["cohort"]["bids"] else 2000, 200),  # deepbet takes 1200
+        mem_mb=megabytes(2500 if config["cohort"]["bids"] else 2000, 300, FINER_MEGAVOXELS),  # deepbet takes 1200
         runtime=minutes(60),
     params:
         source=code_of("heatproof.register.register_scan"),
-        options=options("register", "brain_extraction", "transform", "n4", "seed"),
+        options=options("register", "brain_extraction", "transform", "n4", "intensities", "seed"),
         mask=lambda wildcards: ["--mask", MASKS[wildcards.scan]] if wildcards.scan in MASKS else [],
     shell:
         "python -m heatproof.register.register_scan --image {input.image:q} --template $(dirname {input.template}) "
-        "--options {params.options:q} {params.mask:q} --out {output.scan} --transforms {output.transforms} "
+        "--fixed $(dirname {input.fixed[0]}) --options {params.options:q} {params.mask:q} --out {output.scan} --transforms {output.transforms} "
         "--volumes {output.volumes} --quality {output.quality} > {log} 2>&1"
+
+
+rule check_quality:
+    """Stop before anything is trained where too many scans are registered poorly."""
+    input:
+        f"{RESULTS}/register/qc.tsv",
+    output:
+        f"{RESULTS}/register/checked.tsv",
+    log:
+        f"{RESULTS}/logs/check_quality.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/register/check_quality.tsv"
+    priority: 1  # before hours of training
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000),
+        runtime=minutes(5),
+    params:
+        source=code_of("heatproof.register.check_quality"),
+        most_poor=config["register"]["most_poor"],
+    shell:
+        "python -m heatproof.register.check_quality --quality {input} --most-poor {params.most_poor} --out {output} "
+        "> {log} 2>&1"
 
 
 rule summarise_quality:

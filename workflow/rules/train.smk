@@ -71,6 +71,7 @@ rule fit_model:
         validation=f"{STORE}/validation.npy",
         validation_scans=f"{STORE}/validation.tsv",
         checked=[f"{STORE}/leakage_validation.tsv", TRAINABLE],
+        registered=ancient(f"{RESULTS}/register/checked.tsv"),  # a further scan leaves the models as they are
     output:
         model=MODEL,
         history=f"{RESULTS}/train/seed-{{seed}}/history.tsv",

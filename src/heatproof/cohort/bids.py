@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from heatproof.cohort.bids_files import check_single, find_files, select_files
+from heatproof.cohort.bids_files import check_named, check_single, find_files, select_files
 from heatproof.cohort.bids_tables import Tables, column_of, gather_tables, read_people
 from heatproof.cohort.conditions import listed, missing, satisfies
 from heatproof.errors import StudyError
@@ -55,6 +55,7 @@ def read_dataset(options: dict) -> pd.DataFrame:
         check_scanned(scans, tables, options)
         values = column_of(files, options["label"], tables, "cohort.label")
         scans = name_classes(scans, values, tables, options)
+    check_named(scans)
     check_single(scans)
     return scans[COLUMNS].sort_values("scan", ignore_index=True)
 
@@ -121,10 +122,8 @@ def meets(everyone: pd.Series, left: pd.Index, column: str, wanted: object, key:
     for item in listed(wanted):
         one = satisfies(values, item, key)
         if not one.any() and not satisfies(everyone, item, key).any():
-            is_text = item in (wanted if isinstance(wanted, list) else [wanted])
-            hint = "" if is_text else "; text such as 010, which is 8 to YAML, stands in quotes"
             raise StudyError(
-                f"no scan has a value of {column!r} that {key} names ({item}); the values are {shown(everyone)}{hint}"
+                f"no scan has a value of {column!r} that {key} names ({item}); the values are {shown(everyone)}"
             )
         met |= one
     folded = {item.casefold() for item in listed(wanted)}

@@ -12,6 +12,7 @@ from heatproof.errors import StudyError
 from heatproof.images import check_whole
 
 ENTITIES = re.compile(rf"({PARTICIPANT})(?:_({SESSION}))?(?:_[A-Za-z0-9]+-{VALUE})*_T1w\.nii(?:\.gz)?")
+PLACE = re.compile(rf"(?:.*/)?({PARTICIPANT})(?:/({SESSION}))?/anat")
 NOT_MAGNITUDES = {"part": ("phase", "real", "imag")}
 FEWEST_BYTES = 352  # of a NIfTI file's header
 
@@ -41,21 +42,18 @@ def find_files(
     Raises
     ------
     StudyError
-        If there is no file, an entry of ``exclude`` names nothing, or a file is not named, or not placed, as BIDS says.
+        If there is no file, an entry of ``exclude`` names nothing, or a file lies where its scan is not known.
     """
     paths = sorted([*folder.glob("sub-*/anat/*_T1w.nii*"), *folder.glob("sub-*/ses-*/anat/*_T1w.nii*")])
     rows, excluded = [row_of(path) for path in paths if is_image(path)], set(exclude)
     names = {*(path.name for path in paths), *(name for row in rows for name in row[:2] if name)}
     check_excluded(excluded, names.union(known), folder)
     rows = [row for row in rows if not excluded & {*row[:2], Path(row[3]).name}]
-    if odd := [image for scan, *_, image in rows if not scan]:
-        raise StudyError(
-            f"{', '.join(odd)}: not named, or not in the folder, as BIDS has it for a T1w scan; rename, move away or "
-            "name the file in cohort.exclude"
-        )
     if not rows:
         raise StudyError(f"{folder} holds no file sub-*/[ses-*/]anat/*_T1w.nii.gz; correct {key}")
-    return pd.DataFrame(rows, columns=["scan", "participant_id", "session_id", "image"])
+    files = pd.DataFrame(rows, columns=["scan", "participant_id", "session_id", "image"])
+    check_named(files[files["scan"] == ""])
+    return files
 
 
 def is_image(path: Path) -> bool:
@@ -71,13 +69,24 @@ def entities(path: str | Path) -> dict[str, str]:
 
 
 def row_of(path: Path) -> tuple[str, str, str, str]:
-    """Return scan, participant_id, session_id and image of a file; no scan where name and folder are not BIDS's."""
-    match = ENTITIES.fullmatch(path.name)
-    participant, session = (match[1], match[2] or "") if match else ("", "")
-    place = "/".join(filter(None, [participant, session, "anat"]))
-    if not match or not f"/{path.parent.as_posix()}".endswith(f"/{place}"):
+    """Return scan, participant_id, session_id and image of a file; no scan where folder and name do not agree."""
+    place = PLACE.fullmatch(path.parent.as_posix())
+    scan = "_".join(filter(None, place.groups())) if place else ""
+    if not place or not path.name.startswith(f"{scan}_"):
         return "", "", "", str(path)
-    return "_".join(filter(None, [participant, session])), participant, session, str(path)
+    return scan, place[1], place[2] or "", str(path)
+
+
+def check_named(files: pd.DataFrame) -> None:
+    """Refuse files that lie with no scan, or whose names are not as BIDS has them for a T1w image of that scan."""
+    matches = files["image"].map(lambda image: ENTITIES.fullmatch(Path(image).name))
+    named = ["_".join(filter(None, match.groups())) if match else "" for match in matches]
+    odd = files.loc[(files["scan"] != named) | (files["scan"] == ""), "image"]
+    if len(odd):
+        raise StudyError(
+            f"{', '.join(odd)}: not named, or not in the folder, as BIDS has it for a T1w scan; rename, move away or "
+            "name the file in cohort.exclude"
+        )
 
 
 def check_excluded(exclude: Iterable[str], known: set[str], dataset: Path | str) -> None:
@@ -94,6 +103,11 @@ def select_files(files: pd.DataFrame, select: Mapping[str, object]) -> pd.DataFr
     """Keep the files whose entities have the values wanted; null is wanted of files without the entity."""
     chosen = pd.Series(True, files.index)
     for entity, wanted in select.items():
+        if not any(entity in entities(image) for image in files["image"]):
+            there = sorted({name for image in files["image"] for name in entities(image)})
+            raise StudyError(
+                f"config: cohort.select names the entity {entity!r}, which no file has; they have {', '.join(there)}"
+            )
         values = files["image"].map(lambda path, entity=entity: entities(path).get(entity, ""))
         met = pd.Series(False, files.index)
         for item in wanted if isinstance(wanted, list) else [wanted]:

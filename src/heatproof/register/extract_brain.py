@@ -15,6 +15,9 @@ from heatproof.space import Grid, grid_of, resample, voxel_sizes
 COARSE_MM = 4.0
 CLOSED_VOXELS = 3
 LEAST_SOLID_BRAIN = 0.87
+LARGEST_BRAIN_ML = 2300
+LEAST_BRAIN_ML = 300
+SAME_BRAIN = 0.9
 SAME_PLACE_MM = 0.1
 
 
@@ -28,7 +31,9 @@ def find_brain(scan: nib.Nifti1Image, path: Path, extraction: str, mask: Path | 
     path : Path
         Its file, for messages.
     extraction : {"auto", "none", "mask", "deepbet"}
-        auto chooses none for a scan of a brain, and deepbet for one of a head, by `solidity`.
+        auto chooses none for a scan of a brain, and deepbet for one of a head: no brain is larger than
+        `LARGEST_BRAIN_ML`, and hardly anything in it is dark. Where something small is dark within, deepbet looks:
+        what it leaves nearly whole was a brain.
     mask : Path or None
         The mask's file, for ``mask``.
 
@@ -37,25 +42,34 @@ def find_brain(scan: nib.Nifti1Image, path: Path, extraction: str, mask: Path | 
     brain : ndarray of bool, shape of the scan, or None
         None where nothing is extracted.
     decision : dict
-        extraction (none, mask or deepbet) and the solidity that it was decided on.
+        extraction (none, mask or deepbet), and solidity and outline_ml, which it was decided on.
     """
-    solid = solidity(scan)
-    if extraction == "auto":
-        extraction = "none" if solid >= LEAST_SOLID_BRAIN else "deepbet"
-    brain = None
+    solid, millilitres = outline(scan)
+    decision = {"solidity": solid, "outline_ml": millilitres}
     if extraction == "mask":
-        brain = read_mask(mask, scan)
-    elif extraction == "deepbet":
-        brain = run_deepbet(scan, path)
-    return brain, {"extraction": extraction, "solidity": solid}
+        return read_mask(mask, scan), {"extraction": "mask", **decision}
+    small = millilitres <= LARGEST_BRAIN_ML
+    if extraction == "none" or (extraction == "auto" and small and solid >= LEAST_SOLID_BRAIN):
+        return None, {"extraction": "none", **decision}
+    brain = run_deepbet(scan, path)
+    if extraction == "auto" and small and millilitres_of(brain, scan) >= SAME_BRAIN * millilitres:
+        return None, {"extraction": "none", **decision}
+    return brain, {"extraction": "deepbet", **decision}
 
 
-def solidity(scan: nib.Nifti1Image) -> float:
-    """Return the share of a scan's outline that gives signal.
+def outline(scan: nib.Nifti1Image) -> tuple[float, float]:
+    """Measure a scan's outline.
 
     At 4 mm, Otsu's threshold tells signal from background; the outline is the largest piece of signal, closed over gaps
     of up to 24 mm and filled. Within the outline of a head lie dark bone, air and fluid; within that of a brain
     hardly anything is dark.
+
+    Returns
+    -------
+    solidity : float
+        The share of the outline that gives signal.
+    millilitres : float
+        Its volume.
     """
     grid = grid_of(scan)
     edges = voxel_sizes(grid.affine)
@@ -65,7 +79,13 @@ def solidity(scan: nib.Nifti1Image) -> float:
     voxels = resample(np.minimum(voxels, np.percentile(voxels, 99.9)), grid, coarse)
     signal = np.pad(largest_piece(voxels > otsu_threshold(voxels)), CLOSED_VOXELS + 1)
     ball = np.square(np.indices([2 * CLOSED_VOXELS + 1] * 3) - CLOSED_VOXELS).sum(axis=0) <= CLOSED_VOXELS**2
-    return float(signal.sum() / binary_fill_holes(binary_closing(signal, ball)).sum())
+    filled = binary_fill_holes(binary_closing(signal, ball)).sum()
+    return float(signal.sum() / filled), float(filled * COARSE_MM**3 / 1000)
+
+
+def millilitres_of(brain: np.ndarray, scan: nib.Nifti1Image) -> float:
+    """Return the volume of a mask on a scan's grid."""
+    return float(brain.sum() * np.prod(voxel_sizes(scan.affine)) / 1000)
 
 
 def otsu_threshold(voxels: np.ndarray) -> float:
@@ -108,5 +128,9 @@ def run_deepbet(scan: nib.Nifti1Image, path: Path) -> np.ndarray:
     try:
         _, mask, _ = BrainExtraction(no_gpu=True).run(scan)
     except (AssertionError, ValueError) as error:
-        raise StudyError(f"deepbet finds no brain in {path}; give a mask or exclude the scan") from error
-    return np.asarray(mask.dataobj) > 0
+        raise StudyError(f"no brain is found in {path}; give a mask or exclude the scan") from error
+    brain = np.asarray(mask.dataobj) > 0
+    found = millilitres_of(brain, scan)
+    if found < LEAST_BRAIN_ML:
+        raise StudyError(f"no brain is found in {path}, but {found:.0f} ml of it; give a mask or exclude the scan")
+    return brain

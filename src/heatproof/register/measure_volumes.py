@@ -65,3 +65,11 @@ def region_volumes(change: np.ndarray, labels: np.ndarray, regions: pd.DataFrame
     """
     sums = np.bincount(labels.ravel(), change.ravel(), minlength=regions["index"].max() + 1)
     return regions[["index", "name"]].assign(volume_mm3=sums[regions["index"]] * voxel_mm3)
+
+
+def region_means(values: np.ndarray, labels: np.ndarray, regions: pd.DataFrame) -> np.ndarray:
+    """Average a map over each region, in the order of ``regions``; NaN for a region without a voxel."""
+    length = regions["index"].max() + 1
+    sums = np.bincount(labels.ravel(), values.ravel(), minlength=length)[regions["index"]]
+    voxels = np.bincount(labels.ravel(), minlength=length)[regions["index"]]
+    return np.where(voxels > 0, sums / np.maximum(voxels, 1), np.nan)

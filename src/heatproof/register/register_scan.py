@@ -16,35 +16,15 @@ import pandas as pd
 from heatproof.command import json_option, run
 from heatproof.images import load_array, load_image, save_image
 from heatproof.register.extract_brain import find_brain, read_mask
-from heatproof.register.measure_volumes import check_written, region_volumes, volume_change
+from heatproof.register.find_pose import coarse_brain, find_pose
+from heatproof.register.judge import deep, judge, local_correlation
+from heatproof.register.measure_volumes import check_written, region_means, region_volumes, volume_change
+from heatproof.register.prepare_scan import correct_bias, for_voxels_of, hand_over, start_of
 from heatproof.register.read_scan import read_scan
-from heatproof.space import FWHM_TO_SIGMA
+from heatproof.space import grid_of
 from heatproof.tables import read_table, write_table
 
-LEAST = {"correlation": 0.5, "brain_overlap": 0.85}
-
-
-def hand_over(
-    scan: nib.Nifti1Image, brain: np.ndarray | None, n4: bool, folder: str
-) -> tuple[ants.ANTsImage, ants.ANTsImage]:
-    """Hand a scan over to ANTs, by a file in a folder: only its brain where one was extracted, and the brain's mask.
-
-    Where none was, the brain is what ANTs takes for the foreground.
-    """
-    nib.save(scan, f"{folder}/scan.nii")
-    moving = ants.image_read(f"{folder}/scan.nii", dimension=3)
-    if brain is None:
-        mask = ants.get_mask(moving)
-    else:
-        mask = moving.new_image_like(brain.astype(np.float32))
-        moving = moving * mask
-    return ants.n4_bias_field_correction(moving, mask=mask) if n4 else moving, mask
-
-
-def for_voxels_of(template: ants.ANTsImage, scan: ants.ANTsImage) -> ants.ANTsImage:
-    """Smooth a scan so that it can be sampled at the template's larger voxels without aliasing."""
-    fwhm = np.sqrt(np.maximum(0, np.square(template.spacing) - np.square(np.min(scan.spacing))))
-    return ants.smooth_image(scan, list(fwhm * FWHM_TO_SIGMA), sigma_in_physical_coordinates=True)
+LARGE_TURN = 35.0
 
 
 def keep_transforms(forward: list[str], folder: Path) -> None:
@@ -78,22 +58,18 @@ def measure_brain(scan: nib.Nifti1Image, brain: ants.ANTsImage, reference: np.nd
     return measures if reference is None else measures | {"mask_overlap": dice(inside, reference)}
 
 
-def judge(quality: dict) -> dict:
-    """Say what is poor about a registration, whatever the other scans are like.
-
-    Returns
-    -------
-    dict
-        poor: the figures below what any well-registered scan reaches; doubts: what this may come from.
-    """
-    poor = [figure for figure, least in LEAST.items() if not quality[figure] >= least]
-    if quality["correlation"] < 0:
-        return {"poor": poor, "doubts": ["dark where a T1w is bright: is this a T2w?"]}
-    return {"poor": poor, "doubts": ["does not fit the template: is its header's orientation right?"] if poor else []}
+def turn_noted(degrees: float) -> list[str]:
+    """Note a turn that no head makes in a scanner."""
+    if degrees < LARGE_TURN:
+        return []
+    return [
+        f"turned by {degrees:.0f} degrees against its header, and turned back; whether left is left can not be seen: "
+        "is its header's orientation right?"
+    ]
 
 
 def register_scan(
-    scan: Path, template_folder: Path, options: dict, transforms: Path, mask: Path | None = None
+    scan: Path, template_folder: Path, fixed_folder: Path, options: dict, transforms: Path, mask: Path | None = None
 ) -> tuple[np.ndarray, dict, pd.DataFrame]:
     """Register a scan.
 
@@ -102,9 +78,11 @@ def register_scan(
     scan : Path
         A raw T1w image.
     template_folder : Path
-        T1w.nii.gz, brain_mask.nii.gz, regions.nii.gz and regions.tsv on the working grid.
+        T1w.nii.gz on the working grid.
+    fixed_folder : Path
+        T1w.nii.gz, brain_mask.nii.gz, regions.nii.gz and regions.tsv on the grid that the transforms are found on.
     options : dict
-        brain_extraction, transform, n4 and seed of the config's ``register`` section.
+        brain_extraction, transform, n4, intensities and seed of the config's ``register`` section.
     transforms : Path
         Folder that receives the transforms from the scan to the template, in ANTs' formats.
     mask : Path, optional
@@ -113,50 +91,66 @@ def register_scan(
     Returns
     -------
     registered : ndarray of float32, shape (x, y, z)
-        The scan on the working grid in its own intensities.
+        The scan on the working grid: in its own intensities, or corrected for bias, as ``intensities`` says.
     quality : dict
-        correlation with the template in its brain mask; brain_overlap, Dice of the masks; folded_share of the brain,
-        where the transform turns space inside out; more from `measure_brain`,
-        `heatproof.register.extract_brain.find_brain` and `judge`, whose doubts follow the notes of
-        `heatproof.register.read_scan.read_scan`.
+        inside_agreement, the mean local correlation with the template in the depth of the brain; correlation with it in
+        its brain mask; brain_overlap, Dice of the masks; folded_share of the brain, where the transform turns space
+        inside out; turned_degrees; more from `measure_brain`, `heatproof.register.extract_brain.find_brain` and
+        `heatproof.register.judge.judge`, whose doubts follow the notes of `heatproof.register.read_scan.read_scan`.
     volumes : DataFrame
-        index, name, volume_mm3 of each region of the atlas in the individual brain.
+        index, name, volume_mm3 in the individual brain and agreement, the mean local correlation, of each region.
     """
-    template = ants.image_read(str(template_folder / "T1w.nii.gz"))
-    within = load_array(template_folder / "brain_mask.nii.gz") > 0
+    grid, fixed = (ants.image_read(str(folder / "T1w.nii.gz")) for folder in (template_folder, fixed_folder))
+    within = load_array(fixed_folder / "brain_mask.nii.gz") > 0
+    model = coarse_brain(
+        load_array(fixed_folder / "T1w.nii.gz"), within, grid_of(load_image(fixed_folder / "T1w.nii.gz"))
+    )
     raw, notes = read_scan(scan)
     extracted, decision = find_brain(raw, scan, options["brain_extraction"], mask)
     with tempfile.TemporaryDirectory() as folder:
-        moving, brain = hand_over(raw, extracted, options["n4"], folder)
+        original, brain = hand_over(raw, extracted, folder)
+        moving = correct_bias(original, brain) if options["n4"] else original
+        pose = find_pose(model, coarse_brain(moving.numpy(), brain.numpy(), grid_of(raw)))
         ants.config.set_ants_deterministic(seed_value=options["seed"] + 1)
-        forward = ants.registration(template, moving, options["transform"], outprefix=f"{folder}/")["fwdtransforms"]
+        forward = ants.registration(
+            fixed,
+            moving,
+            options["transform"],
+            initial_transform=start_of(pose, model, f"{folder}/start.mat"),
+            outprefix=f"{folder}/",
+        )["fwdtransforms"]
         for path in forward:
             check_written(path)
-        registered = ants.apply_transforms(template, for_voxels_of(template, moving), forward).numpy()
-        overlap = ants.apply_transforms(template, brain, forward, interpolator="nearestNeighbor").numpy() > 0
-        change = volume_change(template, moving, forward, folder)
+        stored = moving if options["intensities"] == "corrected" else original
+        registered = ants.apply_transforms(grid, for_voxels_of(grid, stored), forward).numpy()
+        aligned = ants.apply_transforms(fixed, for_voxels_of(fixed, moving), forward).numpy()
+        overlap = ants.apply_transforms(fixed, brain, forward, interpolator="nearestNeighbor").numpy() > 0
+        change = volume_change(fixed, moving, forward, folder)
         keep_transforms(forward, transforms)
+    agreement = local_correlation(aligned, fixed.numpy(), within, fixed.spacing[0])
     quality = {
-        "correlation": float(np.corrcoef(registered[within], template.numpy()[within])[0, 1]),
+        "inside_agreement": float(agreement[deep(within, fixed.spacing[0])].mean()),
+        "correlation": float(np.corrcoef(aligned[within], fixed.numpy()[within])[0, 1]),
         "brain_overlap": dice(overlap, within),
         "folded_share": float(np.mean(change[within] <= 0)),
+        "turned_degrees": pose.degrees,
         **measure_brain(raw, brain, read_mask(mask, raw) if mask else None),
         **decision,
     }
     judgement = judge(quality)
-    quality |= {"poor": judgement["poor"], "notes": notes + judgement["doubts"]}
-    labels = load_array(template_folder / "regions.nii.gz", np.int32)
-    regions = read_table(template_folder / "regions.tsv")
-    return registered, quality, region_volumes(change, labels, regions, float(np.prod(template.spacing)))
+    quality |= {"poor": judgement["poor"], "notes": notes + turn_noted(pose.degrees) + judgement["doubts"]}
+    labels = load_array(fixed_folder / "regions.nii.gz", np.int32)
+    regions = read_table(fixed_folder / "regions.tsv")
+    volumes = region_volumes(change, labels, regions, float(np.prod(fixed.spacing)))
+    return registered, quality, volumes.assign(agreement=region_means(agreement, np.where(within, labels, 0), regions))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", type=Path, required=True, help="the raw scan")
     parser.add_argument("--template", type=Path, required=True, help="folder of the template on the working grid")
-    parser.add_argument(
-        "--options", type=json_option, required=True, help="brain_extraction, transform, n4, seed as JSON"
-    )
+    parser.add_argument("--fixed", type=Path, required=True, help="folder of the template on the registration's grid")
+    parser.add_argument("--options", type=json_option, required=True, help="keys of register as JSON")
     parser.add_argument("--mask", type=Path, help="the scan's brain mask")
     parser.add_argument("--out", type=Path, required=True, help="the registered scan to write")
     parser.add_argument("--transforms", type=Path, required=True, help="the folder of transforms to write")
@@ -164,9 +158,9 @@ def main() -> None:
     parser.add_argument("--quality", type=Path, required=True, help="the JSON file of quality figures to write")
     arguments = parser.parse_args()
     registered, quality, volumes = register_scan(
-        arguments.image, arguments.template, arguments.options, arguments.transforms, arguments.mask
+        arguments.image, arguments.template, arguments.fixed, arguments.options, arguments.transforms, arguments.mask
     )
-    logging.info("brain extraction: %s, solidity %.3f", quality["extraction"], quality["solidity"])
+    logging.info("brain extraction: %s", quality["extraction"])
     for note in quality["notes"]:
         logging.warning("%s: %s", arguments.image, note)
     save_image(registered, load_image(arguments.template / "T1w.nii.gz").affine, arguments.out)

@@ -34,13 +34,15 @@ def gather_quality(scans: pd.DataFrame, folder: Path) -> pd.DataFrame:
     -------
     DataFrame
         One row per scan: scan, the figures, notes, and outlier, which names the figures that are poor by themselves, or
-        off the others' median by more than 3.5 robust standard deviations (Iglewicz and Hoaglin 1993): correlation and
-        overlaps below it, the folded share above it, volume and intensity to either side.
+        off the others' median by more than 3.5 robust standard deviations (Iglewicz and Hoaglin 1993): agreement,
+        correlation and overlaps below it, the folded share above it, volume and intensity to either side; and poor,
+        which names the former.
     """
     rows = [{"scan": scan, **json.loads((folder / scan / "qc.json").read_text())} for scan in scans["scan"]]
     table = pd.DataFrame(rows).drop(columns="scan_sha256", errors="ignore")
     off = pd.DataFrame(
         {
+            "inside_agreement": robust_score(-table["inside_agreement"]),
             "correlation": robust_score(-table["correlation"]),
             "brain_overlap": robust_score(-table["brain_overlap"]),
             "folded_share": robust_score(table["folded_share"]),
@@ -52,10 +54,10 @@ def gather_quality(scans: pd.DataFrame, folder: Path) -> pd.DataFrame:
         off["mask_overlap"] = robust_score(-table["mask_overlap"])
     outlier = [
         ", ".join(name for name in off if name in poor or scores[name] > OUTLIER_LIMIT)
-        for poor, (_, scores) in zip(table.pop("poor"), off.iterrows(), strict=True)
+        for poor, (_, scores) in zip(table["poor"], off.iterrows(), strict=True)
     ]
     notes = ["; ".join(lines) for lines in table.pop("notes")]
-    return table.assign(notes=notes, outlier=outlier)
+    return table.assign(poor=table["poor"].map(", ".join), notes=notes, outlier=outlier)
 
 
 def robust_score(values: pd.Series) -> pd.Series:
@@ -112,7 +114,7 @@ def draw_contact_sheet(quality: pd.DataFrame, folder: Path, space: str, path: Pa
         figure.figimage(
             np.repeat(np.repeat(picture, zoom, 0), zoom, 1)[::-1], across + 6, top - cell_high, origin="lower"
         )
-        label = f"{row.scan}   r {row.correlation:.2f}   overlap {row.brain_overlap:.2f}"
+        label = f"{row.scan}   inside {row.inside_agreement:.2f}   overlap {row.brain_overlap:.2f}"
         colour = "firebrick" if row.outlier else "black"
         place = ((across + 8) / size[0] / PIXELS_PER_INCH, (top - 17) / size[1] / PIXELS_PER_INCH)
         figure.text(*place, label, fontsize=7, color=colour)

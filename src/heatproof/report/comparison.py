@@ -295,6 +295,17 @@ def metric_spans(top: pd.DataFrame, column: str) -> list[str]:
     return [percents(groups.get_group(metric).min(), groups.get_group(metric).max()) for metric in METRICS]
 
 
+def poor_registrations(quality: pd.DataFrame) -> list[str]:
+    """Say how many scans are registered poorly, where any is: no table of regions is to be trusted for them."""
+    poor = quality.loc[quality["poor"].fillna("") != "", "scan"]
+    if poor.empty:
+        return []
+    return [
+        f"{len(poor)} of {len(quality)} scans are registered poorly ({', '.join(poor)}): regions do not lie where the "
+        "atlas has them there. Look at their notes under Registration, and mend or exclude them."
+    ]
+
+
 def quality_rows(quality: pd.DataFrame) -> list[dict]:
     """Write the quality of registration, scans with an outlier first.
 
@@ -308,7 +319,7 @@ def quality_rows(quality: pd.DataFrame) -> list[dict]:
     list of dict
         scan and cells: (text, whether it is an outlier), in the order of the figures.
     """
-    figures = [column for column in quality.columns if column not in ("scan", "outlier")]
+    figures = [column for column in quality.columns if column not in ("scan", "poor", "outlier")]
     quality = quality.assign(outlier=quality["outlier"].fillna(""))
     order = quality["outlier"].eq("").sort_values(kind="stable").index
     return [

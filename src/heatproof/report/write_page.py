@@ -33,6 +33,7 @@ from heatproof.report.comparison import (
     noise_of,
     note_rows,
     overlap_rows,
+    poor_registrations,
     quality_rows,
     variance_rows,
 )
@@ -137,6 +138,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
     return {
         "config": config,
         "answer": [
+            *poor_registrations(quality),
             *summarise(scans, accuracy, own(l2[l2["method"].isin(judged)]), shared, noise),
             *judge(scores, read_table(checks) if checks else None),
         ],
@@ -173,7 +175,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
         "methods": {name: title_of(name) for name in sorted(methods, key=lambda name: name != FAVOURITE)},
         "figures": {figure.stem: embed(figure.read_bytes()) for figure in informative(figures, paired, robust)},
         "contact_sheet": embed(compress(models / "register/contact_sheet.png"), "jpeg"),
-        "quality": {"figures": list(quality.columns.drop(["scan", "outlier"])), "rows": quality_rows(quality)},
+        "quality": {"figures": list(quality.columns.drop(["scan", "poor", "outlier"])), "rows": quality_rows(quality)},
         "viewers": make_viewers(results, models, config),
         "configuration": yaml.safe_dump(
             config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100

@@ -30,10 +30,11 @@ class Layer(NamedTuple):
 def layers_in_order(model: nn.Module, shape: Sequence[int]) -> list[Layer]:
     """List the layers that have weights, from input to output, by running the network once on a random scan.
 
-    Every operation counts that takes a weight and something that was made of the scan, whether a module does it or a
-    function, and whatever the weight was turned into before. What a module owns itself and uses without another in
-    between is a layer; what is used more than once counts where it is used last. Scales and shifts (batch norms and
-    other norms) go with the layer before them, or where the network or its head begins with them, with the one behind.
+    Every operation counts that the logits need and that takes a weight and something that was made of the scan, whether
+    a module does it or a function, and whatever the weight was turned into before. What a module owns itself and uses
+    without another in between is a layer; what is used more than once counts where it is used last. Scales and shifts
+    (batch norms and other norms) go with the layer before them, or where the network or its head begins with them, with
+    the one behind.
 
     Parameters
     ----------
@@ -51,8 +52,9 @@ def layers_in_order(model: nn.Module, shape: Sequence[int]) -> list[Layer]:
     state = own_weights(model)
     with torch.no_grad(), Tracer(image, state) as trace:
         logits = model.eval()(image)
-    last_voxels = max((i for i, operation in enumerate(trace.operations) if operation.has_voxels), default=-1)
-    used = {name: i for i, operation in enumerate(trace.operations) for name in operation.weights}
+    operations = trace.on_the_way_to(logits)
+    last_voxels = max((i for i, operation in enumerate(operations) if operation.has_voxels), default=-1)
+    used = {name: i for i, operation in enumerate(operations) for name in operation.weights}
     if not used or not all(tensor in trace.of_scan for tensor in tensors_in(logits)):
         raise StudyError(
             "the layers of the network that train.network names can not be followed from the scan to its logits; build "
@@ -92,10 +94,24 @@ def owner(name: str) -> str:
 
 
 class Operation(NamedTuple):
-    """Something done to what was made of the scan: the weights that it took, and whether its result has voxels."""
+    """Something done to what was made of the scan.
+
+    Attributes
+    ----------
+    weights : set of str
+        Those that it took.
+    earlier : set of int
+        The operations that made what it took.
+    has_voxels : bool
+        Whether its result still has places: voxels, or the tokens of a transformer.
+    may_have_voxels : bool
+        The same, or whether the places of the scan are still there in another shape, no weight having met them in it.
+    """
 
     weights: set[str]
+    earlier: set[int]
     has_voxels: bool
+    may_have_voxels: bool
 
 
 class Tracer(TorchFunctionMode):
@@ -116,8 +132,8 @@ class Tracer(TorchFunctionMode):
 
     def __init__(self, image: Tensor, state: dict[str, Tensor]):
         super().__init__()
-        self.operations: list[Operation] = []
-        self.of_scan = WeakTensorKeyDictionary({image: True})
+        self.operations = [Operation(set(), set(), True, True)]  # the scan itself
+        self.of_scan = WeakTensorKeyDictionary({image: {0}})  # by which operations
         self.of_weights = WeakTensorKeyDictionary({tensor: {name} for name, tensor in state.items()})
 
     def __torch_function__(
@@ -126,13 +142,33 @@ class Tracer(TorchFunctionMode):
         result = function(*args, **(kwargs or {}))
         given, made = list(tensors_in([args, kwargs])), list(tensors_in(result))
         weights = set().union(*(self.of_weights.get(tensor, ()) for tensor in given))
-        if any(tensor in self.of_scan for tensor in given):
-            self.operations.append(Operation(weights, any(map(has_voxels, made))))
+        earlier = self.makers(given)
+        if earlier:
+            spread = any(self.operations[i].may_have_voxels for i in earlier)
+            voxels = any(has_voxels(tensor, spread) for tensor in made)
+            number = len(self.operations)
+            self.operations.append(Operation(weights, earlier, voxels, voxels or (spread and not weights)))
             made += given[:1] if function is Tensor.__setitem__ else []
-            self.of_scan.update({tensor: True for tensor in made})
+            self.of_scan.update({tensor: {number} for tensor in made})
+            for view in made:
+                if view._base is not None and any(view is tensor for tensor in given):  # what it is a view of changed
+                    self.of_scan[view._base] = {number} | self.of_scan.get(view._base, set())
         elif weights:
             self.of_weights.update({tensor: weights for tensor in made})
         return result
+
+    def makers(self, tensors: Sequence[Tensor]) -> set[int]:
+        """Return the operations that made some tensors, or changed what these are views of."""
+        seen = [*tensors, *(tensor._base for tensor in tensors if tensor._base is not None)]
+        return set().union(*(self.of_scan.get(tensor, ()) for tensor in seen))
+
+    def on_the_way_to(self, logits: object) -> list[Operation]:
+        """Return the operations that were needed for the logits, in the order in which they ran."""
+        needed = self.makers([*tensors_in(logits)])
+        for number in range(len(self.operations) - 1, -1, -1):
+            if number in needed:
+                needed |= self.operations[number].earlier
+        return [self.operations[number] for number in sorted(needed)]
 
 
 def tensors_in(value: object) -> Iterator[Tensor]:
@@ -144,6 +180,6 @@ def tensors_in(value: object) -> Iterator[Tensor]:
             yield from tensors_in(item)
 
 
-def has_voxels(tensor: Tensor) -> bool:
-    """Tell whether what was made of one scan still has places: voxels, or the tokens of a transformer."""
-    return max(tensor.shape[2:]) > 1 if tensor.ndim == 5 else sum(edge > 1 for edge in tensor.shape) > 1
+def has_voxels(tensor: Tensor, spread: bool) -> bool:
+    """Tell whether what was made of one scan has places; without the axes of a volume, only what had them may."""
+    return max(tensor.shape[2:]) > 1 if tensor.ndim == 5 else spread and sum(edge > 1 for edge in tensor.shape) > 1

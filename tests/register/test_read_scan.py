@@ -156,7 +156,7 @@ def z_scored(voxels, ball):
 
 
 BACKGROUNDS = {
-    "NaN": (lambda v, ball: np.where(ball, v, np.nan), "NaN around the head"),
+    "NaN": (lambda v, ball: np.where(ball, v, np.nan), "NaN is taken for background"),
     "-1000": (lambda v, ball: np.where(ball, v, -1000), "the background is -1000, the darkest value 10"),
     "everything 1000 lower": (lambda v, ball: v - 1000, "the background is -1000, the darkest value -89"),
     "brighter than the brain": (lambda v, ball: np.where(ball, v, 4095), "the background is 4095"),
@@ -198,8 +198,21 @@ def with_value(voxels, value):
     return odd
 
 
+def with_hole(voxels, edge):
+    odd = voxels.astype(np.float32)
+    odd[8 : 8 + edge, 8 : 8 + edge, 8 : 8 + edge] = np.nan
+    return odd
+
+
+def test_nan_in_dark_spots_of_a_head_is_background(scan, brain):
+    read, notes = read_scan(write(scan, with_hole(brain[0], 2)))
+    settled = np.asarray(read.dataobj)
+    assert (settled[8:10, 8:10, 8:10] == 0).all() and np.isfinite(settled).all()
+    assert "NaN is taken for background" in "; ".join(notes)
+
+
 BAD_VOXELS = {
-    "one NaN in the head": (lambda voxels: with_value(voxels, np.nan), "NaN within the head"),
+    "NaN in much of the head": (lambda voxels: with_hole(voxels, 5), "NaN in much of the head"),
     "one infinity": (lambda voxels: with_value(voxels, np.inf), "infinite"),
     "all NaN": (lambda voxels: np.full(SHAPE, np.nan, np.float32), "one value in all or nearly all voxels"),
     "all zero": (lambda voxels: voxels * 0, "one value in all or nearly all voxels"),

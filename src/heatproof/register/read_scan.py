@@ -15,6 +15,7 @@ DISAGREEMENT_MM = 1.0
 MOST_SKEW = 0.02
 LEAST_SKEW = 1e-4
 LEAST_SHIFT = 0.05
+MOST_MISSING = 0.01  # of the known voxels, NaN within the head: more is no dark spot that a mask left out
 
 
 def read_scan(path: Path) -> tuple[nib.Nifti1Image, list[str]]:
@@ -28,7 +29,7 @@ def read_scan(path: Path) -> tuple[nib.Nifti1Image, list[str]]:
     Returns
     -------
     scan : Nifti1Image of float32
-        Three-dimensional; its axes are at right angles, its header is in millimetres, its background is 0.
+        Three-dimensional; its axes are at right angles, its header is in millimetres, its background is 0 or near it.
     notes : list of str
         What had to be settled, for a person to read.
 
@@ -62,11 +63,12 @@ def read_volume(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
 
 
 def check_values(voxels: np.ndarray, path: Path) -> None:
-    """Refuse values that are infinite, missing within the head, or the same all but everywhere."""
+    """Refuse values that are infinite, missing in much of the head, or the same all but everywhere."""
     missing = np.isnan(voxels)
-    if np.isinf(voxels).any() or (missing & ~outer(missing)).any():
+    within = np.count_nonzero(missing & ~outer(missing))
+    if np.isinf(voxels).any() or within > MOST_MISSING * np.count_nonzero(~missing):
         raise StudyError(
-            f"{path} has voxels that are infinite, or NaN within the head; correct them, or name it in cohort.exclude"
+            f"{path} has voxels that are infinite, or NaN in much of the head; correct them, or name it in cohort.exclude"
         )
     known = voxels[~missing]
     if not known.size or np.percentile(known, 99.9) <= known.min():
@@ -89,7 +91,7 @@ def faces(array: np.ndarray) -> np.ndarray:
 def settle_background(voxels: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Make the background 0 and the darkest there is, as registration and masks take it to be.
 
-    NaN that `check_values` lets pass lies around the head and becomes background. Where one value fills most of the
+    NaN that `check_values` lets pass lies around the head, or in dark spots of it, and becomes background. Where one value fills most of the
     outer faces it is the background's; else the background is noise, and the darkest there is. Where it is 0 already
     and little is darker, all other voxels stay as they are.
 
@@ -103,7 +105,7 @@ def settle_background(voxels: np.ndarray) -> tuple[np.ndarray, list[str]]:
     notes : list of str
     """
     outside = np.isnan(voxels)
-    notes = ["NaN around the head is taken for background"] if outside.any() else []
+    notes = ["NaN is taken for background"] if outside.any() else []
     filling = background_value(voxels)
     if filling is not None:
         outside |= pieces_of(voxels == filling)

@@ -168,7 +168,7 @@ def dice_table(rows: pd.DataFrame) -> str:
     """Write the Dice of each structure on each labelled scan, their mean, and the goals."""
     defaults = rows[rows["variant"] == "defaults"].set_index("scan")[list(STRUCTURES)].T
     table = defaults.assign(mean=defaults.mean(axis=1), goal=pd.Series(GOALS)).rename_axis("structure").reset_index()
-    return table.to_markdown(index=False, floatfmt=".3f")
+    return table.astype(object).where(table.notna(), None).to_markdown(index=False, floatfmt=".3f", missingval="")
 
 
 def ranking_table(rows: pd.DataFrame) -> str:
@@ -237,6 +237,7 @@ def main() -> None:
         least_goal=LEAST_DICE,
         poses=len(turned),
         turned_back=(turned[list(GOALS)].mean(axis=1) > LEAST_DICE).sum(),
+        turned_poor=(turned["inside_agreement"] < LIMITS["inside_agreement"][0]).sum(),
         good=(quality["poor"] == "").sum(),
         lowest=quality["inside_agreement"].min(),
         dice=dice_table(rows),

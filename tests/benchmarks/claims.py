@@ -56,6 +56,15 @@ def tell(text: str, numbers: Mapping[str, float], **quoted: object) -> str:
     return re.sub(r"\n{3,}", "\n\n", told).strip() + "\n"
 
 
+def is_known(sentences: str, quoted: Mapping[str, object]) -> bool:
+    """Tell whether all numbers that sentences quote are there."""
+    try:
+        sentences.format(**quoted)
+    except KeyError:
+        return False
+    return True
+
+
 def tell_block(block: str, numbers: Mapping[str, float], quoted: Mapping[str, object]) -> str:
     """Fill in a paragraph or list item less what does not hold; nothing where its first claim does not."""
     first, *rest = CLAIM.split(block)
@@ -64,13 +73,14 @@ def tell_block(block: str, numbers: Mapping[str, float], quoted: Mapping[str, ob
         raise ValueError(f"a number is quoted without a claim: {first.strip()}")
     if not pieces:
         return block.format(**quoted)
-    kept = [sentences for claim, sentences in pieces if holds(claim, numbers)]
-    for claim, _ in pieces:
-        if not holds(claim, numbers):
+    told = [holds(claim, numbers) and is_known(sentences, quoted) for claim, sentences in pieces]
+    kept = [sentences for (_, sentences), is_told in zip(pieces, told, strict=True) if is_told]
+    for (claim, _), is_told in zip(pieces, told, strict=True):
+        if not is_told:
             print(f"left out, as it does not hold: {' '.join(claim.split())}", file=sys.stderr)
     leans = first.strip() in ("", "-")
-    if not kept or (leans and not holds(pieces[0][0], numbers)):
+    if not kept or (leans and not told[0]):
         return ""
     indent = "  " if first.startswith("- ") else ""
-    told = (first + " ".join(kept)).format(**quoted)
-    return fill(" ".join(told.split()), WIDTH, subsequent_indent=indent, break_long_words=False)
+    text = (first + " ".join(kept)).format(**quoted)
+    return fill(" ".join(text.split()), WIDTH, subsequent_indent=indent, break_long_words=False)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from claims import holds, near, tell
+from claims import holds, near, tell, tell_block
 from write_findings import OLD, mark_as_old
 
 TEXTS = sorted(path for folder in ("findings", "real-data") for path in Path(__file__).parent.glob(f"{folder}/*.md"))
@@ -75,3 +75,9 @@ def test_without_any_number_a_page_makes_no_claim_and_quotes_none(text):
     }
     told = tell(text.read_text(), {}, **fields, true_chance="x", rightness_chance="x", scan_points="x")
     assert "[[" not in told and "{" not in told.replace("{checks:", "")
+
+
+def test_a_sentence_that_quotes_a_number_which_is_not_there_is_left_out(capsys):
+    block = "- [[a > 1]] It is {value[a]}. [[a > 0]] The other is {value[b]}."
+    assert tell_block(block, {"a": 2}, {"value": {"a": "2"}}) == "- It is 2."
+    assert "a > 0" in capsys.readouterr().err

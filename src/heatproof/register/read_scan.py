@@ -68,7 +68,7 @@ def check_values(voxels: np.ndarray, path: Path) -> None:
     within = np.count_nonzero(missing & ~outer(missing))
     if np.isinf(voxels).any() or within > MOST_MISSING * np.count_nonzero(~missing):
         raise StudyError(
-            f"{path} has voxels that are infinite, or NaN in much of the head; correct them, or name it in cohort.exclude"
+            f"{path} has voxels that are infinite, or NaN in much of the head; correct or exclude it (cohort.exclude)"
         )
     known = voxels[~missing]
     if not known.size or np.percentile(known, 99.9) <= known.min():
@@ -91,9 +91,9 @@ def faces(array: np.ndarray) -> np.ndarray:
 def settle_background(voxels: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Make the background 0 and the darkest there is, as registration and masks take it to be.
 
-    NaN that `check_values` lets pass lies around the head, or in dark spots of it, and becomes background. Where one value fills most of the
-    outer faces it is the background's; else the background is noise, and the darkest there is. Where it is 0 already
-    and little is darker, all other voxels stay as they are.
+    NaN that `check_values` lets pass lies around the head, or in dark spots of it, and becomes background. Where one
+    value fills most of the outer faces it is the background's; else the background is noise, and the darkest there is.
+    Where it is 0 already and little is darker, all other voxels stay as they are.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ def apart_study(tmp_path_factory) -> Checkout:
         ("analysis", "--until", "prepare_template", "simulate_scan"),
         ("torch", "--until", "check_network"),
         ("ants", "--until", "register_scan"),
-        ("analysis", "--until", "check_leakage"),
+        ("analysis", "--until", "check_leakage", "check_quality"),
         ("torch", "--until", "fit_model"),
         ("torch", "--until", "predict_scans", "explain_scans"),
         ("torch", "--until", "delete_regions", "trace_convergence"),

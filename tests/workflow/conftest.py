@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 HEAD = str(ROOT / ".venv-head/bin/python")
 VOLUME_LABELS = (
     "study=volume",
-    "cohort={label: {volume: Lateral Ventricle}, split: {test: 2, validation: 1, seed: 10}, "
+    "cohort={label: {volume: Lateral Ventricle}, split: {test: 2, validation: 1, seed: 0}, "
     "simulate: {patients: 8, controls: 8}}",
     "register={transform: 'antsRegistrationSyNQuick[s]'}",
     "attribute={deletion_scans: 0, convergence_scans: 0, "

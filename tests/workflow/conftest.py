@@ -129,10 +129,11 @@ def apart_study(tmp_path_factory) -> Checkout:
 
 
 def rules_of(environment: str) -> set[str]:
-    """List the rules that name an environment."""
+    """List the rules that name an environment; the rule without a name draws each figure of a table."""
     text = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
-    rules = re.split(r"^ *rule (?=\w+:$)", text, flags=re.MULTILINE)[1:]
-    return {rule.partition(":")[0] for rule in rules if f"envs/{environment}.yaml" in rule}
+    rules = re.split(r"^ *rule ?(?=\w*:$)", text, flags=re.MULTILINE)[1:]
+    names = {rule.partition(":")[0] for rule in rules if f"envs/{environment}.yaml" in rule}
+    return names | (set(re.findall(r'^    "(draw_\w+)": {$', text, re.MULTILINE)) if "" in names else set())
 
 
 @pytest.fixture(scope="session")

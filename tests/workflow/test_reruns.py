@@ -150,7 +150,7 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
         TRAINED | TRIED,
     ),
     "one function in `train/fit_model.py`": (
-        edit("train/fit_model.py", "model.eval()", "model.train(False)"),
+        edit("train/fit_model.py", "model.train()", "model.train(True)"),
         TRAINED | TRIED,
     ),
     "one function in `register/register_scan.py`": (

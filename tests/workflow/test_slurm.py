@@ -58,7 +58,7 @@ def write_profile(folder: Path) -> None:
     """Write the profile as a user would edit it for this Slurm, and one rule's memory too low for a first try."""
     profile = yaml.safe_load(Path("profiles/slurm/config.yaml").read_text())
     del profile["default-resources"]["slurm_account"]
-    profile["set-resources"]["prepare_template"] = {"mem_mb": "300 * 4 ** (attempt - 1)"}
+    profile["set-resources"]["summarise_quality"] = {"mem_mb": "150 * 8 ** (attempt - 1)"}
     profile |= {"slurm-status-command": "squeue", "slurm-init-seconds-before-status-checks": 2}
     folder.mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump(profile))
@@ -143,9 +143,9 @@ def test_a_job_that_was_ended_is_tried_again_with_twice_the_memory_and_time(jobs
 
 
 def test_a_job_over_its_memory_is_ended_by_slurm_and_tried_again_with_more(jobs, slurm_study):
-    first, second = tries_again(jobs, "prepare_template")
+    first, second = tries_again(jobs, "summarise_quality")
     assert (first["JobState"], second["JobState"]) == ("FAILED", "COMPLETED")
-    assert (megabytes(first), megabytes(second)) == (300, 1200)
+    assert (megabytes(first), megabytes(second)) == (150, 1200)
     assert "exceeded memory limit" in Path(first["StdOut"]).read_text()
 
 

@@ -62,8 +62,13 @@ def test_the_occlusion_maps_are_captum_s_in_float64(results):
     blocks = torch.from_numpy(np.ravel_multi_index((x, y, z), (x.max() + 1, y.max() + 1, z.max() + 1)))
     brain = nib.load(results / "register/template/brain_mask.nii.gz").get_fdata() > 0
     touching = np.isin(blocks, blocks[brain])
-    exact = FeatureAblation(model).attribute(images, feature_mask=blocks[None, None], target=1)
-    in_float32 = FeatureAblation(model.float()).attribute(images.float(), feature_mask=blocks[None, None], target=1)
+
+    def margin(scans):
+        return model(scans).diff(dim=1)[:, 0]
+
+    exact = FeatureAblation(margin).attribute(images, feature_mask=blocks[None, None])
+    model.float()
+    in_float32 = FeatureAblation(margin).attribute(images.float(), feature_mask=blocks[None, None])
     error = (in_float32.double() - exact).abs().max().item()
     for scan, expected in zip(store.scans["scan"], exact[:, 0].numpy(), strict=True):
         heatmap = nib.load(results / f"attribute/occlusion/seed-1/{scan}_heatmap.nii.gz").get_fdata()

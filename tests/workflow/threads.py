@@ -19,7 +19,14 @@ METHODS = {
 SHAPE = (24, 28, 24)
 OPTIONS = {
     "network": {"filters": [8, 16], "pools": [2, 3], "padding": 1, "hidden": 16, "dropout": 0.4},
-    **{"learning_rate": 5e-4, "weight_decay": 1e-4, "batch_size": 4, "epochs": 3, "keep": "accuracy", "precision": "float32"},
+    **{
+        "learning_rate": 5e-4,
+        "weight_decay": 1e-4,
+        "batch_size": 4,
+        "epochs": 3,
+        "keep": "accuracy",
+        "precision": "float32",
+    },
     "patience": {"epochs": 8, "from_epoch": 0},
     "augmentation": {"flip": {"axis": "x", "probability": 0.5}, "shift": {"axis": "y", "voxels": 1}},
 }

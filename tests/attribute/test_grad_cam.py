@@ -68,7 +68,7 @@ def test_model_and_images_stay_as_they_were(paper_network, scans, untouched):
     check, before = untouched(paper_network), scans.clone()
     with torch.no_grad():
         heatmaps = grad_cam(paper_network, scans, 1)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(StudyError, match="class 7 is to be explained"):
         grad_cam(paper_network, scans, 7)
     check()
     assert torch.equal(scans, before)

@@ -59,7 +59,7 @@ class TestEveryMethod:
         check, before = untouched(paper_network), scans.clone()
         with torch.no_grad():
             method(paper_network, scans, 1)
-        with pytest.raises(RuntimeError):
+        with pytest.raises(StudyError, match="class 7 is to be explained"):
             method(paper_network, scans, 7)
         check()
         assert torch.equal(scans, before)

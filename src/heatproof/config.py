@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from difflib import get_close_matches
 from itertools import chain
@@ -12,7 +12,7 @@ import jsonschema
 import yaml
 
 from heatproof.errors import StudyError
-from heatproof.functions import check_methods, check_network_function
+from heatproof.functions import check_methods, check_network_function, quoted
 
 MAP_CHECKS = ("noise", "t_map")
 T_MAP_SPLITS = {"t_map": "train", "t_map_test": "test"}  # the t-maps, and the scans that each is made of
@@ -191,11 +191,11 @@ def explain(mistake: jsonschema.ValidationError) -> str:
         allowed = list(mistake.schema.get("properties", {}))
         unknown = [name for name in mistake.instance if name not in allowed]
         near = [match for name in unknown for match in get_close_matches(str(name), allowed, n=1)]
-        hint = f"did you mean {names(near)}?" if near else f"the keys are {', '.join(allowed)}"
-        return f"config: unknown key {names(unknown)} in {key}; {hint}"
+        hint = f"did you mean {quoted(near)}?" if near else f"the keys are {', '.join(allowed)}"
+        return f"config: unknown key {quoted(unknown)} in {key}; {hint}"
     if mistake.validator == "required":
         missing = [name for name in mistake.validator_value if name not in mistake.instance]
-        return f"config: {key} lacks the key {names(missing)}; add it as in config/config.yaml"
+        return f"config: {key} lacks the key {quoted(missing)}; add it as in config/config.yaml"
     described = mistake.schema.get("description", "")
     hint = f"; it is: {described}" if described else ""
     message = mistake.message
@@ -216,11 +216,6 @@ def takes_text(mistake: jsonschema.ValidationError) -> bool:
 def kinds(mistake: jsonschema.ValidationError) -> list[str]:
     """List the types that the schema takes where another one was found."""
     return [mistake.validator_value] if isinstance(mistake.validator_value, str) else mistake.validator_value
-
-
-def names(keys: Iterable[str]) -> str:
-    """Write keys one after another, each in quotes."""
-    return ", ".join(map(repr, keys))
 
 
 def looks_like_number(text: str) -> bool:

@@ -22,6 +22,7 @@ from heatproof.attribute.explain import explain
 from heatproof.attribute.occlusion.method import plan_work, read_network
 from heatproof.attribute.occlusion.patches import place_patches
 from heatproof.attribute.outputs import PATIENT, with_margin
+from heatproof.device import set_tf32
 from heatproof.images import save_image
 from heatproof.store import Store
 from heatproof.train.batches import training_batches
@@ -93,11 +94,6 @@ def seconds(function: Callable[[], object], repeats: int = 5, warm: int = 2) -> 
     return statistics.median(times[warm:])
 
 
-def precise(tf32: bool) -> None:
-    """Let matrix products and convolutions use TF32, or not."""
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
-
-
 def relative(found: torch.Tensor, wanted: torch.Tensor) -> float:
     """Return the size of a difference as a share of the size of what was wanted."""
     found, wanted = found.detach().double().cpu(), wanted.detach().double().cpu()
@@ -120,7 +116,7 @@ def measure_environment() -> list[dict]:
     rows.append(("copy, TB/s read and written", 2 * block.nbytes / seconds(lambda: copy.copy_(block)) / 1e12))
     square = torch.rand(8192, 8192, device="cuda")
     for name, tf32, dtype in (("float32", False, None), ("TF32", True, None), ("bfloat16", False, torch.bfloat16)):
-        precise(tf32)
+        set_tf32(tf32)
         matrix = square if dtype is None else square.to(dtype)
         rate = 2 * 8192**3 / seconds(lambda matrix=matrix: matrix @ matrix) / 1e12
         rows.append((f"matrix product in {name}, TFLOP/s", rate))
@@ -136,11 +132,11 @@ def measure_answers() -> list[dict]:
         row = {"method": name, "CPU, float32": relative(explain(model.float(), images, **options), wanted)}
         first, second = (explain(on_card, images_there, **options) for _ in range(2))
         row |= {"GPU, float32": relative(first, wanted), "same bytes twice": torch.equal(first, second)}
-        precise(True)
+        set_tf32(True)
         method, *others = options.items()
         in_tf32 = METHODS_OF[method[1]](with_margin(on_card), images_there, PATIENT, **dict(others))
         row["GPU, TF32"] = relative(in_tf32, wanted)
-        precise(False)
+        set_tf32(False)
         rows.append(row)
         print(row)
     return rows
@@ -157,7 +153,7 @@ def measure_bytes() -> list[dict]:
         "augmentation": AUGMENTATION,
     }
     seeds = {"initialisation": 0, "order": 0}
-    precise(False)
+    set_tf32(False)
     with tempfile.TemporaryDirectory() as folder:
         data = store(SMALL, 16, Path(folder))
         for mode, settings in {
@@ -210,7 +206,7 @@ def measure_training() -> list[dict]:
         ):
             if precision == "float32" and batch > 4:
                 continue
-            precise(precision != "float32")
+            set_tf32(precision != "float32")
             model = network(FULL, padding=0).train().cuda()
             inputs = images
             if layout == "channels last":
@@ -259,7 +255,7 @@ def measure_epoch() -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         data = store(FULL, 16, Path(folder))
         for tf32, batch, share in ((True, 4, 0.5), (True, 4, 0), (True, 16, 0.5), (True, 16, 0)):
-            precise(tf32)
+            set_tf32(tf32)
             running.SHARE = share
             start = time.perf_counter()
             scans_there = running.resident(data.images, device)
@@ -313,7 +309,7 @@ def measure_occlusion(limit: float = 8) -> list[dict]:
     """Time voxel-by-voxel occlusion at 1 mm on some chunks, by the memory allowed; then captum by position."""
     from captum.attr import Occlusion
 
-    precise(False)
+    set_tf32(False)
     model, image, mask = network(FULL, padding=0).cuda(), scans(FULL, 1)[0].cuda(), ellipsoid(FULL)
     patches, rows = place_patches(FULL, 1, 1, mask), []
     positions = int(patches.placed.sum())

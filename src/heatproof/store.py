@@ -1,7 +1,8 @@
 """The scans of one split in one memory-mapped array: what networks are trained on and explained for.
 
 A store is two files: ``{name}.npy``, float16 of shape (scans, x, y, z) on the working grid, scaled to 0..1, and
-``{name}.tsv``, one row per scan in the same order (scan, participant_id, label).
+``{name}.tsv``, one row per scan in the same order (scan, participant_id, label). In the store of healthy twins, scan
+and participant_id are those of the patient whose twin it is.
 """
 
 from pathlib import Path

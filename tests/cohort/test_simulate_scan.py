@@ -4,6 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import yaml
+from scipy.ndimage import binary_dilation
 
 from heatproof.cohort.prepare_anatomy import prepare_anatomy, write_ground_truth
 from heatproof.cohort.simulate_scan import atrophied_signal, simulate_scan, to_points
@@ -44,6 +45,21 @@ def test_scans_lie_in_spaces_of_their_own(anatomy, simulate):
         assert np.all((edges > 3.5) & (edges < 4.5))
         assert np.all(np.array(scan.shape) * edges > 185)
         assert scan.get_data_dtype() == np.int16 and scan.get_fdata().min() >= 0
+
+
+def test_severity_is_all_that_parts_a_patient_from_the_healthy_twin(anatomy, simulate):
+    def scan(severity: float, **changed):
+        return simulate_scan(anatomy | changed, simulate, "sub-P003", "ses-M12", severity)
+
+    twin, patient = scan(0.0), scan(1.0)
+    still = {"velocity": np.zeros_like(anatomy["velocity"]), "signal_loss": np.zeros_like(anatomy["signal_loss"])}
+    assert scan(1.0, **still).to_bytes() == twin.to_bytes(), "same anatomy, pose, bias field, noise and gain"
+    assert patient.shape == twin.shape and np.array_equal(patient.affine, twin.affine)
+    changed = np.asarray(patient.dataobj) != np.asarray(twin.dataobj)
+    signal = np.asarray(scan(0.0, brain=np.zeros_like(anatomy["brain"])).dataobj) != np.asarray(twin.dataobj)
+    assert changed.any() and not changed[~binary_dilation(signal, iterations=2)].any(), (
+        "noise around the brain is shared"
+    )
 
 
 def test_atrophy_darkens_and_shrinks_only_where_it_was_prescribed(anatomy):

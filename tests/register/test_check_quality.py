@@ -18,5 +18,17 @@ def test_more_poor_scans_than_allowed_stop_the_study_by_name():
 
 @pytest.mark.parametrize("most_poor", [0.5, 1.0])
 def test_as_many_as_allowed_do_not(most_poor):
-    assert check_quality(QUALITY, most_poor).to_dict("records") == [{"scans": 4, "poor": 2, "most_poor": most_poor}]
+    counted = {"kind": "scans", "scans": 4, "poor": 2, "most_poor": most_poor}
+    assert check_quality(QUALITY, most_poor).to_dict("records") == [counted]
     check_quality(QUALITY.iloc[[0, 2]], 0.0)
+
+
+def test_twins_are_counted_by_themselves_since_each_is_the_truth_of_a_patient():
+    twins = pd.DataFrame(
+        {"scan": ["sub-1twin", "sub-2twin"], "poor": ["brain_overlap", ""], "twin_of": ["sub-1", "sub-2"]}
+    )
+    both = pd.concat([QUALITY.assign(twin_of=""), twins], ignore_index=True)
+    assert check_quality(both, 0.5)[["kind", "scans", "poor"]].to_numpy().tolist() == [["scans", 4, 2], ["twins", 2, 1]]
+    sound = pd.concat([both[both["poor"].fillna("") == ""]] * 9 + [twins], ignore_index=True)
+    with pytest.raises(StudyError, match=r"1 of 11 twins .* exclude the patients whose twins they are.*: sub-1twin$"):
+        check_quality(sound, 0.05)

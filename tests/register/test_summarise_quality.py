@@ -11,6 +11,7 @@ from heatproof.register.summarise_quality import (
     OUTLINE,
     draw_contact_sheet,
     gather_quality,
+    list_registered,
     registered_path,
     robust_score,
     three_views,
@@ -38,6 +39,14 @@ def test_an_outlier_is_named_by_what_is_wrong(tmp_path, small_brain):
     scans = write_scans(tmp_path, small_brain, [0.90, 0.91, 0.92, 0.93, 0.30, 0.99])
     table = gather_quality(scans, tmp_path)
     assert table["outlier"].tolist() == ["", "", "", "", "correlation", ""]
+
+
+def test_twins_are_named_as_such_beside_the_scans(tmp_path, small_brain):
+    write_scans(tmp_path, small_brain, [0.9, 0.9, 0.9])
+    scans = pd.DataFrame({"scan": ["sub-0", "sub-1", "sub-1"], "twin": [None, None, "sub-2"]})
+    table = gather_quality(list_registered(scans), tmp_path)
+    assert table["scan"].tolist() == ["sub-0", "sub-1", "sub-2"] and table["twin_of"].tolist() == ["", "", "sub-1"]
+    assert "twin_of" not in list_registered(scans[["scan"]])
 
 
 def test_what_is_poor_by_itself_is_named_though_all_scans_are_alike(tmp_path, small_brain):

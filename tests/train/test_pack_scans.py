@@ -7,7 +7,8 @@ import pytest
 from heatproof.errors import StudyError
 from heatproof.images import save_image
 from heatproof.store import open_store
-from heatproof.train.pack_scans import pack_scans, scale_intensity
+from heatproof.tables import write_table
+from heatproof.train.pack_scans import main, pack_scans, scale_intensity
 
 
 def test_minimum_and_maximum_of_the_brain_become_0_and_1():
@@ -56,3 +57,19 @@ def test_scans_of_another_grid_or_without_contrast_are_refused_by_name(tmp_path)
     flat = [tmp_path / "flat.nii.gz"] * 2
     with pytest.raises(StudyError, match=r"^one has no contrast .*; two has no contrast"):
         pack_scans(["one", "two"], flat, tmp_path / "mask.nii.gz", [0, 100], tmp_path / "store.npy")
+
+
+def test_a_twin_is_packed_under_the_name_of_its_patient(tmp_path, monkeypatch):
+    mask = np.ones((4, 5, 6), bool)
+    save_image(mask, np.eye(4), tmp_path / "mask.nii.gz")
+    twin = np.random.default_rng(0).random(mask.shape)
+    save_image(twin, np.eye(4), tmp_path / "sub-1twin.nii.gz")
+    row = {"scan": "sub-1", "participant_id": "sub-1", "label": "control", "split": "twins", "twin": "sub-1twin"}
+    write_table(pd.DataFrame([row]), tmp_path / "table.tsv")
+    options = {"scans": "table.tsv", "registered": "{scan}.nii.gz", "mask": "mask.nii.gz", "out": "twins.npy"}
+    arguments = [word for name, file in options.items() for word in (f"--{name}", f"{tmp_path}/{file}")]
+    monkeypatch.setattr("sys.argv", ["pack_scans", *arguments, "--split", "twins", "--intensity", "[0, 100]"])
+    main()
+    store = open_store(tmp_path / "twins.npy")
+    assert store.scans.to_dict("records") == [{"scan": "sub-1", "participant_id": "sub-1", "label": "control"}]
+    np.testing.assert_allclose(store.images[0], scale_intensity(twin, mask, [0, 100]), atol=5e-4)

@@ -14,9 +14,10 @@ PAGE = Path(__file__).with_name("reruns.md")
 DOCS = ROOT / "docs/reruns.md"
 
 JOBS = {
-    **{"list_scans": 5, "prepare_anatomy": 1, "simulate_scan": 12, "describe_dataset": 1, "compare_groups": 1},
-    **{"prepare_template": 2, "check_network": 1, "register_scan": 12, "summarise_quality": 1, "check_quality": 1},
-    **{"pack_scans": 3, "check_leakage": 2, "fit_model": 2, "predict_scans": 2, "randomise_model": 2},
+    **{"list_scans": 6, "prepare_anatomy": 1, "simulate_scan": 14, "describe_dataset": 1, "describe_twins": 1},
+    **{"compare_groups": 1},
+    **{"prepare_template": 2, "check_network": 1, "register_scan": 14, "summarise_quality": 1, "check_quality": 1},
+    **{"pack_scans": 4, "check_leakage": 2, "fit_model": 2, "predict_scans": 2, "randomise_model": 2},
     **{
         "explain_scans": 16,
         "delete_regions": 16,
@@ -57,9 +58,9 @@ ONE_SEED |= some(explain_scans=8, average_maps=8, make_noise=4, make_t_map=2)
 ONE_SEED |= WALKED | FOLLOWED | {"delete_regions": 8}
 MODELS_KNOWN = EXPLAINED | WALKED | some("predict_scans", "measure_accuracy")
 ONE_TEST_SCAN = MODELS_KNOWN | some(
-    "describe_dataset", "compare_groups", "summarise_quality", "check_quality", list_scans=2
+    "describe_dataset", "describe_twins", "compare_groups", "summarise_quality", "check_quality", list_scans=3
 )
-ONE_TEST_SCAN |= some(simulate_scan=1, register_scan=1, pack_scans=1, check_leakage=1)
+ONE_TEST_SCAN |= some(simulate_scan=2, register_scan=2, pack_scans=2, check_leakage=1)  # a patient's, and the twin
 TRIED = some("check_network")
 ONE_TEST_SCAN |= some(make_t_map=2, measure_t_map=1)
 TRAINED = MODELS_KNOWN | some("fit_model", "randomise_model", "draw_training")
@@ -126,6 +127,10 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
     "a further seed": (config("train={seeds: [0, 1, 2]}"), ONE_SEED),
     "a further method": (config(f"attribute={{methods: {{z_plus: {Z_PLUS}}}}}"), ONE_WALKED),
     "a further test scan": (config("cohort={exclude: []}"), ONE_TEST_SCAN),
+    "no healthy twins (`cohort.simulate.twins`)": (
+        config("cohort={simulate: {twins: false}}"),
+        DESCRIBED | some("summarise_quality", "check_quality"),
+    ),
     "a learning rate": (config("train={learning_rate: 0.001}"), TRAINED),
     "the network (`train.network`)": (config("train={network: {hidden: 9}}"), TRAINED | TRIED),
     "a template": (own_template, ALL_BUT_COHORT),

@@ -1,18 +1,22 @@
 """The whole study, tiny: every file that is promised is there, and fits the others."""
 
 import json
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from captum.attr import FeatureAblation
 
+from heatproof.cohort.simulate_scan import simulate_scan
 from heatproof.store import open_store
 from heatproof.tables import own, read_table
 from heatproof.train.network import load_model
 
+ROOT = Path(__file__).parents[2]
 METHODS = ["gradient_input", "guided_backprop", "lrp", "occlusion"]
 
 
@@ -108,6 +112,25 @@ def test_the_other_results_are_there(results):
     for stage in ("register", "train", "attribute", "compare"):
         description = json.loads((results / stage / "dataset_description.json").read_text())
         assert description["DatasetType"] == "derivative" and description["Configuration"]["study"] == "tiny"
+
+
+def test_every_test_patient_has_a_twin_that_differs_by_severity_alone(results):
+    cohort, twins, store = (read_table(results / f"cohort/{name}.tsv") for name in ("scans", "twins", "test"))
+    packed, test = open_store(results / "train/store/twins.npy"), open_store(results / "train/store/test.npy")
+    patients = store.loc[store["label"] == "patient", "scan"].tolist()
+    assert packed.scans["scan"].tolist() == patients and set(packed.scans["label"]) == {"control"}
+    assert not set(twins["twin"]) & set(cohort["scan"])
+    quality = read_table(results / "register/qc.tsv")
+    assert quality["scan"].tolist() == [*cohort["scan"], *twins["twin"]]
+    assert quality["twin_of"].dropna().tolist() == patients
+    simulate = yaml.safe_load((ROOT / "config/config.yaml").read_text())["cohort"]["simulate"] | {"voxel_size": 4.0}
+    anatomy = dict(np.load(results / "cohort/anatomy.npz"))
+    for row in twins.itertuples():
+        twin = nib.load(results.parents[1] / row.image)
+        healthy = simulate_scan(anatomy, simulate, row.participant_id, row.session_id, severity=0.0)
+        assert np.array_equal(twin.dataobj, healthy.dataobj) and np.array_equal(twin.affine, healthy.affine)
+        pair = [store.images[store.scans["scan"].tolist().index(row.scan)] for store in (packed, test)]
+        assert not np.array_equal(*pair) and np.corrcoef(*(image.ravel() for image in pair))[0, 1] > 0.9
 
 
 def test_no_participant_is_in_two_splits(results):

@@ -3,6 +3,7 @@
 COHORT = f"{RESULTS}/cohort"
 DATASET = config["cohort"]["bids"] or f"{COHORT}/bids"
 SIMULATE = config["cohort"]["simulate"]
+OF_COHORT = as_json({**config["cohort"], "simulate": {key: SIMULATE[key] for key in SIMULATE if key != "twins"}})
 LABELLED_LATER = isinstance(config["cohort"]["label"], dict)
 ATROPHY = f"{COHORT}/simulated_atrophy" if LABELLED_LATER else f"{COHORT}/ground_truth"
 
@@ -29,7 +30,7 @@ if LABELLED_LATER:
             runtime=minutes(10),
         params:
             source=code_of("heatproof.cohort.label_scans"),
-            options=options("cohort"),
+            options=OF_COHORT,
             table=digest(SCANS),
             volumes=lambda wildcards: f"{RESULTS}/register/{{scan}}/volumes.tsv",
         shell:
@@ -40,8 +41,8 @@ if LABELLED_LATER:
 else:
 
     rule list_scans:
-        """Write the table of all scans, of one split, so that a further test scan leaves the models as they are, or of
-        those that are left out.
+        """Write the table of all scans, of one split, so that a further test scan leaves the models as they are, of
+        healthy twins, or of those that are left out.
         """
         output:
             f"{COHORT}/{{table}}.tsv",
@@ -58,7 +59,7 @@ else:
             source=code_of("heatproof.cohort.list_scans"),
             rows=lambda wildcards: digest(rows_of(wildcards.table)),
             # A function of the output is not compared with the last run's: what came of the options is in rows.
-            options=lambda wildcards, output: options("cohort"),
+            options=lambda wildcards, output: OF_COHORT,
         shell:
             "python -m heatproof.cohort.list_scans --options {params.options:q} --folder $(dirname {output}) "
             "--table {wildcards.table} --out {output} > {log} 2>&1"
@@ -138,15 +139,17 @@ if config["cohort"]["bids"] is None:
             "--anatomy {output} > {log} 2>&1"
 
     rule simulate_scan:
-        """Simulate one raw scan of one session."""
+        """Simulate one raw scan of one session, or its healthy twin."""
         input:
             anatomy=anatomy_of,
         output:
-            f"{COHORT}/bids/{{participant}}/{{session}}/anat/{{participant}}_{{session}}_T1w.nii.gz",
+            f"{COHORT}/{{dataset}}/{{participant}}/{{session}}/anat/{{participant}}_{{session}}_T1w.nii.gz",
         log:
-            f"{RESULTS}/logs/simulate_scan/{{participant}}_{{session}}.log",
+            f"{RESULTS}/logs/simulate_scan/{{dataset}}/{{participant}}_{{session}}.log",
         benchmark:
-            f"{RESULTS}/benchmarks/cohort/simulate_scan.{{participant}}_{{session}}.tsv"
+            f"{RESULTS}/benchmarks/cohort/simulate_scan.{{dataset}}.{{participant}}_{{session}}.tsv"
+        wildcard_constraints:
+            dataset="bids|twins",
         conda:
             "../../envs/analysis.yaml"
         resources:
@@ -155,11 +158,13 @@ if config["cohort"]["bids"] is None:
         params:
             source=code_of("heatproof.cohort.simulate_scan"),
             simulate=subset(SIMULATE, "seed", "voxel_size", "anatomy", "bias_field", "noise"),
-            severity=lambda wildcards: SESSIONS.at[f"{wildcards.participant}_{wildcards.session}", "severity"],
+            scan=patient_of,
+            severity=lambda wildcards: (
+                0.0 if wildcards.dataset == "twins" else SESSIONS.at[patient_of(wildcards), "severity"]
+            ),
         shell:
             "python -m heatproof.cohort.simulate_scan --simulate {params.simulate:q} --anatomy {input.anatomy} "
-            "--scan {wildcards.participant}_{wildcards.session} --severity {params.severity} --out {output} "
-            "> {log} 2>&1"
+            "--scan {params.scan} --severity {params.severity} --out {output} > {log} 2>&1"
 
     rule describe_dataset:
         """Write the tables that make the simulated scans a BIDS dataset."""
@@ -184,7 +189,32 @@ if config["cohort"]["bids"] is None:
             runtime=minutes(5),
         params:
             source=code_of("heatproof.cohort.describe_dataset"),
-            options=options("cohort"),
+            options=OF_COHORT,
         shell:
             "python -m heatproof.cohort.describe_dataset --options {params.options:q} "
             "--dataset $(dirname {output.files[0]}) --truth $(dirname {output.severity}) > {log} 2>&1"
+
+    rule describe_twins:
+        """Write the tables that make the healthy twins a BIDS dataset of their own."""
+        input:
+            f"{COHORT}/twins.tsv",
+        output:
+            expand(
+                f"{COHORT}/twins/{{file}}",
+                file=["dataset_description.json", "participants.tsv", "participants.json", "README"],
+            ),
+        log:
+            f"{RESULTS}/logs/describe_twins.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/cohort/describe_twins.tsv"
+        conda:
+            "../../envs/analysis.yaml"
+        resources:
+            mem_mb=megabytes(1000),
+            runtime=minutes(5),
+        params:
+            source=code_of("heatproof.cohort.describe_twins"),
+            anatomy_from=["--anatomy-from", SIMULATE["anatomy_from"]] if len(BRAINS) else [],
+        shell:
+            "python -m heatproof.cohort.describe_twins --twins {input} {params.anatomy_from:q} "
+            "--dataset $(dirname {output[0]}) > {log} 2>&1"

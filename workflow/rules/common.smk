@@ -15,6 +15,7 @@ sys.path.insert(0, "src")
 from heatproof.cohort.bids_tables import PARTICIPANT, SCAN
 from heatproof.cohort.participants import real_brains, simulated_sessions
 from heatproof.cohort.scans import read_cohort
+from heatproof.cohort.twins import has_twins, list_twins
 from heatproof.compare.layout import split_name
 from heatproof.config import (
     BASELINES,
@@ -50,6 +51,9 @@ try:
     check_models(config)
     COHORT_TABLES = read_cohort(config["cohort"], f"{RESULTS}/cohort")
     SCANS = COHORT_TABLES.scans.set_index("scan", drop=False)
+    TWIN_SCANS = list_twins(
+        COHORT_TABLES.scans[: None if has_twins(config["cohort"]) else 0], f"{RESULTS}/cohort/twins"
+    ).set_index("twin", drop=False)
     MASKS = find_masks(config["register"], config["cohort"]["bids"], SCANS["scan"])
 except StudyError as error:
     sys.exit(f"error: {error}")
@@ -57,6 +61,8 @@ except StudyError as error:
 TEMPLATE = f"{RESULTS}/register/template"
 CHECKED = f"{TEMPLATE}/network_checked"  # and TRAINABLE in train.smk: what registration and training wait for
 REGION_FILES = expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"])
+IMAGES = {**SCANS["image"], **TWIN_SCANS["image"]}
+TWINS = len(TWIN_SCANS) > 0
 REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['space']}_T1w.nii.gz"
 SEEDS = config["train"]["seeds"]
 METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)
@@ -88,7 +94,7 @@ wildcard_constraints:
     check="[a-z_0-9]+",
     shared="initialisation|order",
     split="train|validation|test",
-    table="scans|train|validation|test|unreadable",
+    table="scans|train|validation|test|twins|unreadable",
     stage="|".join(DERIVATIVES),
 
 
@@ -123,8 +129,8 @@ def digest(table):
 
 
 def rows_of(table):
-    """Return the rows of the table of all scans, ``scans``, of that of one split, or of those that are ``unreadable``."""
-    whole = {"scans": SCANS, "unreadable": COHORT_TABLES.unreadable}
+    """Return the rows of the table of all scans, ``scans``, of one split's, of ``twins``, or of ``unreadable`` ones."""
+    whole = {"scans": SCANS, "twins": TWIN_SCANS, "unreadable": COHORT_TABLES.unreadable}
     return whole[table] if table in whole else SCANS[SCANS["split"] == table]
 
 
@@ -186,13 +192,23 @@ def cubic_patches(methods):
 
 def anatomy_of(wildcards):
     """Name the anatomy that a simulated scan is made from: that of one real brain, or the one that all share."""
+    if not len(BRAINS):
+        return f"{COHORT}/anatomy.npz"
+    return f"{COHORT}/anatomy/{SESSIONS.at[patient_of(wildcards), 'anatomy']}.npz"
+
+
+def patient_of(wildcards):
+    """Name the scan whose anatomy, scanner and noise a simulated scan has: its own, or a twin's patient's."""
     scan = f"{wildcards.participant}_{wildcards.session}"
-    return f"{COHORT}/anatomy/{SESSIONS.at[scan, 'anatomy']}.npz" if len(BRAINS) else f"{COHORT}/anatomy.npz"
+    return TWIN_SCANS.at[scan, "scan"] if scan in TWIN_SCANS.index else scan
 
 
 def dataset_files():
     """List the tables of the simulated dataset and its truth; none where the cohort is someone's own."""
-    return [] if config["cohort"]["bids"] else [f"{COHORT}/bids/participants.tsv", f"{ATROPHY}/regions.tsv"]
+    if config["cohort"]["bids"]:
+        return []
+    twins = [f"{COHORT}/twins/participants.tsv"] if TWINS else []
+    return [f"{COHORT}/bids/participants.tsv", f"{ATROPHY}/regions.tsv", *twins]
 
 
 def network_module():

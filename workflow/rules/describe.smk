@@ -6,7 +6,7 @@ PROVENANCE = f"{STUDY}/provenance.json"
 rule write_provenance:
     """Write version, commit, config, checksums of inputs, and the software that each command ran with."""
     input:
-        scans=f"{RESULTS}/cohort/scans.tsv",
+        scans=expand(f"{RESULTS}/cohort/{{table}}.tsv", table=["scans", *["twins"] * TWINS]),
         dataset=dataset_files(),
         quality=f"{RESULTS}/register/qc.tsv",
         files=register_files(),

@@ -36,9 +36,9 @@ rule prepare_template:
 
 
 rule register_scan:
-    """Find the brain in one raw scan and register it to the template with ANTs."""
+    """Find the brain in one raw scan, of the cohort or a healthy twin, and register it to the template with ANTs."""
     input:
-        image=lambda wildcards: SCANS.at[wildcards.scan, "image"],
+        image=lambda wildcards: IMAGES[wildcards.scan],
         mask=lambda wildcards: MASKS.get(wildcards.scan, []),
         template=f"{TEMPLATE}/T1w.nii.gz",
         fixed=multiext(f"{RESULTS}/register/fixed/", "T1w.nii.gz", "brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"),
@@ -68,7 +68,7 @@ rule register_scan:
 
 
 rule check_quality:
-    """Stop before anything is trained where too many scans are registered poorly."""
+    """Stop before anything is trained where too many scans, or healthy twins, are registered poorly."""
     input:
         f"{RESULTS}/register/qc.tsv",
     output:
@@ -94,10 +94,10 @@ rule check_quality:
 rule summarise_quality:
     """Gather the quality of all registrations in a table and a contact sheet."""
     input:
-        scans=f"{RESULTS}/cohort/scans.tsv",
+        scans=expand(f"{RESULTS}/cohort/{{table}}.tsv", table=["scans", *["twins"] * TWINS]),
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
-        registered=expand(REGISTERED, scan=SCANS["scan"]),
-        quality=expand(f"{RESULTS}/register/{{scan}}/qc.json", scan=SCANS["scan"]),
+        registered=expand(REGISTERED, scan=IMAGES),
+        quality=expand(f"{RESULTS}/register/{{scan}}/qc.json", scan=IMAGES),
     output:
         table=f"{RESULTS}/register/qc.tsv",
         sheet=report(

@@ -12,11 +12,11 @@ FIT_OPTIONS = [
 
 
 rule pack_scans:
-    """Pack the registered scans of one split into one memory-mapped array."""
+    """Pack the registered scans of one split, or the healthy twins, into one memory-mapped array."""
     input:
         scans=f"{RESULTS}/cohort/{{split}}.tsv",
         mask=f"{TEMPLATE}/brain_mask.nii.gz",
-        registered=lambda wildcards: expand(REGISTERED, scan=rows_of(wildcards.split)["scan"]),
+        registered=lambda wildcards: expand(REGISTERED, scan=rows_of(wildcards.split).index),
     output:
         images=f"{STORE}/{{split}}.npy",
         scans=f"{STORE}/{{split}}.tsv",
@@ -24,6 +24,8 @@ rule pack_scans:
         f"{RESULTS}/logs/pack_scans/{{split}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/pack_scans.{{split}}.tsv"
+    wildcard_constraints:
+        split="train|validation|test|twins",
     conda:
         "../../envs/analysis.yaml"
     resources:

@@ -18,7 +18,7 @@ a bias field and noise of its own. What the truth is lies in ../{truth}.
 """
 TEMPLATE_BRAIN = "the ICBM 2009c template brain (Fonov et al. 2011)"
 REAL_BRAIN = "the brain of a real person, whom participants.tsv names in the column anatomy, from {dataset}"
-LICENCES = {TEMPLATE_BRAIN: "the licence of the ICBM 2009c template; see its authors"}
+TEMPLATE_LICENCE = "the licence of the ICBM 2009c template; see its authors"
 
 COLUMNS = {
     "age": {"Description": "age at the first session; without influence on the scan", "Units": "year"},
@@ -49,18 +49,23 @@ def describe_dataset(options: dict, dataset: Path, truth: Path) -> None:
     levels = {values["patient"]: "patient, with atrophy", values["control"]: "control, with little or none"}
     described = COLUMNS | ({"anatomy": ANATOMY} if source else {}) | {column: {"Levels": levels}}
     write_json(described, dataset / "participants.json")
-    description = {
-        "Name": "Simulated T1w scans with atrophy of known place and size",
-        "BIDSVersion": "1.10.0",
-        "DatasetType": "raw",
-        "License": LICENCES.get(brain, f"that of {source}"),
-        "GeneratedBy": [{"Name": "heatproof", "Version": __version__}],
-    }
+    description = describe("Simulated T1w scans with atrophy of known place and size", source)
     write_json(description, dataset / "dataset_description.json")
     (dataset / "README").write_text(README.format(brain=brain, truth=truth.name))
     for participant, rows in sessions.groupby("participant_id"):
         write_table(rows[["session_id"]], dataset / participant / f"{participant}_sessions.tsv")
     write_table(sessions[["scan", "label", "severity"]], truth / "scans.tsv")
+
+
+def describe(name: str, source: str | None) -> dict:
+    """Describe a simulated dataset made from the brains of the dataset ``source``; None is the template."""
+    return {
+        "Name": name,
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "raw",
+        "License": f"that of {source}" if source else TEMPLATE_LICENCE,
+        "GeneratedBy": [{"Name": "heatproof", "Version": __version__}],
+    }
 
 
 def write_json(content: dict, path: Path) -> None:

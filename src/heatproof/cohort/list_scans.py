@@ -1,4 +1,4 @@
-"""Write the table of scans, of those of one split, or of those left out: label, split and image, or why left out."""
+"""Write the table of all scans, of one split, of the healthy twins, or of scans left out, with the reason."""
 
 import argparse
 import logging
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from heatproof.cohort.scans import read_cohort
 from heatproof.cohort.split import SPLITS
+from heatproof.cohort.twins import list_twins
 from heatproof.command import json_option, run
 from heatproof.tables import write_table
 
@@ -14,7 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--options", type=json_option, required=True, help="the config's cohort section, as JSON")
     parser.add_argument("--folder", required=True, help="the cohort's results folder")
-    parser.add_argument("--table", choices=["scans", *SPLITS, "unreadable"], required=True, help="which scans")
+    parser.add_argument("--table", choices=["scans", *SPLITS, "twins", "unreadable"], required=True, help="which scans")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     scans, unreadable = read_cohort(arguments.options, arguments.folder)
@@ -22,6 +23,8 @@ def main() -> None:
         logging.warning("%s is left out: %s", row.image, row.reason)
     if arguments.table in SPLITS:
         scans = scans[scans["split"] == arguments.table]
+    if arguments.table == "twins":
+        scans = list_twins(scans, f"{arguments.folder}/twins")
     write_table(unreadable if arguments.table == "unreadable" else scans, arguments.out)
     counts = scans.groupby(["split", "label"])["participant_id"].agg(["nunique", "size"])
     for (split, label), row in counts.iterrows():

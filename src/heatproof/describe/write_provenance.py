@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from heatproof import __version__
+from heatproof.cohort.twins import has_twins
 from heatproof.command import json_option, run
 from heatproof.space import atlas_files, locate, template_files
 from heatproof.tables import read_table
@@ -55,13 +56,17 @@ def software(*logs: Path) -> dict[str, list[dict[str, str]]]:
     return {command: sorted(found[command], key=str) for command in sorted(found)}
 
 
-def input_checksums(models: Path, register: dict) -> dict[str, dict[str, str]]:
-    """Return the checksums of the raw scans, named as in the table of scans, and of template and atlas."""
+def input_checksums(models: Path, config: dict) -> dict[str, dict[str, str]]:
+    """Return the checksums of raw scans and healthy twins, named as in their tables, and of template and atlas."""
     scans = read_table(models / "cohort/scans.tsv")
-    quality = [json.loads((models / f"register/{scan}/qc.json").read_text()) for scan in scans["scan"]]
-    files = template_files(register["template"]) | atlas_files(register["atlas"])
+    images = dict(zip(scans["image"], scans["scan"], strict=True))
+    if has_twins(config["cohort"]):
+        twins = read_table(models / "cohort/twins.tsv")
+        images |= dict(zip(twins["image"], twins["twin"], strict=True))
+    quality = {image: json.loads((models / f"register/{scan}/qc.json").read_text()) for image, scan in images.items()}
+    files = template_files(config["register"]["template"]) | atlas_files(config["register"]["atlas"])
     return {
-        "scans": {image: row["scan_sha256"] for image, row in zip(scans["image"], quality, strict=True)},
+        "scans": {image: row["scan_sha256"] for image, row in quality.items()},
         "template_and_atlas": {part: checksum(locate(file)) for part, file in files.items() if file},
     }
 
@@ -94,7 +99,7 @@ def provenance(results: Path, models: Path, config: dict) -> dict:
             "registration": config["register"]["seed"],
             "simulation": None if config["cohort"]["bids"] else config["cohort"]["simulate"]["seed"],
         },
-        "inputs": input_checksums(models, config["register"]),
+        "inputs": input_checksums(models, config),
         "licences": licences(Path(config["cohort"]["bids"] or models / "cohort/bids"), config["register"]),
         "models": model_checksums(models, config["train"]["seeds"]),
         "results": {f"compare/{name}.tsv": checksum(results / f"compare/{name}.tsv") for name in COMPARE_TABLES},

@@ -27,18 +27,33 @@ def registered_path(folder: Path, scan: str, space: str) -> Path:
     return folder / scan / f"{scan}_space-{space}_T1w.nii.gz"
 
 
+def list_registered(scans: pd.DataFrame) -> pd.DataFrame:
+    """List what was registered: scan; and where there are healthy twins, twin_of, the scan whose twin it is."""
+    if "twin" not in scans:
+        return scans[["scan"]]
+    own = scans["twin"].isna()
+    return pd.DataFrame({"scan": scans["twin"].where(~own, scans["scan"]), "twin_of": scans["scan"].mask(own, "")})
+
+
 def gather_quality(scans: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """Read each scan's quality figures, in the words of `heatproof.register.register_scan.register_scan`.
+
+    Parameters
+    ----------
+    scans : DataFrame
+        As `list_registered` returns it.
+    folder : Path
+        The results folder of the registration.
 
     Returns
     -------
     DataFrame
-        One row per scan: scan, the figures, notes, and outlier, which names the figures that are poor by themselves, or
-        off the others' median by more than 3.5 robust standard deviations (Iglewicz and Hoaglin 1993): agreement,
-        correlation and overlaps below it, the folded share above it, volume and intensity to either side; and poor,
-        which names the former.
+        One row per scan: the columns of ``scans``, the figures, notes, and outlier, which names the figures that are
+        poor by themselves, or off the others' median by more than 3.5 robust standard deviations (Iglewicz and Hoaglin
+        1993): agreement, correlation and overlaps below it, the folded share above it, volume and intensity to either
+        side; and poor, which names the former.
     """
-    rows = [{"scan": scan, **json.loads((folder / scan / "qc.json").read_text())} for scan in scans["scan"]]
+    rows = [scan | json.loads((folder / scan["scan"] / "qc.json").read_text()) for scan in scans.to_dict("records")]
     table = pd.DataFrame(rows).drop(columns="scan_sha256", errors="ignore")
     off = pd.DataFrame(
         {
@@ -124,11 +139,12 @@ def draw_contact_sheet(quality: pd.DataFrame, folder: Path, space: str, path: Pa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scans", type=Path, required=True, help="cohort/scans.tsv")
+    parser.add_argument("--scans", type=Path, nargs="+", required=True, help="cohort/scans.tsv and twins.tsv, if any")
     parser.add_argument("--folder", type=Path, required=True, help="the results folder of the registration")
     parser.add_argument("--space", required=True, help="name of the template in file names")
     arguments = parser.parse_args()
-    quality = gather_quality(read_table(arguments.scans), arguments.folder)
+    scans = pd.concat(map(read_table, arguments.scans), ignore_index=True)
+    quality = gather_quality(list_registered(scans), arguments.folder)
     write_table(quality, arguments.folder / "qc.tsv")
     draw_contact_sheet(quality, arguments.folder, arguments.space, arguments.folder / "contact_sheet.png")
 

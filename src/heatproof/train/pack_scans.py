@@ -1,4 +1,4 @@
-"""Pack the registered scans of one split into a store: one memory-mapped array, masked and scaled to 0..1."""
+"""Pack the registered scans of one split, or the twins, into a store: one memory-mapped array, scaled to 0..1."""
 
 import argparse
 from collections.abc import Sequence
@@ -55,20 +55,21 @@ def pack_scans(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scans", type=Path, required=True, help="cohort/scans.tsv")
-    parser.add_argument("--split", required=True, help="train, validation or test")
+    parser.add_argument("--scans", type=Path, required=True, help="the split's table of scans")
+    parser.add_argument("--split", required=True, help="train, validation, test or twins")
     parser.add_argument("--registered", required=True, help="path of a registered scan, with {scan} for its name")
     parser.add_argument("--mask", type=Path, required=True, help="brain mask on the working grid")
     parser.add_argument("--intensity", type=json_option, required=True, help="two percentiles, as JSON")
     parser.add_argument("--out", type=Path, required=True, help="the .npy to write; its table goes beside it")
     arguments = parser.parse_args()
     scans = read_table(arguments.scans)
-    scans = scans.loc[scans["split"] == arguments.split, ["scan", "participant_id", "label"]]
+    scans = scans[scans["split"] == arguments.split]
     if arguments.split != "test":
         scans = scans.dropna(subset="label")
-    images = [Path(arguments.registered.format(scan=scan)) for scan in scans["scan"]]
-    pack_scans(list(scans["scan"]), images, arguments.mask, arguments.intensity, arguments.out)
-    write_table(scans, arguments.out.with_suffix(".tsv"))
+    names = list(scans["twin"] if arguments.split == "twins" else scans["scan"])
+    images = [Path(arguments.registered.format(scan=name)) for name in names]
+    pack_scans(names, images, arguments.mask, arguments.intensity, arguments.out)
+    write_table(scans[["scan", "participant_id", "label"]], arguments.out.with_suffix(".tsv"))
 
 
 if __name__ == "__main__":

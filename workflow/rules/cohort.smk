@@ -199,7 +199,7 @@ if config["cohort"]["bids"] is None:
         input:
             f"{COHORT}/twins.tsv",
         output:
-            expand(
+            files=expand(
                 f"{COHORT}/twins/{{file}}",
                 file=["dataset_description.json", "participants.tsv", "participants.json", "README"],
             ),
@@ -217,4 +217,4 @@ if config["cohort"]["bids"] is None:
             anatomy_from=["--anatomy-from", SIMULATE["anatomy_from"]] if len(BRAINS) else [],
         shell:
             "python -m heatproof.cohort.describe_twins --twins {input} {params.anatomy_from:q} "
-            "--dataset $(dirname {output[0]}) > {log} 2>&1"
+            "--dataset $(dirname {output.files[0]}) > {log} 2>&1"

@@ -10,11 +10,13 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from heatproof.attribute import averaged, baselines, grad_cam, gradients, lrp, occlusion, region_occlusion
+from heatproof.attribute import averaged, baselines, deep_lift, grad_cam, gradients, lrp, occlusion, region_occlusion
 
 METHODS: dict[str, Callable[..., Tensor]] = {
     "gradient_input": gradients.gradient_input,
     "integrated_gradients": averaged.integrated_gradients,
+    "gradient_shap": averaged.gradient_shap,
+    "deep_lift": deep_lift.deep_lift,
     "smooth_grad": averaged.smooth_grad,
     "guided_backprop": gradients.guided_backprop,
     "grad_cam": grad_cam.grad_cam,

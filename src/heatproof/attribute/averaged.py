@@ -1,4 +1,4 @@
-"""Attribution by gradients averaged over versions of a scan: fading in from a baseline, or under noise.
+"""Attribution by gradients averaged over versions of a scan: fading in from a baseline or from controls, or under noise.
 
 One version of every scan is in memory at a time, so that these methods need no more memory than a single gradient.
 """
@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from heatproof.attribute.gradients import gradient
+from heatproof.attribute.references import require_reference
+from heatproof.errors import StudyError
 
 
 def integrated_gradients(
-    model: nn.Module, images: Tensor, target: int | Tensor, *, steps: int = 50, baseline: float = 0.0
+    model: nn.Module, images: Tensor, target: int | Tensor, *, steps: int = 50, baseline: float | Tensor = 0.0
 ) -> Tensor:
     """Multiply what sets each voxel apart from a baseline by the mean gradient on the straight way from there.
 
@@ -29,8 +31,8 @@ def integrated_gradients(
         Class to explain, one for all scans or one each.
     steps : int
         Points at which the gradient is taken, those of Gauss-Legendre quadrature.
-    baseline : float
-        Intensity of every voxel of the scan to begin with; 0 is that of the background.
+    baseline : float or Tensor, shape (N or 1, 1, x, y, z)
+        The scan to begin with, or the intensity of all its voxels; 0 is that of the background.
 
     Returns
     -------
@@ -42,6 +44,7 @@ def integrated_gradients(
     ----------
     Sundararajan et al. 2017, Axiomatic attribution for deep networks (arXiv:1703.01365).
     """
+    require_reference(images, baseline)
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     difference = images.detach() - baseline
     mean = torch.zeros_like(difference)
@@ -91,6 +94,70 @@ def smooth_grad(
         draws = torch.stack([normal_noise(images.shape[1:], key + sample, images.device) for key in keys])
         mean += gradient(model, images + noise * draws.to(images), target) / samples
     return mean
+
+
+def gradient_shap(
+    model: nn.Module,
+    images: Tensor,
+    target: int | Tensor,
+    *,
+    controls: Tensor,
+    samples: int = 50,
+    noise: float = 0.0,
+    seed: int = 0,
+) -> Tensor:
+    """Average over random controls and random points on the way from each to the scan: expected gradients.
+
+    For each sample, a control is drawn with replacement, noise is added to the scan, and the gradient at a point drawn
+    uniformly between the two is multiplied by what sets them apart. The draws follow from ``seed`` and the scan, as in
+    `smooth_grad`.
+
+    Parameters
+    ----------
+    model, images, target
+        As for `integrated_gradients`.
+    controls : Tensor, shape (K, 1, x, y, z)
+        Scans to begin with.
+    samples : int
+        Draws for each scan.
+    noise : float
+        Standard deviation of the Gaussian noise of a voxel, where scans are scaled to 0..1.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    Tensor, shape (N, 1, x, y, z)
+        Signed and unscaled, of the type of ``images``. Without noise, a map sums to the target's output for the scan
+        less its mean over the controls, but for the error of the sampling.
+
+    References
+    ----------
+    Lundberg and Lee 2017, A unified approach to interpreting model predictions (arXiv:1705.07874); expected gradients:
+    Erion et al. 2021 (doi:10.1038/s42256-021-00343-w).
+    """
+    if controls.shape[1:] != images.shape[1:] or not len(controls):
+        raise StudyError(
+            f"gradient_shap: the controls have the shape {tuple(controls.shape)} and the scans {tuple(images.shape)}; "
+            "give at least one control, on the scans' grid"
+        )
+    keys = [noise_key(image, seed) for image in images.detach()]
+    mean = torch.zeros_like(images)
+    for sample in range(samples):
+        chosen, ways = zip(*(drawn_control(key + sample, len(controls)) for key in keys), strict=True)
+        begin, way = controls[list(chosen)], images.new_tensor(ways).reshape(-1, 1, 1, 1, 1)
+        scans = images.detach()
+        if noise:
+            draws = torch.stack([normal_noise(images.shape[1:], key + sample, images.device) for key in keys])
+            scans = scans + noise * draws.to(images)
+        mean += (scans - begin) * gradient(model, way * scans + (1 - way) * begin, target) / samples
+    return mean
+
+
+def drawn_control(key: int, count: int) -> tuple[int, float]:
+    """Return which of a number of controls a key draws, and how far from it, from 0 to 1, the gradient is taken."""
+    drawn = np.random.Generator(np.random.PCG64(key))
+    return int(drawn.integers(count)), float(drawn.random())
 
 
 def noise_key(image: Tensor, seed: int) -> int:

@@ -8,6 +8,7 @@ from inspect import Parameter, signature
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -15,11 +16,13 @@ from tqdm import tqdm
 from heatproof.attribute import METHODS
 from heatproof.attribute.layers import require_repeatable
 from heatproof.attribute.outputs import CONVENTIONS, OUTPUTS, SIGNS, TARGETS
+from heatproof.attribute.references import for_scans, from_store
 from heatproof.attribute.unfinished import unfinished
 from heatproof.command import json_option, run, threads
 from heatproof.device import in_float32, prepare_device
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
+from heatproof.references import OPTIONS, REFERENCES, named_references, reference_files
 from heatproof.regions import SCHEMES, merge_regions, relabel
 from heatproof.running import in_background
 from heatproof.store import Store, open_store
@@ -111,7 +114,7 @@ def check_options(name: str, options: dict) -> None:
     name : str
         Key of the entry.
     options : dict
-        As `explain` takes them, but for those that `from_template` fills in.
+        As `explain` takes them, but for those that `from_template` and `from_store` fill in.
 
     Raises
     ------
@@ -121,6 +124,7 @@ def check_options(name: str, options: dict) -> None:
     key = f"attribute.methods.{name}"
     check_names(key, options, reserved=[JOURNAL])
     check_choices(key, options, {"mask": ["brain", "none"], "regions": SCHEMES})
+    check_choices(key, named_references(options), dict.fromkeys(OPTIONS, REFERENCES))
 
 
 def from_template(options: dict, template: Path) -> dict:
@@ -159,7 +163,7 @@ def explain_store(
     store : Store
         Scans on the working grid.
     options : dict
-        As `explain` takes them.
+        As `explain` takes them, or as `from_store` returns them.
     folder : Path
         Where heatmaps go, and what else a killed job leaves to be gone on with.
     affine : ndarray, shape (4, 4)
@@ -184,7 +188,7 @@ def explain_store(
             batch = slice(first, first + batch_size)
             paths = [folder / f"{name}_heatmap.nii.gz" for name in names[batch]]
             if not all(path.exists() for path in paths):
-                heatmaps = explain_batch(model, store.images[batch], names[batch], options, device)
+                heatmaps = explain_batch(model, store.images[batch], store.scans[batch], options, device)
                 for heatmap, path in zip(heatmaps, paths, strict=True):
                     later(save_image, heatmap, affine, path)
                     constant += is_constant(heatmap)
@@ -195,13 +199,14 @@ def explain_store(
 
 
 def explain_batch(
-    model: nn.Module, images: np.ndarray, names: list[str], options: dict, device: torch.device
+    model: nn.Module, images: np.ndarray, rows: pd.DataFrame, options: dict, device: torch.device
 ) -> np.ndarray:
     """Return the heatmaps of some scans, float32 of shape (N, x, y, z); all their voxels must be finite."""
-    images = np.asarray(images, np.float32)
+    images, names = np.asarray(images, np.float32), rows["scan"].tolist()
     if broken := first_not_finite(images, names):
         raise StudyError(f"the scan {broken} has NaN or infinite voxels; repair it or exclude it (cohort.exclude)")
-    heatmaps = explain(model, torch.from_numpy(images)[:, None].to(device), **options)
+    scans = torch.from_numpy(images)[:, None].to(device)
+    heatmaps = explain(model, scans, **for_scans(options, scans, rows))
     heatmaps = heatmaps[:, 0].float().cpu().numpy()
     if broken := first_not_finite(heatmaps, names):
         raise StudyError(
@@ -243,9 +248,12 @@ def main() -> None:
             f"{arguments.scans} holds scans of {store.images.shape[1:]} voxels and {template[0]} has {grid.shape}; "
             "delete the older of the two to make it again"
         )
-    options = from_template(arguments.options, arguments.template)
+    options, folder = from_template(arguments.options, arguments.template), arguments.scans.parent
+    brain = torch.from_numpy(np.asarray(grid.dataobj) > 0)
+    options = from_store(options, folder, brain, grid.header.get_zooms())
     model = load_model(arguments.model, device)
     files = [arguments.model, arguments.scans, arguments.scans.with_suffix(".tsv"), *template]
+    files += [folder / file for file in reference_files(arguments.options)]
     settings = {"options": arguments.options, "batch_size": arguments.batch_size, "device": arguments.device}
     running = {"batch_size": arguments.batch_size, "device": device, "writers": threads() - 1}
     with unfinished(arguments.out_dir, files, settings) as folder:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from heatproof.attribute.layers import Step, outputs_of, pull_back, unfold
 from heatproof.attribute.outputs import one_hot
+from heatproof.attribute.references import require_reference
 from heatproof.errors import StudyError
 
 
@@ -18,8 +19,10 @@ def gradient(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
     return torch.autograd.grad(outputs, images, one_hot(outputs, target))[0]
 
 
-def gradient_input(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
-    """Multiply each voxel by the gradient of the target's output with respect to it.
+def gradient_input(
+    model: nn.Module, images: Tensor, target: int | Tensor, *, reference: float | Tensor | None = None
+) -> Tensor:
+    """Multiply each voxel, or what sets it apart from a reference, by the gradient of the target's output there.
 
     Parameters
     ----------
@@ -29,6 +32,8 @@ def gradient_input(model: nn.Module, images: Tensor, target: int | Tensor) -> Te
         Scans on the working grid.
     target : int or Tensor, shape (N,)
         Class to explain, one for all scans or one each.
+    reference : float or Tensor, shape (N or 1, 1, x, y, z), optional
+        What is taken from the scan before it is multiplied; the gradient is that at the scan.
 
     Returns
     -------
@@ -39,7 +44,9 @@ def gradient_input(model: nn.Module, images: Tensor, target: int | Tensor) -> Te
     ----------
     Shrikumar et al. 2016, Not just a black box (arXiv:1605.01713).
     """
-    return gradient(model, images, target) * images.detach()
+    require_reference(images, reference, "reference")
+    apart = images.detach() if reference is None else images.detach() - reference
+    return gradient(model, images, target) * apart
 
 
 @torch.enable_grad()

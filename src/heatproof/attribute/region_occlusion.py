@@ -5,12 +5,13 @@ from torch import Tensor, nn
 
 from heatproof.attribute.layers import outputs_of
 from heatproof.attribute.outputs import one_hot
+from heatproof.attribute.references import require_reference
 from heatproof.errors import StudyError
 
 
 @torch.no_grad()
 def region_occlusion(
-    model: nn.Module, images: Tensor, target: int | Tensor, *, regions: Tensor, baseline: float = 0.0
+    model: nn.Module, images: Tensor, target: int | Tensor, *, regions: Tensor, baseline: float | Tensor = 0.0
 ) -> Tensor:
     """Hide one region after the other and give all its voxels the drop of the target's output.
 
@@ -26,8 +27,8 @@ def region_occlusion(
         Class to explain, one for all scans or one each.
     regions : Tensor of int, shape (x, y, z)
         Number of the region that each voxel belongs to; 0 is no region, and is never hidden.
-    baseline : float
-        What a hidden voxel is set to.
+    baseline : float or Tensor, shape (N or 1, 1, x, y, z)
+        What a hidden voxel is set to, or the image that it is taken from.
 
     Returns
     -------
@@ -50,6 +51,7 @@ def region_occlusion(
         raise StudyError(
             f"region_occlusion: the regions have {grids[0]} voxels and the scans {grids[1]}; give both the same grid"
         )
+    require_reference(images, baseline)
     regions = regions.to(images.device)
     outputs = outputs_of(model, images)
     classes = one_hot(outputs, target)

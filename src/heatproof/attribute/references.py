@@ -1,0 +1,174 @@
+"""Reference images: what a method compares a scan with, an image in place of an empty scan.
+
+An empty scan is nothing that a network has ever seen, and asks what makes a scan that of a patient rather than nothing;
+a healthy reference asks what makes it that of a patient rather than of a control.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+from heatproof.errors import StudyError
+from heatproof.generators import generator
+from heatproof.references import OPTIONS, name_of
+from heatproof.store import open_store
+
+FWHM = 20.0  # mm, of what blurs a scan where a config names no other
+SIGMA = 1 / np.sqrt(8 * np.log(2))  # of a Gaussian, as a share of its full width at half maximum
+
+Maker = Callable[[Tensor, pd.DataFrame], Tensor]
+
+
+def reference_of(value: object, store: Path, brain: Tensor, voxel_size: Sequence[float]) -> object:
+    """Return what an option's value stands for: itself, or of a name the function that makes the reference images.
+
+    Parameters
+    ----------
+    value : float, str, dict or None
+        As in the config: a number, a key of `heatproof.references.REFERENCES`, or ``{blurred: mm}``.
+    store : Path
+        Folder of the packed scans.
+    brain : Tensor of bool, shape (x, y, z)
+    voxel_size : sequence of 3 float
+        mm, of the working grid.
+
+    Returns
+    -------
+    float, None or callable
+        The function takes scans (N, 1, x, y, z) and their rows of the store's table, and returns the reference of
+        each, (N or 1, 1, x, y, z), of the scans' type.
+    """
+    name = name_of(value)
+    if name is None:
+        return value
+    fwhm = value[name] if isinstance(value, Mapping) else FWHM
+    return {
+        "mean_control": lambda: mean_control(store / "mean_control.npy"),
+        "blurred": lambda: blurred(brain, voxel_size, fwhm),
+        "twin": lambda: twin(store / "twins.npy"),
+    }[name]()
+
+
+def mean_control(path: Path) -> Maker:
+    """Give every scan the mean of the training controls."""
+    image = torch.from_numpy(np.load(path))[None, None]
+    return lambda scans, rows: image.to(scans)
+
+
+def blurred(brain: Tensor, voxel_size: Sequence[float], fwhm: float) -> Maker:
+    """Give every scan itself, smoothed by a Gaussian within the brain.
+
+    Parameters
+    ----------
+    brain : Tensor of bool, shape (x, y, z)
+    voxel_size : sequence of 3 float
+        mm.
+    fwhm : float
+        mm, full width at half maximum. What lies outside of the brain has no weight, and stays 0.
+    """
+    inside = brain.cpu().numpy()
+    sigma = fwhm * SIGMA / np.asarray(voxel_size)
+    weight = gaussian_filter(inside.astype(np.float64), sigma, mode="constant")
+
+    def smooth(scan: np.ndarray) -> np.ndarray:
+        total = gaussian_filter(np.where(inside, scan, 0).astype(np.float64), sigma, mode="constant")
+        return np.divide(total, weight, out=np.zeros_like(total), where=inside)
+
+    def make(scans: Tensor, rows: pd.DataFrame) -> Tensor:
+        images = np.stack([smooth(scan) for scan in scans[:, 0].cpu().numpy()])
+        return torch.from_numpy(images)[:, None].to(scans)
+
+    return make
+
+
+def twin(path: Path) -> Maker:
+    """Give every patient's scan its twin: the same scan without the disease. A control is its own twin.
+
+    Raises
+    ------
+    StudyError
+        By the function, if a scan of a patient has no twin.
+    """
+    twins = open_store(path)
+    places = {scan: place for place, scan in enumerate(twins.scans["scan"])}
+
+    def make(scans: Tensor, rows: pd.DataFrame) -> Tensor:
+        images = scans.detach().clone()
+        for image, scan, label in zip(images, rows["scan"], rows["label"], strict=True):
+            if scan in places:
+                image[0] = torch.from_numpy(twins.images[places[scan]].astype(np.float32)).to(scans)
+            elif label == "patient":
+                raise StudyError(f"the patient's scan {scan} has no twin in {path}; delete that file to make it again")
+        return images
+
+    return make
+
+
+def chosen_controls(path: Path, count: int, seed: int) -> Tensor:
+    """Draw controls of a store without replacement: (K, 1, x, y, z) of float32, all where there are no more than asked.
+
+    Raises
+    ------
+    StudyError
+        If the store has no control.
+    """
+    store = open_store(path)
+    controls = np.flatnonzero(store.scans["label"] == "control")
+    if not len(controls):
+        raise StudyError(f"{path} has no scan of a control; a method with an option controls needs some")
+    chosen = np.sort(generator(seed, "controls").permutation(controls)[:count])
+    return torch.from_numpy(store.images[chosen].astype(np.float32))[:, None]
+
+
+def from_store(options: Mapping, store: Path, brain: Tensor, voxel_size: Sequence[float]) -> dict:
+    """Return options with what ``baseline``, ``reference`` and ``controls`` stand for.
+
+    Parameters
+    ----------
+    options : mapping
+        Of an entry of ``attribute.methods``.
+    store, brain, voxel_size
+        As for `reference_of`.
+
+    Returns
+    -------
+    dict
+        Where a reference image was named, the function that makes it for some scans; see `for_scans`.
+    """
+    options = dict(options)
+    for option in options.keys() & set(OPTIONS):
+        options[option] = reference_of(options[option], store, brain, voxel_size)
+    if "controls" in options:
+        options["controls"] = chosen_controls(store / "train.npy", options["controls"], options.get("seed", 0))
+    return options
+
+
+def for_scans(options: Mapping, scans: Tensor, rows: pd.DataFrame) -> dict:
+    """Return options with the reference images of some scans, on their device.
+
+    Parameters
+    ----------
+    options : mapping
+        As `from_store` returns them.
+    scans : Tensor, shape (N, 1, x, y, z)
+    rows : DataFrame
+        scan and label of each.
+    """
+    made = {name: value(scans, rows) if callable(value) else value for name, value in options.items()}
+    return made | ({"controls": made["controls"].to(scans)} if "controls" in made else {})
+
+
+def require_reference(images: Tensor, reference: object, what: str = "baseline") -> None:
+    """Refuse a reference image that is on another grid than the scans, or neither one for all nor one for each."""
+    if not isinstance(reference, Tensor):
+        return
+    if reference.shape[1:] != images.shape[1:] or len(reference) not in (1, len(images)):
+        raise StudyError(
+            f"{what} has the shape {tuple(reference.shape)} and the scans {tuple(images.shape)}; give one image for all "
+            "scans or one for each, on their grid"
+        )

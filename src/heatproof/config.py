@@ -13,6 +13,7 @@ import yaml
 
 from heatproof.errors import StudyError
 from heatproof.functions import check_methods, check_network_function, quoted
+from heatproof.references import check_references
 
 MAP_CHECKS = ("noise", "t_map")
 T_MAP_SPLITS = {"t_map": "train", "t_map_test": "test"}  # the t-maps, and the scans that each is made of
@@ -127,7 +128,7 @@ def expand_paths(value: object, key: str = "") -> object:
 
 
 def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.schema.yaml") -> None:
-    """Check a configuration against the schema, and that every method, its options and the network exist.
+    """Check a configuration against the schema, and that every method, its options, references and the network exist.
 
     Raises
     ------
@@ -139,6 +140,7 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
     if mistakes:
         raise StudyError(explain(mistakes[0]))
     check_methods(config["attribute"]["methods"], reserved=T_MAP_SPLITS)
+    check_references(config)
     check_network_function(config["train"]["network"])
 
 

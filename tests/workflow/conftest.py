@@ -18,7 +18,8 @@ VOLUME_LABELS = (
     "simulate: {patients: 8, controls: 8}}",
     "register={transform: 'antsRegistrationSyNQuick[s]'}",
     "attribute={deletion_scans: 0, convergence_scans: 0, "
-    "methods: {gradient_input: null, guided_backprop: null, occlusion: null}}",
+    "methods: {gradient_input: null, integrated_gradients_mean_control: null, guided_backprop: null, occlusion: null, "
+    "occlusion_mean_control: null}}",
     "compare={checks: []}",
 )
 COVERAGE = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")

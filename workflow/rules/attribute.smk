@@ -36,6 +36,7 @@ rule check_network:
 rule explain_scans:
     """Explain what one model, or a control of it, sees in all test scans, by one method."""
     input:
+        unpack(references_of),
         model=explained_model,
         images=f"{RESULTS}/train/store/test.npy",
         scans=f"{RESULTS}/train/store/test.tsv",

@@ -32,6 +32,7 @@ from heatproof.errors import StudyError
 from heatproof.failures import Failure, describe_failures
 from heatproof.feasibility import check_feasibility
 from heatproof.gpus import gpus_of_job
+from heatproof.references import reference_files
 from heatproof.register.find_masks import find_masks
 from heatproof.sources import code_digest, dictionary_entries
 
@@ -156,6 +157,11 @@ def explaining_code(name):
 def options_of(name):
     """Return the options of an entry of attribute.methods, whose name a sanity check may follow."""
     return config["attribute"]["methods"][split_name(name)[0]]
+
+
+def references_of(wildcards):
+    """Name the files that an entry's reference images and controls are made of; most have none."""
+    return {file.replace(".", "_"): f"{RESULTS}/train/store/{file}" for file in reference_files(options_of(wildcards.method))}
 
 
 def explained_model(wildcards):

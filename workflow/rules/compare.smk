@@ -137,9 +137,27 @@ rule measure_accuracy:
     params:
         source=code_of("heatproof.compare.measure_accuracy"),
         seeds=SEEDS,
+        checks="",
     shell:
         "python -m heatproof.compare.measure_accuracy --predictions {input.predictions} --seeds {params.seeds} "
-        "--out {output} > {log} 2>&1"
+        "{params.checks} --out {output} > {log} 2>&1"
+
+
+use rule measure_accuracy as measure_check_accuracy with:
+    input:
+        predictions=expand(
+            f"{RESULTS}/train/seed-{{seed}}/checks/{{check}}_predictions.tsv", check=CHECKS, seed=SEEDS
+        ),
+    output:
+        f"{COMPARE}/checks_accuracy.tsv",
+    log:
+        f"{STUDY}/logs/measure_check_accuracy.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/measure_check_accuracy.tsv"
+    params:
+        source=code_of("heatproof.compare.measure_accuracy"),
+        seeds=SEEDS * len(CHECKS),
+        checks=words("--checks", [check for check in CHECKS for _ in SEEDS]),
 
 
 rule measure_method:

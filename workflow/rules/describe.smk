@@ -24,7 +24,7 @@ rule write_provenance:
             POSSIBLE,
             *expand(f"{STUDY}/compare/{{method}}/ensembles.tsv", method=JUDGED),
             *expand(f"{STUDY}/attribute/{{method}}/convergence.tsv", method=WALKED),
-            *([f"{STUDY}/compare/checks.tsv"] if CHECKS else []),
+            *expand(f"{STUDY}/compare/{{table}}.tsv", table=["checks", "checks_accuracy"] if CHECKS else []),
         ],
     output:
         PROVENANCE,

@@ -139,6 +139,7 @@ rule write_page:
             table=["accuracy", "l2", "top_regions", "scores", "seeds", "variance", "notes"],
         ),
         checks=CHECKED_TABLE,
+        check_accuracy=[f"{STUDY}/compare/checks_accuracy.tsv"] if CHECKS else [],
         figures=expand(f"{REPORT}/{{figure}}.png", figure=dict.fromkeys(DRAWN)),
     output:
         report(

@@ -65,6 +65,28 @@ rule check_leakage:
         "python -m heatproof.train.check_leakage --stores {input.stores} --scans {input.scans} --out {output} > {log} 2>&1"
 
 
+rule average_controls:
+    """Average the training controls: a healthy reference for methods that compare a scan with one."""
+    input:
+        images=f"{STORE}/train.npy",
+        scans=f"{STORE}/train.tsv",
+    output:
+        f"{STORE}/mean_control.npy",
+    log:
+        f"{RESULTS}/logs/average_controls.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/average_controls.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000, 50),
+        runtime=minutes(30),
+    params:
+        source=code_of("heatproof.train.average_controls"),
+    shell:
+        "python -m heatproof.train.average_controls --scans {input.images} --out {output} > {log} 2>&1"
+
+
 rule fit_model:
     """Train the network from one seed."""
     input:
@@ -101,7 +123,7 @@ rule fit_model:
 
 
 rule randomise_model:
-    """Make a model that did not learn, or whose top is drawn anew: a sanity check of what methods show."""
+    """Make a model that did not learn, or whose top is drawn anew or as it began: a sanity check of what methods show."""
     input:
         model=MODEL,
     output:
@@ -111,7 +133,7 @@ rule randomise_model:
     benchmark:
         f"{RESULTS}/benchmarks/train/randomise_model.seed-{{seed}}_{{check}}.tsv"
     wildcard_constraints:
-        check="untrained|random_head|random_top_[0-9]+_of_[0-9]+",
+        check="untrained|initial_head|random_head|random_top_[0-9]+_of_[0-9]+",
     conda:
         "../../envs/torch.yaml"
     resources:
@@ -184,3 +206,17 @@ rule predict_scans:
         "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.train.predict_scans --model {input.model} --stores {input.stores} "
         "--batch-size {params.batch_size} --device {params.device} --out {output} > {log} 2>&1"
+
+
+use rule predict_scans as predict_by_check with:
+    input:
+        model=CHECK_MODEL,
+        stores=expand(f"{STORE}/{{split}}.npy", split=["validation", "test"]),
+        scans=expand(f"{STORE}/{{split}}.tsv", split=["validation", "test"]),
+        checked=f"{STORE}/leakage_test.tsv",
+    output:
+        f"{RESULTS}/train/seed-{{seed}}/checks/{{check}}_predictions.tsv",
+    log:
+        f"{RESULTS}/logs/predict_by_check/seed-{{seed}}_{{check}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/predict_by_check.seed-{{seed}}_{{check}}.tsv"

@@ -24,13 +24,14 @@ from heatproof.command import json_option, run
 from heatproof.device import prepare_device
 from heatproof.errors import StudyError
 from heatproof.images import load_array
+from heatproof.references import named_references
 from heatproof.tables import write_table
 from heatproof.train.execution import head_size, layers_in_order
 from heatproof.train.fit_model import begin_training, train_epoch
 from heatproof.train.network import create_network, load_model, save_model
 
 SCANS, CLASSES = 2, 2
-DRAWN_ANEW = ("random_head", "cascade")  # checks that need to know the layers
+BY_LAYER = ("random_head", "initial_head", "cascade")  # checks that need to know the layers
 ROUNDING = 1e-3  # of logits, relative to the largest: far above what it is, and far below what another weight does
 WANTED = f"it must return logits alone, one tensor of shape (scans, {CLASSES}), control first"
 
@@ -123,18 +124,25 @@ def try_method(name: str, options: dict, network: nn.Module, scans: Tensor, temp
         If the method can not explain this network, or not with these options.
     """
     check_options(name, options)
-    heatmaps = explain(network, scans[:1].clone(), **quick(options, template, scans[0, 0] > 0))
+    heatmaps = explain(network, scans[:1].clone(), **quick(options, template, scans))
     if heatmaps.shape != scans[:1].shape or not heatmaps.isfinite().all():
         raise StudyError("its map of a random scan has not the scan's shape, or voxels that are not finite; correct it")
 
 
-def quick(options: dict, template: Path, brain: Tensor) -> dict:
-    """Return options with as little to do as can be: patches that touch one voxel, one region, step and sample."""
+def quick(options: dict, template: Path, scans: Tensor) -> dict:
+    """Return options with as little to do as can be: patches that touch one voxel, one region, step and sample.
+
+    Reference images and controls are the second scan.
+    """
+    brain = scans[0, 0] > 0
     least = {"mask": torch.zeros_like(brain), "steps": 1, "samples": 1}
     least["mask"][tuple(brain.nonzero()[int(brain.sum()) // 2])] = True
     filled = from_template(options, template)
     if "regions" in filled:
         least["regions"] = torch.where(filled["regions"] == filled["regions"].max(), filled["regions"], 0)
+    if "controls" in options:
+        least["controls"] = scans[1:]
+    filled |= dict.fromkeys(named_references(options), scans[1:])
     own = keyword_options(METHODS[options["method"]])
     return filled | {option: value for option, value in least.items() if option in own}
 
@@ -156,7 +164,7 @@ def describe(network: nn.Module, shape: Sequence[int]) -> str:
 
 
 def try_check(check: str, network: nn.Module, shape: Sequence[int], parts: int) -> None:
-    """Find the layers that a sanity check draws anew; a cascade needs as many as it has parts."""
+    """Find the layers that a sanity check replaces; a cascade needs as many as it has parts."""
     layers = layers_in_order(network, shape)
     if check == "cascade" and parts > len(layers):
         raise StudyError(f"the network has {len(layers)} layers with weights; set compare.cascade_parts to no more")
@@ -198,7 +206,7 @@ def try_all(network: nn.Module, scans: Tensor, template: Path, attribute: dict, 
         rows.append((what, name, "no" if reason else "yes", reason))
 
     rows.append(("network", type(network).__name__, "yes", describe(network, shape)))
-    for check in [check for check in compare["checks"] if check in DRAWN_ANEW]:
+    for check in [check for check in compare["checks"] if check in BY_LAYER]:
         add("check", check, try_check, check, network, shape, compare["cascade_parts"])
     for name, options in methods.items():
         add("method", name, try_method, name, options, network, scans, template)

@@ -1,4 +1,7 @@
-"""Measure how well each model classifies the test scans: ``accuracy.tsv``, one row per seed."""
+"""Measure how well each model classifies the test scans: ``accuracy.tsv``, one row per seed.
+
+Of the models of sanity checks it is ``checks_accuracy.tsv``, one row per check and seed.
+"""
 
 import argparse
 
@@ -45,13 +48,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--predictions", required=True, nargs="+", help="predictions.tsv of each model")
     parser.add_argument("--seeds", required=True, type=int, nargs="+", help="their seeds, in the same order")
-    parser.add_argument("--out", required=True, help="accuracy.tsv")
+    parser.add_argument("--checks", nargs="+", help="the sanity check that each is the model of, in the same order")
+    parser.add_argument("--out", required=True, help="accuracy.tsv or checks_accuracy.tsv")
     args = parser.parse_args()
 
-    rows = [
-        {"seed": seed} | measure_accuracy(read_table(path))
-        for seed, path in zip(args.seeds, args.predictions, strict=True)
-    ]
+    models = [{"seed": seed} for seed in args.seeds]
+    if args.checks:
+        models = [{"check": check} | model for check, model in zip(args.checks, models, strict=True)]
+    rows = [model | measure_accuracy(read_table(path)) for model, path in zip(models, args.predictions, strict=True)]
     write_table(pd.DataFrame(rows), args.out)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from heatproof.compare.regions import METRICS
 from heatproof.report import paper
-from heatproof.report.figures import percent, percents, title_of
+from heatproof.report.figures import CHECKS, percent, percents, title_of
 from heatproof.tables import own
 
 OUTCOMES = ("TP", "TN")
@@ -62,6 +62,16 @@ def accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
     spans = [percents(low, high) for low, high in zip(shares.min(), shares.max(), strict=True)]
     rows.append({"name": "Mean", "shares": [percent(v) for v in shares.mean()], "counts": [""] * 4})
     return [*rows, {"name": "Range", "shares": spans, "counts": [""] * 4}]
+
+
+def check_accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
+    """Write the balanced accuracy of the models of each sanity check: name, mean and range (texts) over seeds."""
+    rows = []
+    for check, models in accuracy.groupby("check", sort=False):
+        balanced = models["balanced_accuracy"]
+        name = CHECKS.get(check, check.replace("_", " "))
+        rows.append({"name": name, "mean": percent(balanced.mean()), "range": percents(balanced.min(), balanced.max())})
+    return rows
 
 
 def group_rows(demographics: pd.DataFrame) -> list[dict]:

@@ -32,7 +32,14 @@ STYLE = {
 
 TITLES = {
     "gradient_input": "Gradient × input",
+    "gradient_input_mean_control": "Gradient × (input - mean control)",
     "integrated_gradients": "Integrated gradients",
+    "integrated_gradients_mean_control": "Integrated gradients from the mean control",
+    "integrated_gradients_blurred": "Integrated gradients from the blurred scan",
+    "integrated_gradients_twin": "Integrated gradients from the twin",
+    "gradient_shap": "GradientSHAP",
+    "deep_lift": "DeepLIFT",
+    "deep_lift_mean_control": "DeepLIFT from the mean control",
     "smooth_grad": "SmoothGrad",
     "guided_backprop": "Guided backpropagation",
     "grad_cam": "Grad-CAM",
@@ -46,7 +53,9 @@ TITLES = {
     "lrp_epsilon_gamma_box": "LRP ε, γ, box",
     "lrp_batch_norm_passed": "LRP, batch norm passed",
     "occlusion": "Occlusion",
+    "occlusion_mean_control": "Occlusion by the mean control",
     "region_occlusion": "Region occlusion",
+    "region_occlusion_mean_control": "Region occlusion by the mean control",
     "edges": "Edges (no model)",
     "input": "Scan (no model)",
     "t_map": "t-map of training scans (no model)",
@@ -54,6 +63,7 @@ TITLES = {
 }
 CHECKS = {
     "random_head": "head drawn anew",
+    "initial_head": "head as it began",
     "untrained": "untrained",
     "shuffled_labels": "labels shuffled",
     "same_initialisation": "same initialisation",

@@ -1,4 +1,4 @@
-"""Make a model that did not learn: the weights that training began with, or trained ones, the top of them drawn anew.
+"""Make a model that did not learn: the weights that training began with, or trained ones, the top drawn anew or as it began.
 
 An explanation that stays as it was when the model's weights are replaced does not depend on what the model has learned
 (Adebayo et al. 2018, Sanity checks for saliency maps).
@@ -19,9 +19,12 @@ from heatproof.train.execution import Layer, head_size, layers_in_order
 from heatproof.train.network import create_network, load_model, read_model, save_model
 
 
+AS_BEGUN = ("untrained", "initial_head")
+
+
 def layers_of(check: str, layers: list[Layer]) -> int:
-    """Return how many of a network's last layers a check draws anew: the head, or k of n parts of the depth."""
-    if check == "random_head":
+    """Return how many of a network's last layers a check replaces: the head, or k of n parts of the depth."""
+    if check in ("random_head", "initial_head"):
         return head_size(layers)
     part, parts = map(int, re.fullmatch(r"random_top_(\d+)_of_(\d+)", check).groups())
     return -(-part * len(layers) // parts)
@@ -40,15 +43,17 @@ def randomise_model(path: Path, check: str, seed: int) -> nn.Module:
     """Make the model of a sanity check from a trained one.
 
     Weights are drawn as the network's own initialisation draws them: a network is built from a seed, and those of some
-    layers are taken from it. The seed follows from the model's and is not the model's, from which training began.
+    layers are taken from it. Its seed follows from the model's and is another, but where the weights are wanted with
+    which training began: these are drawn from the model's own.
 
     Parameters
     ----------
     path : Path
         The trained model.
     check : str
-        ``untrained``, the weights that training began with; ``random_head``, the layers behind the last voxels drawn
-        anew, at least the last layer; ``random_top_{k}_of_{n}``, the last k n-ths of the layers drawn anew.
+        ``untrained``, the weights that training began with; ``initial_head``, those of the layers behind the last
+        voxels, at least of the last layer; ``random_head``, the same layers drawn anew; ``random_top_{k}_of_{n}``, the
+        last k n-ths of the layers drawn anew.
     seed : int
         The model's initialisation seed.
 
@@ -59,7 +64,7 @@ def randomise_model(path: Path, check: str, seed: int) -> nn.Module:
     """
     description, trained = read_model(path)
     shape, network = description["shape"], description["network"]
-    torch.manual_seed(seed if check == "untrained" else int(generator(seed, "drawn anew").integers(2**63)))
+    torch.manual_seed(seed if check in AS_BEGUN else int(generator(seed, "drawn anew").integers(2**63)))
     model = create_network(shape, network)
     if check != "untrained":
         fresh, model = model, load_model(path)
@@ -78,7 +83,7 @@ def randomise_model(path: Path, check: str, seed: int) -> nn.Module:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="the trained model.safetensors")
-    parser.add_argument("--check", required=True, help="untrained, random_head or random_top_{k}_of_{n}")
+    parser.add_argument("--check", required=True, help="untrained, initial_head, random_head or random_top_{k}_of_{n}")
     parser.add_argument("--seed", type=int, required=True, help="the initialisation seed of the model")
     parser.add_argument("--out", type=Path, required=True, help="the .safetensors to write")
     arguments = parser.parse_args()

@@ -1,0 +1,39 @@
+"""Average the training controls of the packed scans: a healthy reference, with which methods may compare a scan."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from heatproof.command import run
+from heatproof.errors import StudyError
+from heatproof.store import Store, open_store
+
+
+def average_controls(store: Store) -> np.ndarray:
+    """Return the mean over the scans of controls, float32 of shape (x, y, z), reading one at a time.
+
+    Raises
+    ------
+    StudyError
+        If there is none.
+    """
+    controls = np.flatnonzero(store.classes == 0)
+    if not len(controls):
+        raise StudyError("no training scan is of a control, and mean_control is their mean; choose another baseline")
+    total = np.zeros(store.images.shape[1:])
+    for row in controls:
+        total += store.images[row]
+    return (total / len(controls)).astype(np.float32)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scans", type=Path, required=True, help="store of the training scans, .npy")
+    parser.add_argument("--out", type=Path, required=True, help="mean_control.npy")
+    arguments = parser.parse_args()
+    np.save(arguments.out, average_controls(open_store(arguments.scans)))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,4 +1,4 @@
-"""Integrated gradients and SmoothGrad equal captum's, and a scan's map is the same in whatever company."""
+"""Integrated gradients, GradientSHAP and SmoothGrad equal captum's, and a scan's map is the same in whatever company."""
 
 import copy
 
@@ -9,8 +9,11 @@ import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from heatproof.attribute.averaged import (
+    drawn_control,
+    gradient_shap,
     integrated_gradients,
     noise_key,
     normal_noise,
@@ -21,7 +24,12 @@ from heatproof.attribute.averaged import (
 
 TARGETS = [1, torch.tensor([1, 0, 1])]
 each_method = pytest.mark.parametrize(
-    ("method", "options"), [(integrated_gradients, {"steps": 2}), (smooth_grad, {"samples": 2})]
+    ("method", "options"),
+    [
+        (integrated_gradients, {"steps": 2}),
+        (smooth_grad, {"samples": 2}),
+        (gradient_shap, {"samples": 2, "noise": 0.1, "controls": torch.full((2, 1, 36, 38, 36), 0.3)}),
+    ],
 )
 
 
@@ -39,6 +47,23 @@ def captum_smooth_grad(monkeypatch):
         tunnel = captum.attr.NoiseTunnel(captum.attr.Saliency(copy.deepcopy(model)))
         options = {"nt_type": "smoothgrad", "nt_samples": samples, "stdevs": scale, "abs": False}
         return tunnel.attribute(images, target=target, **options)
+
+    return attribute
+
+
+@pytest.fixture
+def captum_gradient_shap(monkeypatch):
+    """GradientSHAP by captum's own loop, with the controls, points and noise that are drawn for each scan."""
+
+    def attribute(model, images, target, controls, samples, scale, seed):
+        keys = [noise_key(image, seed) + sample for image in images for sample in range(samples)]
+        chosen, ways = zip(*(drawn_control(key, len(controls)) for key in keys), strict=True)
+        drawn = torch.stack([normal_noise(images.shape[1:], key, "cpu") for key in keys]).double()
+        monkeypatch.setattr(np.random, "choice", lambda number, size: np.array(chosen))
+        monkeypatch.setattr(np.random, "uniform", lambda low, high, size: np.array(ways))
+        monkeypatch.setattr(torch, "normal", lambda mean, scales: scales * drawn)
+        method = captum.attr.GradientShap(copy.deepcopy(model))
+        return method.attribute(images, controls, n_samples=samples, stdevs=scale, target=target)
 
     return attribute
 
@@ -86,6 +111,34 @@ def test_smooth_grad_of_a_chain_is_captums_under_the_same_noise(random_chain, ca
     model, images = random_chain(2)
     expected = captum_smooth_grad(model, images, 2, 20, 0.15, 0)
     torch.testing.assert_close(smooth_grad(model, images, 2, samples=20), expected, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_gradient_shap_of_the_papers_network_is_captums_under_the_same_draws(
+    paper_network, scans, target, noise, captum_gradient_shap
+):
+    controls = torch.rand((5, *scans.shape[1:]), dtype=scans.dtype, generator=torch.Generator().manual_seed(4))
+    expected = captum_gradient_shap(paper_network, scans, target, controls, 4, noise, 7)
+    found = gradient_shap(paper_network, scans, target, controls=controls, samples=4, noise=noise, seed=7)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-12)
+
+
+def test_gradient_shap_sums_to_what_sets_the_scan_apart_from_the_mean_over_controls():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 2)).double().eval()
+    images, controls = 2 + torch.rand((2, 1, 2, 2, 2)).double(), torch.rand((3, 1, 2, 2, 2)).double()
+    options = {"controls": controls, "samples": 100}
+    draws = [gradient_shap(model, images, 1, **options, seed=seed).sum(dim=(1, 2, 3, 4)) for seed in range(10)]
+    apart = (model(images) - model(controls).mean(0))[:, 1].detach()
+    error = torch.stack(draws).std(0) / 10**0.5
+    assert ((torch.stack(draws).mean(0) - apart).abs() < 4 * error).all() and (error < 0.2 * apart.abs()).all()
+
+
+def test_controls_are_drawn_evenly_and_points_uniformly():
+    chosen, ways = zip(*(drawn_control(key, 3) for key in range(3000)), strict=True)
+    assert scipy.stats.chisquare(np.bincount(chosen)).pvalue > 0.01
+    assert scipy.stats.kstest(ways, "uniform").pvalue > 0.01
 
 
 def test_noise_is_another_for_another_scan_seed_or_sample_and_leaves_the_random_state_of_torch(scans):

@@ -125,6 +125,11 @@ METHODS = {
     "occlusion": {"method": "occlusion", "patch": 1, "stride": 1, "mask": "none"},
     "region_occlusion": {"method": "region_occlusion", "regions": "atlas"},
     "lrp": {"method": "lrp", "rule": "epsilon", "bias": True},
+    "from_twin": {"method": "gradient_input", "reference": "twin"},
+    "from_control": {"method": "integrated_gradients", "baseline": "mean_control"},
+    "from_controls": {"method": "gradient_shap", "controls": 10**9, "samples": 10**9},
+    "from_blurred": {"method": "deep_lift", "baseline": {"blurred": 8.0}},
+    "region_of_control": {"method": "region_occlusion", "regions": "atlas", "baseline": "mean_control"},
     "gone": None,
 }
 ATTRIBUTE = {"methods": {name: options and ALL | options for name, options in METHODS.items()}, "convergence_scans": 1}

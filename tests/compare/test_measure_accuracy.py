@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from heatproof.compare.measure_accuracy import measure_accuracy
+from heatproof.compare.measure_accuracy import main, measure_accuracy
+from heatproof.tables import read_table, write_table
 
 
 def random_predictions(n, seed):
@@ -54,6 +55,22 @@ def test_by_hand():
         "n_FP": 1,
         "n_FN": 1,
     }
+
+
+def test_models_of_checks_have_rows_of_their_own(tmp_path, monkeypatch):
+    paths = [tmp_path / f"{number}.tsv" for number in range(4)]
+    for number, path in enumerate(paths):
+        write_table(random_predictions(40, number), path)
+    named = ["--checks", "untrained", "untrained", "random_head", "random_head", "--seeds", "3", "5", "3", "5"]
+    files = ["--predictions", *map(str, paths), "--out", str(tmp_path / "out.tsv")]
+    monkeypatch.setattr("sys.argv", ["measure_accuracy", *named, *files])
+    main()
+    found = read_table(tmp_path / "out.tsv")
+    assert found[["check", "seed"]].to_numpy().tolist() == [
+        ["untrained", 3], ["untrained", 5], ["random_head", 3], ["random_head", 5]
+    ]  # fmt: skip
+    expected = [measure_accuracy(random_predictions(40, number))["balanced_accuracy"] for number in range(4)]
+    np.testing.assert_allclose(found["balanced_accuracy"], expected)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from heatproof.attribute import METHODS
 from heatproof.config import check_config, check_models, check_yaml, expand_paths, model_checks, renamed, typed
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility
+from heatproof.references import check_references
 from heatproof.sources import dictionary_entries
 
 SCHEMA = yaml.safe_load(Path("workflow/schemas/config.schema.yaml").read_text())
@@ -213,6 +214,35 @@ def test_the_checks_are_read_by_the_name_that_they_once_had(config):
     check_config(found)
     assert found == config | {"compare": config["compare"] | {"checks": ["untrained"]}}
     assert old["compare"]["controls"] == ["untrained"] and renamed(config) == config
+
+
+@pytest.mark.parametrize("value", [0, 0.5, "mean_control", "blurred", {"blurred": 12.0}])
+@pytest.mark.parametrize("name", ["occlusion", "integrated_gradients_mean_control"])
+def test_a_baseline_is_a_number_or_names_a_reference(config, name, value):
+    config["attribute"]["methods"][name]["baseline"] = value
+    check_config(config)
+
+
+def test_a_reference_that_there_is_not_is_told_with_those_there_are(config):
+    for wrong in ("mean_controls", {"blur": 3.0}, {"blurred": -1.0}, None):
+        config["attribute"]["methods"]["occlusion"]["baseline"] = wrong
+        with pytest.raises(StudyError, match=r"attribute.methods.occlusion.baseline.*"):
+            check_config(config)
+    config["attribute"]["methods"]["gradient_input"]["reference"] = "mean_controls"
+    with pytest.raises(StudyError, match=r"attribute.methods.gradient_input.reference: 'mean_controls' .*mean_control, "):
+        check_config(config)
+
+
+def test_twins_are_refused_where_there_are_none(config):
+    config["attribute"]["methods"]["gradient_input"]["reference"] = "twin"
+    config["cohort"]["simulate"]["twins"] = True
+    check_references(config)
+    config["cohort"]["simulate"]["twins"] = False
+    with pytest.raises(StudyError, match=r"gradient_input.reference is twin, and cohort.simulate.twins is false; set it"):
+        check_references(config)
+    config["cohort"]["bids"] = "data/mine"
+    with pytest.raises(StudyError, match=r"reference is twin, and real scans have no twin, or choose mean_control"):
+        check_references(config)
 
 
 def test_a_method_that_is_null_is_left_out(config):

@@ -52,10 +52,22 @@ def test_untrained_weights_are_those_that_training_from_that_seed_begins_with(tr
     assert changed(randomise_model(path, "untrained", 8), first) == ["0", "4", "10", "13"]
 
 
+def test_an_initial_head_has_the_weights_that_training_began_with_on_a_trained_body(trained):
+    path = trained(PAPER)
+    made, model = randomise_model(path, "initial_head", 7), load_model(path)
+    assert changed(made, model) == ["10", "13"]
+    torch.manual_seed(7)
+    first = create_network(SHAPE, PAPER).state_dict()
+    head = [name for name in first if name.partition(".")[0] in ("10", "13")]
+    assert len(head) == 4 and all(torch.equal(made.state_dict()[name], first[name]) for name in head)
+    assert set(changed(made, randomise_model(path, "random_head", 7))) == {"10", "13"}
+
+
 @pytest.mark.parametrize(
     ("check", "layers"),
     [
         ("random_head", ["10", "13"]),
+        ("initial_head", ["10", "13"]),
         ("random_top_1_of_4", ["13"]),
         ("random_top_3_of_4", ["4", "5", "10", "13"]),
         ("random_top_4_of_4", ["0", "1", "4", "5", "10", "13"]),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from heatproof.cohort.twins import has_twins
 from heatproof.errors import StudyError
 
 REFERENCES = {
@@ -35,16 +36,16 @@ def check_references(config: Mapping) -> None:
     Raises
     ------
     StudyError
-        If scans are not simulated, or without their twins.
+        If scans are real, labelled by a volume, or simulated without their twins.
     """
     cohort = config["cohort"]
-    simulated = cohort["bids"] is None
-    if simulated and cohort["simulate"].get("twins"):
+    if has_twins(cohort):
         return
-    reason = "cohort.simulate.twins is false; set it to true" if simulated else "real scans have no twin"
+    real = cohort["bids"] is not None or isinstance(cohort["label"], dict)
+    reason = "these scans have no twin; choose" if real else "cohort.simulate.twins is false; set it to true, or choose"
     for name, options in config["attribute"]["methods"].items():
         for option, reference in named_references(options or {}).items():
             if reference == "twin":
                 raise StudyError(
-                    f"config: attribute.methods.{name}.{option} is twin, and {reason}, or choose mean_control"
+                    f"config: attribute.methods.{name}.{option} is twin, and {reason} mean_control"
                 )

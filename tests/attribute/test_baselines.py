@@ -26,3 +26,9 @@ def test_the_input_is_the_scan_itself_and_not_the_same_memory(scans):
     heatmaps = input_image(None, scans, 1)
     assert torch.equal(heatmaps, scans)
     assert heatmaps.data_ptr() != scans.data_ptr()
+
+
+def test_the_input_less_a_reference_is_what_sets_the_scan_apart(scans):
+    reference = scans.mean(0, keepdim=True)
+    torch.testing.assert_close(input_image(None, scans, 1, reference=reference) + reference, scans)
+    assert torch.equal(input_image(None, scans, 1, reference=0.0), scans)

@@ -157,14 +157,14 @@ def test_the_paper_s_network_can_have_every_method_tried_without_the_work_of_it(
     table = tried(PAPER)
     assert (table["possible"] == "yes").all()
     assert table.loc[0, "note"].startswith("4 layers with weights, 2 of them in the head; ")
-    assert table["what"].tolist() == ["network", "check"] + ["method"] * 6 + ["convergence"] * 2
+    assert table["what"].tolist() == ["network", "check"] + ["method"] * 11 + ["convergence"] * 3
     require_possible(table)
 
 
 def test_a_method_that_a_network_can_not_have_is_told_with_its_key_and_what_to_do(tried):
     table = tried({"function": f"{networks.__name__}:squeezed_resnet"})
     refused = table[table["possible"] == "no"]
-    assert refused["name"].tolist() == ["lrp"] and "convergence" not in table["what"].tolist()
+    assert refused["name"].tolist() == ["from_blurred", "lrp"] and "convergence" not in table["what"].tolist()
     with pytest.raises(StudyError, match=r"attribute.methods.lrp: lrp does not know .* \(null in its place"):
         require_possible(table)
 

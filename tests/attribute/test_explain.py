@@ -45,6 +45,17 @@ class Study:
         names = ["Left Hippocampus", "Right Hippocampus", "Brain Stem"]
         write_table(pd.DataFrame({"index": [5, 8, 9], "name": names}), folder / "regions.tsv")
         self.write_scans(np.random.default_rng(0).random((3, *SHAPE)))
+        self.write_references()
+
+    def write_references(self):
+        """Write training scans, the mean of the controls among them, and the twins of both patients."""
+        random = np.random.default_rng(1)
+        np.save(self.folder / "train.npy", random.random((4, *SHAPE)).astype(np.float16))
+        labels = ["patient", "control", "control", "control"]
+        write_table(pd.DataFrame({"scan": list("abcd"), "label": labels}), self.folder / "train.tsv")
+        np.save(self.folder / "mean_control.npy", random.random(SHAPE).astype(np.float32))
+        np.save(self.folder / "twins.npy", random.random((2, *SHAPE)).astype(np.float16))
+        write_table(pd.DataFrame({"scan": NAMES[::2], "label": "control"}), self.folder / "twins.tsv")
 
     def write_scans(self, images):
         np.save(self.folder / "test.npy", images.astype(np.float16))
@@ -93,6 +104,9 @@ def test_every_scan_gets_a_heatmap_on_its_grid(study, capsys):
         {"method": "occlusion", "patch": 4, "stride": 3, "mask": "brain"},
         {"method": "smooth_grad", "samples": 3},
         {"method": "region_occlusion", "regions": "hemispheres"},
+        {"method": "region_occlusion", "regions": "hemispheres", "baseline": "mean_control"},
+        {"method": "integrated_gradients", "steps": 3, "baseline": {"blurred": 12.0}},
+        {"method": "gradient_shap", "samples": 3, "controls": 2, "noise": 0.1, "seed": 4},
     ],
 )
 def test_the_same_bytes_come_out_again_and_the_same_maps_in_other_batches(study, options):
@@ -120,6 +134,30 @@ def test_the_regions_reach_a_method_that_takes_them(study, monkeypatch, scheme, 
     monkeypatch.setitem(METHODS, "labelled", lambda model, images, target, *, regions: images * 0 + regions)
     for heatmap in study.explain(method="labelled", regions=scheme).values():
         np.testing.assert_array_equal(heatmap.get_fdata(), np.select([study.labels == i for i in (5, 8, 9)], expected))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+def test_each_scan_is_compared_with_its_own_reference(study, batch_size):
+    images, twins = (np.load(study.folder / f"{name}.npy").astype(np.float32) for name in ("test", "twins"))
+    mean = np.load(study.folder / "mean_control.npy")
+    expected = {"twin": images - np.stack([twins[0], images[1], twins[1]]), "mean_control": images - mean, 0.5: images - 0.5}
+    for reference, apart in expected.items():
+        maps = study.explain(f"from {reference}", batch_size, method="input", reference=reference)
+        for heatmap, values in zip(maps.values(), apart, strict=True):
+            np.testing.assert_allclose(heatmap.get_fdata(), values, atol=1e-6)
+
+
+def test_a_job_that_broke_off_begins_anew_with_another_reference_image(study, monkeypatch):
+    def leave():
+        with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+            broken.setattr(explain, "save_image", Mock(side_effect=[None, KeyboardInterrupt]))
+            study.explain(batch_size=1, method="gradient_input", reference="mean_control")
+        return [path.name for path in (study.folder / "out.unfinished").iterdir()]
+
+    (first,), (same,) = leave(), leave()
+    np.save(study.folder / "mean_control.npy", np.zeros(SHAPE, np.float32))
+    (other,) = leave()
+    assert first == same != other
 
 
 def test_no_more_than_a_batch_is_read_at_once(study, tmp_path):
@@ -260,6 +298,8 @@ def test_a_mask_on_another_grid_is_refused(study):
             {"method": "region_occlusion", "regions": "lobes"},
             "regions is 'lobes'; choose one of atlas, hemispheres, boe",
         ),
+        ({"method": "occlusion", "baseline": "mean"}, "mine.baseline is 'mean'; choose one of mean_control, blurred, twin"),
+        ({"method": "deep_lift", "reference": "twin"}, "mine has no option 'reference'; deep_lift has .*baseline"),
         ({"method": "lrp", "target": "control"}, "mine.target is 'control'; choose one of patient, predicted"),
         ({"method": "lrp", "output": "score"}, "mine.output is 'score'; choose one of margin, logit, probability"),
         ({"method": "lrp", "sign": "negative"}, "mine.sign is 'negative'; choose one of signed, absolute, positive"),

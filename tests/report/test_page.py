@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import sys
 from html.parser import HTMLParser
 
@@ -11,6 +12,7 @@ from matplotlib.image import imsave
 
 from heatproof.report import write_page
 from heatproof.report.comparison import note_rows, quality_rows
+from heatproof.tables import write_table
 
 LOADS = {
     "script": "src",
@@ -66,6 +68,8 @@ def write(folder, config):
         imsave(figure, [[0.0, 1.0]])
     arguments = ["--results", folder, "--models", folder, "--figures", *figures, "--config", json.dumps(config)]
     arguments += ["--output", folder / "report/report.html"]
+    if (folder / "compare/checks.tsv").exists():
+        arguments += ["--checks", folder / "compare/checks.tsv"]
     before, sys.argv = sys.argv, ["write_page", *map(str, arguments)]
     write_page.main()
     sys.argv = before
@@ -197,6 +201,24 @@ def test_rightness_is_shown_where_it_was_measured(parsed, page, study):
     content = write_page.gather(study[0], study[0], sorted(study[0].glob("report/*.png")), study[1])
     without = write_page.render(content | {"rightness_rows": None})
     assert "Table 5" in page and "Table 5" not in without and 'href="#rightness"' not in without
+
+
+def test_the_models_of_checks_stand_with_their_accuracy(study, tmp_path_factory):
+    folder, config = study
+    copied = tmp_path_factory.mktemp("checked") / "study"
+    shutil.copytree(folder, copied)
+    checks = pd.DataFrame({"method": ["lrp"], "check": "random_head", "seed": 0, "pearson": 0.2, "spearman": 0.3})
+    write_table(checks, copied / "compare/checks.tsv")
+    balanced = {"check": ["untrained"] * 2 + ["random_head"] * 2, "seed": [0, 1] * 2}
+    accuracy = pd.DataFrame(balanced | {"balanced_accuracy": [0.5, 0.625, 0.25, 0.75]})
+    write_table(accuracy, copied / "compare/checks_accuracy.tsv")
+    head, *rows = Page(write(copied, config)).tables["check-accuracy"]
+    assert head == ["", "Mean", "Range"]
+    assert rows == [["Untrained", "56.2 %", "50.0–62.5 %"], ["Head drawn anew", "50.0 %", "25.0–75.0 %"]]
+
+
+def test_no_accuracy_of_checks_is_shown_where_there_are_none(parsed):
+    assert "check-accuracy" not in parsed.tables
 
 
 def test_faithfulness_stands_beside_chance_and_the_checks(parsed):

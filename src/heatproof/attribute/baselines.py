@@ -13,6 +13,8 @@ import torch
 from scipy.ndimage import generic_gradient_magnitude, sobel
 from torch import Tensor, nn
 
+from heatproof.attribute.references import require_reference
+
 
 def edges(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
     """Return the magnitude of the Sobel gradient of each scan, a baseline that ignores the model and the target.
@@ -34,17 +36,24 @@ def edges(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
     return torch.from_numpy(magnitudes)[:, None].to(images)
 
 
-def input_image(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
-    """Return each scan as it is, a baseline that ignores the model and the target; its mean map is the group's mean.
+def input_image(
+    model: nn.Module, images: Tensor, target: int | Tensor, *, reference: float | Tensor | None = None
+) -> Tensor:
+    """Return each scan as it is, or less a reference, a baseline that ignores the model and the target.
+
+    Methods that multiply by what sets a scan apart from a reference are as right as this by that factor alone.
 
     Parameters
     ----------
     model, images, target
         As for `edges`.
+    reference : float or Tensor, shape (N or 1, 1, x, y, z), optional
+        What is taken from the scan.
 
     Returns
     -------
     Tensor, shape (N, 1, x, y, z)
-        A copy of ``images``.
+        A copy of ``images``, less the reference; without one, its mean map is the group's mean scan.
     """
-    return images.detach().clone()
+    require_reference(images, reference, "reference")
+    return images.detach().clone() if reference is None else images.detach() - reference

@@ -58,6 +58,7 @@ TITLES = {
     "region_occlusion_mean_control": "Region occlusion by the mean control",
     "edges": "Edges (no model)",
     "input": "Scan (no model)",
+    "input_mean_control": "|Scan - mean control| (no model)",
     "t_map": "t-map of training scans (no model)",
     "t_map_test": "t-map of test scans (no model)",
 }

@@ -84,16 +84,19 @@ def chains(draw, shape):
 
 @st.composite
 def questions(draw):
-    """Draw a network, a scan, a patch that fits in it and a stride, and a baseline."""
+    """Draw a network, a scan, a patch that fits in it and a stride, and a baseline: a number, or an image."""
     shape = draw(triples(st.integers(5, 12)))
     model = draw(chains(shape))
     image = torch.randn(1, 1, *shape)
     patch = tuple(min(edge, length) for edge, length in zip(draw(triples(st.integers(1, 12))), shape, strict=True))
     stride = tuple(draw(st.integers(1, edge)) for edge in patch)
-    return model, image * (image > draw(st.sampled_from([-9.0, 0.0]))), patch, stride, draw(st.sampled_from([0.0, 0.4]))
+    image = image * (image > draw(st.sampled_from([-9.0, 0.0])))
+    reference = torch.where(torch.randn(shape) > 0, torch.randn(shape), image)
+    return model, image, patch, stride, draw(st.sampled_from([0.0, 0.4, reference]))
 
 
 def captum_occlusion(model, images, target, patch, stride, baseline=0.0, dtype=torch.float64):
+    baseline = baseline.to(images.device, dtype) if isinstance(baseline, torch.Tensor) else baseline
     patch, stride = ((v,) * 3 if isinstance(v, int) else v for v in (patch, stride))
     ablator = captum.attr.Occlusion(copy.deepcopy(model).to(dtype))
     options = {"sliding_window_shapes": (1, *patch), "strides": (1, *stride), "baselines": baseline}
@@ -240,8 +243,9 @@ def test_only_patches_that_touch_the_mask_are_placed(question, random):
     boxes = [box for box in boxes if mask[box].any()]
     exact, before = copy.deepcopy(model).double(), image.double()
     hidden = before.repeat(len(boxes), 1, 1, 1, 1)
+    filling = torch.as_tensor(baseline, dtype=torch.float64).expand(image.shape)[0, 0]
     for scan, box in zip(hidden, boxes, strict=True):
-        scan[0][box] = baseline
+        scan[0][box] = filling[box]
     with torch.no_grad():
         scores = [exact(scans)[:, 2] for scans in (before, *hidden.split(64))]
     total, count = torch.zeros(2, *image.shape[2:], dtype=torch.float64)
@@ -301,7 +305,7 @@ def test_scores_far_apart_do_not_overflow(top, classes, chain, image):
         weight.data *= 1e6
     model = nn.Sequential(chain, top)
     heatmap = occlusion(model, image, 1, patch=9, stride=9)
-    torch.testing.assert_close(heatmap.double(), captum_occlusion(model, image, 1, 9, 9), rtol=1e-6, atol=1e-12)
+    torch.testing.assert_close(heatmap.double(), captum_occlusion(model, image, 1, 9, 9), rtol=1e-6, atol=1e6 * NOISE)
 
 
 def test_a_margin_costs_no_digit_of_small_differences(chain, image):
@@ -346,6 +350,33 @@ def test_little_memory_gives_the_same_heatmap(chain, image):
     torch.testing.assert_close(frugal, occlusion(chain, image, 1, patch=6, stride=5), rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_each_image_has_its_own_reference_or_all_have_one(chain, other_network, image, images, count):
+    for model, scans in ((chain, torch.cat([image, image.flip(2)])), (other_network, images)):
+        reference = torch.rand_like(scans[:count])
+        heatmaps = occlusion(model, scans, 1, patch=5, stride=4, baseline=reference)
+        exact = captum_occlusion(model, scans, 1, 5, 4, reference)
+        torch.testing.assert_close(heatmaps.double(), exact, rtol=1e-6, atol=1e-6)
+        assert largest(heatmaps - occlusion(model, scans, 1, patch=5, stride=4)) > 1e-4
+
+
+def test_a_number_is_the_image_that_has_it_everywhere(chain, other_network, image, images):
+    for model, scans in ((chain, image), (other_network, images)):
+        by_number, by_image = (
+            occlusion(model, scans, 1, patch=5, stride=4, baseline=baseline)
+            for baseline in (0.25, torch.full_like(scans, 0.25))
+        )
+        assert torch.equal(by_number, by_image)
+
+
+def test_only_what_differs_from_the_reference_is_computed(chain, image):
+    reference = image.clone()
+    reference[..., 10, 11, 12] += 1
+    patches = place_patches(image.shape[2:], 3, 3)
+    places = np.concatenate(plan_work(read_network(chain), image[0], 1, patches, baseline=reference[0]).chunks)
+    assert places.tolist() == [[3, 3, 4]]
+
+
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 2), st.integers(4, 9), st.data())
 def test_windows_are_what_counting_finds(kernel, stride, padding, inputs, data):
     reader = Reader(kernel, stride, padding, inputs, (inputs + 2 * padding - kernel) // stride + 1)
@@ -374,6 +405,8 @@ def test_windows_are_what_counting_finds(kernel, stride, padding, inputs, data):
         ({"patch": 2.5}, "patch 2.5"),
         ({"patch": 2, "stride": 3}, "at most the patch"),
         ({"mask": np.ones((10, 8, 8))}, "10 x 8 x 8"),
+        ({"baseline": torch.zeros(1, 1, 10, 8, 8)}, r"baseline has the shape \(1, 1, 10, 8, 8\)"),
+        ({"baseline": float("nan")}, "baseline 0 is nan"),
     ],
 )
 def test_bad_options_are_refused_by_name(other_network, images, options, message):

@@ -144,21 +144,18 @@ def as_chain(model: nn.Module) -> list[nn.Module] | None:
     return chain
 
 
-def keep(chain: list[nn.Module], image: Tensor, baseline: float, dtype: torch.dtype) -> list[NamedTuple]:
-    """Run the untouched scan through a chain and return what hiding changes in it, and the record of each layer.
+def keep(chain: list[nn.Module], image: Tensor, dtype: torch.dtype) -> list[NamedTuple]:
+    """Run the untouched scan through a chain and return the record of each layer.
 
     Parameters
     ----------
     chain : list of Module
         As `as_chain` returns it.
     image : Tensor, shape (1, D, H, W)
-    baseline : float
-        What a hidden voxel is set to.
     dtype : dtype
         Of differences, and of what is kept for them up to the first linear layer.
     """
-    before = image[None].double()
-    records = [Hidden((baseline - before[0, 0, ..., None]).to(dtype))]
+    before, records = image[None].double(), []
     for layer in chain:
         record, after = KEEPERS[type(layer)](layer, before, dtype)
         records.append(record)

@@ -6,7 +6,7 @@ convolution and what follows it up to the next), patches whose windows differ by
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from heatproof.attribute.occlusion import chain
 from heatproof.attribute.occlusion.differences import Place, through
-from heatproof.attribute.occlusion.patches import Patches, Work
+from heatproof.attribute.occlusion.patches import Work
 from heatproof.attribute.occlusion.windows import reached, read, span
 
 ROWS = {"cpu": 2**14, "cuda": 2**17}  # patches in a chunk, at most
@@ -53,10 +53,10 @@ def incremental_work(
     layers: list[nn.Module],
     image: Tensor,
     target: int,
-    patches: Patches,
-    wanted: np.ndarray,
+    windows: list[np.ndarray],
+    places: np.ndarray,
     *,
-    baseline: float,
+    begin: Callable[[torch.dtype], NamedTuple],
     memory: int,
 ) -> Work:
     """Prepare the patches of one image, for a network that is a chain of layers.
@@ -68,33 +68,35 @@ def incremental_work(
     image : Tensor, shape (1, D, H, W)
     target : int
         Class whose score is explained.
-    patches : Patches
-    wanted : ndarray of bool, shape of ``patches.placed``
-        Patches to measure.
-    baseline : float
-        What a hidden voxel is set to.
+    windows : list of 3 ndarray of int, each of shape (2, positions)
+        First voxels of the patches and those after their last ones, along each axis.
+    places : ndarray of int, shape (n, 3)
+        Positions of the patches to measure, along each axis.
+    begin : callable
+        Takes the type of differences, and returns the record of what hiding changes in the scan.
     memory : int
         Bytes that all chunks in work may take, beyond the kept records.
     """
-    small = np.count_nonzero(wanted) * image.numel() <= SMALL
-    records = chain.keep(layers, image, baseline, torch.float64 if small else torch.float32)
-    stages = stages_of(records, patches)
-    places = np.argwhere(wanted & reaching(stages))
+    small = len(places) * image.numel() <= SMALL
+    dtype = torch.float64 if small else torch.float32
+    first = begin(dtype)
+    stages = stages_of([first, *chain.keep(layers, image, dtype)], windows)
+    places = places[reaching(stages, places)]
     nearby = [stage.windows[0][axis][0, places[:, axis]] for stage in stages for axis in (2, 1, 0)]
     places = places[np.lexsort(nearby)]
-    bytes_each = 3 * records[0].difference.element_size() * max(map(entering, stages))
+    bytes_each = 3 * first.difference.element_size() * max(map(entering, stages))
     rows = max(1, min(ROWS[image.device.type], memory // (4 * bytes_each)))
     chunks = [places[first : first + rows] for first in range(0, len(places), rows)]
     workers = None if image.is_cuda else max(1, min(torch.get_num_threads(), memory // (rows * bytes_each)))
     return Work(chunks, partial(measure, stages, target), workers)
 
 
-def stages_of(records: Sequence[NamedTuple], patches: Patches) -> list[Stage]:
+def stages_of(records: Sequence[NamedTuple], window: list[np.ndarray]) -> list[Stage]:
     """Follow the windows of all patches through the network, a new stage beginning with each convolution."""
-    window, width = [np.stack(ends) for ends in zip(patches.starts, patches.stops, strict=True)], 1
+    width = 1
     layers, windows, channels, stages = [], [window], [width], []
     for record in records:
-        convolves = isinstance(record, chain.Convolution) and not isinstance(layers[-1], chain.Hidden)
+        convolves = isinstance(record, chain.Convolution) and (stages or len(layers) > 1)
         if convolves or isinstance(record, chain.Gather):
             stages.append(stage_of(layers, windows, channels))
             layers, windows, channels = [], [window], [width]
@@ -125,11 +127,11 @@ def stage_of(layers: list, windows: list, channels: list) -> Stage:
     return Stage(layers, windows, channels, shapes, spots)
 
 
-def reaching(stages: Sequence[Stage]) -> np.ndarray:
-    """Tell for each position in the grid of patches whether a change there can reach the scores."""
+def reaching(stages: Sequence[Stage], places: np.ndarray) -> np.ndarray:
+    """Tell for each patch whether a change there can reach the scores."""
     windows = [window for stage in stages for window in stage.windows]
-    x, y, z = (np.all([window[axis][1] > window[axis][0] for window in windows], axis=0) for axis in range(3))
-    return x[:, None, None] & y[:, None] & z
+    along = (np.all([window[axis][1] > window[axis][0] for window in windows], axis=0) for axis in range(3))
+    return np.all([reaches[position] for reaches, position in zip(along, places.T, strict=True)], axis=0)
 
 
 def largest_windows(stage: Stage, places: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from heatproof.attribute.layers import require_evaluation
-from heatproof.attribute.occlusion.chain import as_chain
+from heatproof.attribute.occlusion.chain import Hidden, as_chain
 from heatproof.attribute.occlusion.chunks import continued, measured
 from heatproof.attribute.occlusion.incremental import incremental_work
 from heatproof.attribute.occlusion.patches import Patches, Work, place_patches, spread_drops, touching
@@ -30,7 +31,7 @@ def occlusion(
     *,
     patch: int | Sequence[int] = 20,
     stride: int | Sequence[int] = 10,
-    baseline: float = 0.0,
+    baseline: float | Tensor = 0.0,
     mask: np.ndarray | Tensor | None = None,
     memory: int | None = None,
     journal: Path | None = None,
@@ -50,8 +51,8 @@ def occlusion(
         Class whose score is explained, for all images or one for each.
     patch, stride : int or sequence of 3 int
         Edge of a patch and step from one to the next, in voxels; patches that overhang the far border are cut there.
-    baseline : float
-        What a hidden voxel is set to.
+    baseline : float or Tensor, shape (N or 1, 1, D, H, W)
+        What a hidden voxel is set to: a number, or its value in a reference image, one for all images or one for each.
     mask : ndarray or Tensor, shape (D, H, W), optional
         Only patches that touch its nonzero voxels are placed.
     memory : int
@@ -69,21 +70,22 @@ def occlusion(
     Raises
     ------
     StudyError
-        If an image has a voxel that is not finite, a patch is larger than the volume, steps are below 1 or leave
-        gaps between patches, or the mask has another shape.
+        If an image or a baseline has a voxel that is not finite, a patch is larger than the volume, steps are below 1
+        or leave gaps between patches, or the mask or the baseline has another shape.
 
     References
     ----------
     Zeiler and Fergus 2014, doi:10.1007/978-3-319-10590-1_53.
     """
-    require_finite(images)
+    require_finite("image", images)
+    references = references_of(baseline, images)
     mask = mask.cpu().numpy() if isinstance(mask, Tensor) else mask
     patches = place_patches(images.shape[2:], patch, stride, mask)
     targets = torch.as_tensor(target).expand(len(images)).tolist()
     network = read_network(model)
     heatmaps = torch.empty(images.shape, dtype=torch.float32, device=images.device)
     for number, image in enumerate(images):
-        work = plan_work(network, image, targets[number], patches, baseline=baseline, memory=memory)
+        work = plan_work(network, image, targets[number], patches, baseline=references[number], memory=memory)
         found = measured(work) if journal is None else continued(work, journal / f"{number}.drops")
         drops = np.zeros(patches.placed.shape)
         with tqdm(total=sum(map(len, work.chunks)), unit="patch", unit_scale=True, leave=False, delay=5) as progress:
@@ -110,7 +112,7 @@ def plan_work(
     target: int,
     patches: Patches,
     *,
-    baseline: float = 0.0,
+    baseline: float | Tensor = 0.0,
     memory: int | None = None,
 ) -> Work:
     """Split the patches of one image into chunks, and say how to measure one.
@@ -123,14 +125,49 @@ def plan_work(
     network : list of Module, or Module
         As `read_network` returns it.
     image : Tensor, shape (1, D, H, W)
-    target, baseline, memory
+    target, memory
         As in `occlusion`.
     patches : Patches
+    baseline : float or Tensor, shape (1, D, H, W)
     """
-    wanted = patches.placed & touching(patches, (image[0].double() != baseline).cpu().numpy())
-    prepare = incremental_work if isinstance(network, list) else plain_work
-    memory = memory or default_memory(image.device)
-    return prepare(network, image, target, patches, wanted, baseline=baseline, memory=memory)
+    wanted = patches.placed & touching(patches, (image.double() != baseline)[0].cpu().numpy())
+    places, memory = np.argwhere(wanted), memory or default_memory(image.device)
+    if isinstance(network, list):
+        windows = [np.stack(ends) for ends in zip(patches.starts, patches.stops, strict=True)]
+        begin = partial(difference_of, image, baseline)
+        return incremental_work(network, image, target, windows, places, begin=begin, memory=memory)
+    hide = partial(hide_patch, patches, baseline)
+    return plain_work(network, image, target, places, hide=hide, memory=memory)
+
+
+def difference_of(image: Tensor, baseline: float | Tensor, dtype: torch.dtype) -> Hidden:
+    """Record by how much hiding changes each voxel of an image (1, D, H, W)."""
+    return Hidden((baseline - image.double())[0, ..., None].to(dtype).contiguous())
+
+
+def hide_patch(patches: Patches, baseline: float | Tensor, scan: Tensor, place: np.ndarray) -> None:
+    """Hide one patch of a scan (1, D, H, W)."""
+    x, y, z = (slice(a[i], b[i]) for a, b, i in zip(patches.starts, patches.stops, place, strict=True))
+    scan[:, x, y, z] = baseline[:, x, y, z] if isinstance(baseline, Tensor) else baseline
+
+
+def references_of(baseline: float | Tensor, images: Tensor) -> Tensor:
+    """Return what hides each voxel of each image, in float64, of the images' shape.
+
+    Raises
+    ------
+    StudyError
+        If the baseline has a voxel that is not finite, or fits the images neither alone nor one by one.
+    """
+    references = torch.as_tensor(baseline, dtype=torch.float64, device=images.device)
+    if references.ndim and references.shape not in ((1, *images.shape[1:]), images.shape):
+        raise StudyError(
+            f"occlusion: the baseline has the shape {tuple(references.shape)} and the images {tuple(images.shape)}; "
+            "give a number, one image for all of them, or one for each"
+        )
+    references = references.expand(images.shape)
+    require_finite("baseline", references)
+    return references
 
 
 def default_memory(device: torch.device) -> int:
@@ -138,12 +175,12 @@ def default_memory(device: torch.device) -> int:
     return torch.cuda.get_device_properties(device).total_memory // 4 if device.type == "cuda" else 2 * 10**9
 
 
-def require_finite(images: Tensor) -> None:
+def require_finite(name: str, images: Tensor) -> None:
     """Refuse images with a voxel that is NaN or infinite, naming the first."""
     wrong = torch.nonzero(~torch.isfinite(images))
     if len(wrong):
         number, _, *voxel = wrong[0].tolist()
         raise StudyError(
-            f"occlusion: image {number} is {images[tuple(wrong[0])]} at voxel {tuple(voxel)}, where a finite number is "
-            "needed; repair or exclude that scan"
+            f"occlusion: {name} {number} is {images[tuple(wrong[0])]} at voxel {tuple(voxel)}, where a finite number "
+            "is needed; repair or exclude that scan"
         )

@@ -46,6 +46,4 @@ def check_references(config: Mapping) -> None:
     for name, options in config["attribute"]["methods"].items():
         for option, reference in named_references(options or {}).items():
             if reference == "twin":
-                raise StudyError(
-                    f"config: attribute.methods.{name}.{option} is twin, and {reason} mean_control"
-                )
+                raise StudyError(f"config: attribute.methods.{name}.{option} is twin, and {reason} mean_control")

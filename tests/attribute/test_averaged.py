@@ -1,4 +1,4 @@
-"""Integrated gradients, GradientSHAP and SmoothGrad equal captum's, and a scan's map is the same in whatever company."""
+"""Integrated gradients, GradientSHAP and SmoothGrad equal captum's, and a scan's map is the same in any company."""
 
 import copy
 

@@ -18,9 +18,9 @@ from heatproof.errors import StudyError
 def captums(model, images, references, target):
     """Return captum's DeepLIFT.
 
-    Its hooks of an activation and of a max-pooling right behind it lie on one tensor, and the activation's sees the plain
-    gradient before the pooling's rule is applied: maps no longer sum to what sets the outputs apart (captum 0.9.0). Where
-    a layer that changes nothing makes these two tensors, they do.
+    Its hooks of an activation and of a max-pooling right behind it lie on one tensor, and the activation's sees the
+    plain gradient before the pooling's rule is applied: maps no longer sum to what sets the outputs apart (captum
+    0.9.0). Where a layer that changes nothing makes these two tensors, they do.
     """
     model = copy.deepcopy(model)
     apart = [part for layer in model for part in ([nn.AvgPool3d(1)] * isinstance(layer, nn.MaxPool3d) + [layer])]
@@ -99,7 +99,9 @@ def test_of_a_margin_it_is_the_difference_of_the_maps_of_two_classes(paper_netwo
 
 
 def test_what_there_is_no_rule_for_is_refused_by_name(paper_network, scans):
-    with pytest.raises(StudyError, match="deep_lift has no rule for a layer of type Softmax; set output: margin or log"):
+    with pytest.raises(
+        StudyError, match="deep_lift has no rule for a layer of type Softmax; set output: margin or log"
+    ):
         deep_lift(with_softmax(paper_network), scans, 1)
     with pytest.raises(StudyError, match="deep_lift has no rule for a layer of type GELU; use another method"):
         deep_lift(nn.Sequential(nn.GELU(), *paper_network), scans, 1)

@@ -140,7 +140,11 @@ def test_the_regions_reach_a_method_that_takes_them(study, monkeypatch, scheme, 
 def test_each_scan_is_compared_with_its_own_reference(study, batch_size):
     images, twins = (np.load(study.folder / f"{name}.npy").astype(np.float32) for name in ("test", "twins"))
     mean = np.load(study.folder / "mean_control.npy")
-    expected = {"twin": images - np.stack([twins[0], images[1], twins[1]]), "mean_control": images - mean, 0.5: images - 0.5}
+    expected = {
+        "twin": images - np.stack([twins[0], images[1], twins[1]]),
+        "mean_control": images - mean,
+        0.5: images - 0.5,
+    }
     for reference, apart in expected.items():
         maps = study.explain(f"from {reference}", batch_size, method="input", reference=reference)
         for heatmap, values in zip(maps.values(), apart, strict=True):
@@ -298,7 +302,10 @@ def test_a_mask_on_another_grid_is_refused(study):
             {"method": "region_occlusion", "regions": "lobes"},
             "regions is 'lobes'; choose one of atlas, hemispheres, boe",
         ),
-        ({"method": "occlusion", "baseline": "mean"}, "mine.baseline is 'mean'; choose one of mean_control, blurred, twin"),
+        (
+            {"method": "occlusion", "baseline": "mean"},
+            "mine.baseline is 'mean'; choose one of mean_control, blurred, twin",
+        ),
         ({"method": "deep_lift", "reference": "twin"}, "mine has no option 'reference'; deep_lift has .*baseline"),
         ({"method": "lrp", "target": "control"}, "mine.target is 'control'; choose one of patient, predicted"),
         ({"method": "lrp", "output": "score"}, "mine.output is 'score'; choose one of margin, logit, probability"),

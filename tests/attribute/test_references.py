@@ -13,6 +13,7 @@ from torch import nn
 from heatproof.attribute.averaged import gradient_shap, integrated_gradients
 from heatproof.attribute.deep_lift import deep_lift
 from heatproof.attribute.gradients import gradient_input
+from heatproof.attribute.occlusion import occlusion
 from heatproof.attribute.references import for_scans, from_store
 from heatproof.attribute.region_occlusion import region_occlusion
 from heatproof.errors import StudyError
@@ -97,7 +98,9 @@ def test_blurring_leaves_a_brain_of_one_intensity_as_it_is_and_takes_20_mm_where
     images = for_scans(from_store({"baseline": "blurred"}, store, brain, VOXELS), flat, ROWS)["baseline"]
     torch.testing.assert_close(images, flat)
     named, other = ({"baseline": value} for value in ("blurred", {"blurred": 20.0}))
-    one, same = (for_scans(from_store(options, store, brain, VOXELS), scans, ROWS)["baseline"] for options in (named, other))
+    one, same = (
+        for_scans(from_store(options, store, brain, VOXELS), scans, ROWS)["baseline"] for options in (named, other)
+    )
     assert torch.equal(one, same)
 
 
@@ -166,7 +169,9 @@ def test_gradient_input_multiplies_what_sets_the_scan_apart(paper_network, image
     slopes = captum.attr.Saliency(copy.deepcopy(paper_network)).attribute(images, target=1, abs=False)
     found = gradient_input(paper_network, images, 1, reference=references)
     torch.testing.assert_close(found, slopes * (images.detach() - references))
-    assert torch.equal(gradient_input(paper_network, images, 1, reference=0.0), gradient_input(paper_network, images, 1))
+    assert torch.equal(
+        gradient_input(paper_network, images, 1, reference=0.0), gradient_input(paper_network, images, 1)
+    )
 
 
 def test_region_occlusion_takes_a_region_from_the_image(paper_network, images, references):
@@ -181,6 +186,19 @@ def test_region_occlusion_takes_a_region_from_the_image(paper_network, images, r
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-12)
 
 
+def test_occlusion_takes_a_patch_from_the_image(random_chain):
+    model, images = random_chain(6)
+    references = torch.rand(images.shape, dtype=images.dtype, generator=torch.Generator().manual_seed(3))
+    found = occlusion(model, images, 1, patch=3, stride=3, baseline=references)
+    expected = torch.zeros_like(images)
+    for x, y, z in np.ndindex(*(-(-edge // 3) for edge in images.shape[2:])):
+        place = (slice(None), slice(None), *(slice(3 * i, 3 * i + 3) for i in (x, y, z)))
+        mixed = images.clone()
+        mixed[place] = references[place]
+        expected[place] = outputs_apart(model, images, mixed, 1).reshape(-1, 1, 1, 1, 1)
+    torch.testing.assert_close(found, expected.float(), rtol=1e-5, atol=1e-6 * float(expected.abs().max()))
+
+
 def test_of_a_linear_model_every_method_gives_weight_times_difference():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(8, 2)).double().eval()
@@ -193,9 +211,10 @@ def test_of_a_linear_model_every_method_gives_weight_times_difference():
         "gradient_shap": gradient_shap(model, scan, 1, controls=reference, samples=3),
         "deep_lift": deep_lift(model, scan, 1, baseline=reference),
         "region_occlusion": region_occlusion(model, scan, 1, regions=each, baseline=reference),
+        "occlusion": occlusion(model, scan, 1, patch=1, stride=1, baseline=reference).double(),
     }
     for name, heatmap in maps.items():
-        torch.testing.assert_close(heatmap, expected, msg=name)
+        assert (heatmap - expected).abs().max() < 1e-7, name
 
 
 def test_a_scan_that_is_its_own_reference_has_a_map_of_zeros(paper_network, images):

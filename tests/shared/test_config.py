@@ -230,7 +230,9 @@ def test_a_reference_that_there_is_not_is_told_with_those_there_are(config):
             check_config(config)
         config["attribute"]["methods"]["occlusion"]["baseline"] = 0.0
     config["attribute"]["methods"]["gradient_input"]["reference"] = "mean_controls"
-    with pytest.raises(StudyError, match=r"attribute.methods.gradient_input.reference: 'mean_controls' .*mean_control, "):
+    with pytest.raises(
+        StudyError, match=r"attribute.methods.gradient_input.reference: 'mean_controls' .*mean_control, "
+    ):
         check_config(config)
 
 
@@ -238,7 +240,9 @@ def test_twins_are_refused_where_there_are_none(config):
     config["attribute"]["methods"]["gradient_input"]["reference"] = "twin"
     check_references(config)
     config["cohort"]["simulate"]["twins"] = False
-    with pytest.raises(StudyError, match=r"gradient_input.reference is twin, and cohort.simulate.twins is false; set it"):
+    with pytest.raises(
+        StudyError, match=r"gradient_input.reference is twin, and cohort.simulate.twins is false; set it"
+    ):
         check_references(config)
     config["cohort"]["bids"] = "data/mine"
     with pytest.raises(StudyError, match=r"reference is twin, and these scans have no twin; choose mean_control"):

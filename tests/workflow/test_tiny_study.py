@@ -17,7 +17,10 @@ from heatproof.tables import own, read_table
 from heatproof.train.network import load_model
 
 ROOT = Path(__file__).parents[2]
-METHODS = ["gradient_input", "guided_backprop", "lrp", "occlusion"]
+METHODS = [
+    *["gradient_input", "guided_backprop", "integrated_gradients_mean_control"],
+    *["lrp", "occlusion", "occlusion_mean_control"],
+]
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +40,7 @@ def test_every_table_has_its_columns(results):
         "compare/overlap_curve.tsv": "method metric k overlap_mean chance",
         "compare/lrp/measures.tsv": "method check measure outcome left_out seed_a seed_b value chance",
         "compare/checks.tsv": "method check seed pearson spearman",
+        "compare/checks_accuracy.tsv": "check seed balanced_accuracy sensitivity specificity",
         "compare/scores.tsv": "method check measure outcome value low high chance kind",
         "compare/differences.tsv": "measure outcome method_a method_b difference low high p p_corrected",
     }

@@ -161,7 +161,10 @@ def options_of(name):
 
 def references_of(wildcards):
     """Name the files that an entry's reference images and controls are made of; most have none."""
-    return {file.replace(".", "_"): f"{RESULTS}/train/store/{file}" for file in reference_files(options_of(wildcards.method))}
+    return {
+        file.replace(".", "_"): f"{RESULTS}/train/store/{file}"
+        for file in reference_files(options_of(wildcards.method))
+    }
 
 
 def explained_model(wildcards):

@@ -145,9 +145,7 @@ rule measure_accuracy:
 
 use rule measure_accuracy as measure_check_accuracy with:
     input:
-        predictions=expand(
-            f"{RESULTS}/train/seed-{{seed}}/checks/{{check}}_predictions.tsv", check=CHECKS, seed=SEEDS
-        ),
+        predictions=expand(f"{RESULTS}/train/seed-{{seed}}/checks/{{check}}_predictions.tsv", check=CHECKS, seed=SEEDS),
     output:
         f"{COMPARE}/checks_accuracy.tsv",
     log:

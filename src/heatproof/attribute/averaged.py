@@ -1,4 +1,4 @@
-"""Attribution by gradients averaged over versions of a scan: fading in from a baseline or from controls, or under noise.
+"""Attribution by gradients averaged over versions of a scan: fading in from a baseline or controls, or under noise.
 
 One version of every scan is in memory at a time, so that these methods need no more memory than a single gradient.
 """

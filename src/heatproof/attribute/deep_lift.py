@@ -32,16 +32,14 @@ Back = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
-def deep_lift(
-    model: nn.Module, images: Tensor, target: int | Tensor, *, baseline: float | Tensor = 0.0
-) -> Tensor:
+def deep_lift(model: nn.Module, images: Tensor, target: int | Tensor, *, baseline: float | Tensor = 0.0) -> Tensor:
     """Hand the difference of the target's output, of a scan from a reference, back to the voxels that differ.
 
-    Each layer is given a multiplier: what a unit of difference in its inputs contributes to the difference of the output.
+    Each layer is given a multiplier: what a unit of difference in its inputs contributes to the output's difference.
     Through linear layers (convolution, linear, batch norm, average-pooling, flatten, dropout) multipliers go back as
     gradients do. Through an activation they are multiplied by the ratio of the differences behind and before it. In a
-    max-pooling, the rise of a window's maximum is handed to the place of the scan's maximum, its fall to the place of the
-    reference's. Where a unit's two inputs are equal, the gradient at the scan takes the place of the ratio.
+    max-pooling, the rise of a window's maximum is handed to the place of the scan's maximum, its fall to the place of
+    the reference's. Where a unit's two inputs are equal, the gradient at the scan takes the place of the ratio.
 
     Parameters
     ----------
@@ -100,7 +98,9 @@ def step(layer: nn.Module, scans: Tensor, references: Tensor) -> tuple[Tensor, T
         )
     if not (pool or isinstance(layer, Margin) or is_one_of(layer, (*LINEAR, *ELEMENTWISE))):
         own = "" if is_bare(layer) else " with hooks or a forward pass of its own"
-        remedy = "set output: margin or logit" if isinstance(layer, nn.Softmax | nn.LogSoftmax) else "use another method"
+        remedy = (
+            "set output: margin or logit" if isinstance(layer, nn.Softmax | nn.LogSoftmax) else "use another method"
+        )
         raise StudyError(f"deep_lift has no rule for a layer of type {type(layer).__name__}{own}; {remedy}")
     outputs, gradient = pull_back(layer, scans)
     if is_one_of(layer, ELEMENTWISE):

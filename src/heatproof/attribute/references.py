@@ -169,6 +169,6 @@ def require_reference(images: Tensor, reference: object, what: str = "baseline")
         return
     if reference.shape[1:] != images.shape[1:] or len(reference) not in (1, len(images)):
         raise StudyError(
-            f"{what} has the shape {tuple(reference.shape)} and the scans {tuple(images.shape)}; give one image for all "
-            "scans or one for each, on their grid"
+            f"{what} has the shape {tuple(reference.shape)} and the scans {tuple(images.shape)}; give one image for "
+            "all scans or one for each, on their grid"
         )

@@ -1,4 +1,4 @@
-"""Make a model that did not learn: the weights that training began with, or trained ones, the top drawn anew or as it began.
+"""Make a model that did not learn: the weights that training began with, or trained ones but for the top.
 
 An explanation that stays as it was when the model's weights are replaced does not depend on what the model has learned
 (Adebayo et al. 2018, Sanity checks for saliency maps).
@@ -17,7 +17,6 @@ from heatproof.errors import StudyError
 from heatproof.generators import generator
 from heatproof.train.execution import Layer, head_size, layers_in_order
 from heatproof.train.network import create_network, load_model, read_model, save_model
-
 
 AS_BEGUN = ("untrained", "initial_head")
 

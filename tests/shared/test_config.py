@@ -223,6 +223,12 @@ def test_a_baseline_is_a_number_or_names_a_reference(config, name, value):
     check_config(config)
 
 
+def test_the_paper_s_preset_has_the_paper_s_four_methods(config):
+    study = laid_over(config, yaml.safe_load(Path("config/paper.yaml").read_text()))
+    methods = [name for name, options in study["attribute"]["methods"].items() if options]
+    assert sorted(methods) == ["gradient_input", "guided_backprop", "lrp", "occlusion"]
+
+
 def test_a_reference_that_there_is_not_is_told_with_those_there_are(config):
     for wrong in ("mean_controls", {"blur": 3.0}, {"blurred": -1.0}, None):
         config["attribute"]["methods"]["occlusion"]["baseline"] = wrong

@@ -17,18 +17,20 @@ JOBS = {
     **{"list_scans": 6, "prepare_anatomy": 1, "simulate_scan": 14, "describe_dataset": 1, "describe_twins": 1},
     **{"compare_groups": 1},
     **{"prepare_template": 2, "check_network": 1, "register_scan": 14, "summarise_quality": 1, "check_quality": 1},
-    **{"pack_scans": 4, "check_leakage": 2, "fit_model": 2, "predict_scans": 2, "randomise_model": 2},
+    **{"pack_scans": 4, "average_controls": 1, "check_leakage": 2, "fit_model": 2, "predict_scans": 2},
+    **{"randomise_model": 2, "predict_by_check": 2},
     **{
-        "explain_scans": 16,
-        "delete_regions": 16,
+        "explain_scans": 20,
+        "delete_regions": 20,
         "trace_convergence": 3,
-        "average_maps": 16,
-        "make_noise": 8,
+        "average_maps": 20,
+        "make_noise": 10,
         "make_t_map": 4,
     },
-    **{"measure_accuracy": 1, "measure_method": 12, "measure_t_map": 2, "measure_ensembles": 4},
+    **{"measure_accuracy": 1, "measure_check_accuracy": 1},
+    **{"measure_method": 15, "measure_t_map": 2, "measure_ensembles": 5},
     **{"compare_checks": 1, "write_tables": 1},
-    **{"draw_seeds": 4, "draw_methods": 1, "draw_overlaps": 1, "draw_overlap_curve": 1, "draw_bounds": 1},
+    **{"draw_seeds": 5, "draw_methods": 1, "draw_overlaps": 1, "draw_overlap_curve": 1, "draw_bounds": 1},
     **{"draw_ensembles": 1, "draw_convergence": 1, "draw_training": 1, "write_page": 1},
     **{"write_provenance": 1, "describe_derivatives": 4, "write_crate": 1},
 }
@@ -53,10 +55,12 @@ EXPLAINED = COMPARED | AVERAGED | BUT_T_MAP | FOLLOWED | some("explain_scans")
 ONE_METHOD = COMPARED | some("check_network", explain_scans=4, average_maps=4, make_noise=2, draw_seeds=1)
 ONE_METHOD |= some(measure_method=3, delete_regions=4, measure_ensembles=1)
 ONE_WALKED = ONE_METHOD | WALKED | {"trace_convergence": 1}
-ONE_SEED = MEASURED | some("measure_accuracy", "draw_training", fit_model=1, predict_scans=1, randomise_model=1)
-ONE_SEED |= some(explain_scans=8, average_maps=8, make_noise=4, make_t_map=2)
-ONE_SEED |= WALKED | FOLLOWED | {"delete_regions": 8}
-MODELS_KNOWN = EXPLAINED | WALKED | some("predict_scans", "measure_accuracy")
+PREDICTED = some("predict_scans", "measure_accuracy", "predict_by_check", "measure_check_accuracy")
+ONE_SEED = MEASURED | PREDICTED | some("draw_training", fit_model=1, randomise_model=1)
+ONE_SEED |= some(predict_scans=1, predict_by_check=1)
+ONE_SEED |= some(explain_scans=10, average_maps=10, make_noise=5, make_t_map=2)
+ONE_SEED |= WALKED | FOLLOWED | {"delete_regions": 10}
+MODELS_KNOWN = EXPLAINED | WALKED | PREDICTED
 ONE_TEST_SCAN = MODELS_KNOWN | some(
     "describe_dataset", "describe_twins", "compare_groups", "summarise_quality", "check_quality", list_scans=3
 )
@@ -64,9 +68,8 @@ ONE_TEST_SCAN |= some(simulate_scan=2, register_scan=2, pack_scans=2, check_leak
 TRIED = some("check_network")
 ONE_TEST_SCAN |= some(make_t_map=2, measure_t_map=1)
 TRAINED = MODELS_KNOWN | some("fit_model", "randomise_model", "draw_training")
-REGISTERED = (
-    TRAINED | DRAWN | some("register_scan", "summarise_quality", "check_quality", "pack_scans", "check_leakage")
-)
+REGISTERED = TRAINED | DRAWN | some("register_scan", "summarise_quality", "check_quality")
+REGISTERED |= some("pack_scans", "average_controls", "check_leakage")
 ALL_BUT_COHORT = REGISTERED | TRIED | some("prepare_template")
 
 
@@ -124,6 +127,10 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
     "k of top-k (`compare.top_k`)": (config("compare={top_k: 4}"), AGREED | AVERAGED),
     "an LRP rule (`attribute.methods.lrp.rule`)": (config("attribute={methods: {lrp: {rule: epsilon}}}"), ONE_WALKED),
     "occlusion's patch": (config("attribute={methods: {occlusion: {patch: 5}}}"), ONE_METHOD),
+    "another reference (`attribute.methods.integrated_gradients_mean_control.baseline`)": (
+        config("attribute={methods: {integrated_gradients_mean_control: {baseline: twin}}}"),
+        ONE_METHOD,
+    ),
     "a further seed": (config("train={seeds: [0, 1, 2]}"), ONE_SEED),
     "a further method": (config(f"attribute={{methods: {{z_plus: {Z_PLUS}}}}}"), ONE_WALKED),
     "a further test scan": (config("cohort={exclude: []}"), ONE_TEST_SCAN),

@@ -17,10 +17,7 @@ from heatproof.tables import own, read_table
 from heatproof.train.network import load_model
 
 ROOT = Path(__file__).parents[2]
-METHODS = [
-    *["gradient_input", "guided_backprop", "integrated_gradients_mean_control"],
-    *["lrp", "occlusion", "occlusion_mean_control"],
-]
+METHODS = ["gradient_input", "guided_backprop", "integrated_gradients_mean_control", "lrp", "occlusion"]
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
+from heatproof.cohort.twins import has_twins
 from heatproof.errors import StudyError
 from heatproof.functions import check_methods, check_network_function, quoted
 from heatproof.references import check_references
@@ -139,9 +140,31 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
     mistakes = sorted(validator.iter_errors(config), key=lambda error: (len(error.path), str(error.path)))
     if mistakes:
         raise StudyError(explain(mistakes[0]))
-    check_methods(config["attribute"]["methods"], reserved=T_MAP_SPLITS)
+    check_methods(config["attribute"]["methods"], reserved=[*T_MAP_SPLITS, "effects"])
     check_references(config)
+    check_effects(config)
     check_network_function(config["train"]["network"])
+
+
+def check_effects(config: Mapping) -> None:
+    """Check that effects have a reference, and that there are some where units are ordered by them.
+
+    Raises
+    ------
+    StudyError
+        If there are neither twins nor controls, or recovery is asked for without effects.
+    """
+    effects = config["attribute"]["effects"]
+    if effects and not effects["controls"] and not has_twins(config["cohort"]):
+        raise StudyError(
+            "config: attribute.effects.controls is 0 and this cohort has no twins, so that units can be taken from "
+            "nowhere; give a number of controls, or set attribute.effects to null"
+        )
+    if config["attribute"]["recovery_scans"] and not effects:
+        raise StudyError(
+            "config: attribute.recovery_scans needs the order of the effects, and attribute.effects is null; set "
+            "attribute.recovery_scans to 0, or measure effects"
+        )
 
 
 def check_models(config: Mapping, results: str | Path = "results") -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from heatproof.errors import StudyError
 from heatproof.tables import read_table
 
 
@@ -32,6 +33,21 @@ class Store(NamedTuple):
     def classes(self) -> np.ndarray:
         """Class index per scan: 1 for patients, 0 for controls."""
         return (self.scans["label"] == "patient").to_numpy(np.int64)
+
+    def image_of(self, scan: str) -> np.ndarray:
+        """Return one scan by its name, float32 of shape (x, y, z).
+
+        Raises
+        ------
+        StudyError
+            If the store does not have it.
+        """
+        rows = np.flatnonzero(self.scans["scan"] == scan)
+        if not len(rows):
+            raise StudyError(
+                f"{getattr(self.images, 'filename', 'the store')} has no scan {scan}; delete that file to make it again"
+            )
+        return np.asarray(self.images[rows[0]], np.float32)
 
 
 def open_store(path: str | Path) -> Store:

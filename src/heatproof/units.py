@@ -19,8 +19,8 @@ KINDS = ("regions", "cubes")
 LEAST_SHARE = 0.1  # of a whole cube's voxels that must be brain
 
 
-def units_of(kind: str, template: str | Path, scheme: str, edge: float) -> tuple[np.ndarray, list[str]]:
-    """Number the units of one kind on the working grid.
+def units_of(kind: str, template: str | Path, scheme: str | None, edge: float) -> tuple[np.ndarray, list[str]]:
+    """Number the units of one kind in the brain, on the working grid.
 
     Parameters
     ----------
@@ -28,14 +28,14 @@ def units_of(kind: str, template: str | Path, scheme: str, edge: float) -> tuple
     template : str or Path
         Folder of brain_mask.nii.gz, regions.nii.gz and regions.tsv.
     scheme : {"atlas", "hemispheres", "boehle"}
-        How regions are joined (`heatproof.regions.merge_regions`).
+        How regions are joined (`heatproof.regions.merge_regions`); cubes do not ask.
     edge : float
         Of a cube, in millimetres.
 
     Returns
     -------
     numbers : ndarray of int32, shape (x, y, z)
-        1..n; 0 is outside of every unit. A region that has no voxel on a coarse grid keeps its number.
+        1..n; 0 is outside of every unit and of the brain. A region that has no voxel on a coarse grid keeps its number.
     names : list of str
         Unit ``i + 1`` is ``names[i]``.
 
@@ -45,12 +45,14 @@ def units_of(kind: str, template: str | Path, scheme: str, edge: float) -> tuple
         If the kind is unknown, or there is no unit.
     """
     template = Path(template)
+    image = load_image(template / "brain_mask.nii.gz")
+    brain = np.asarray(image.dataobj) > 0
     if kind == "regions":
         merged = merge_regions(read_table(template / "regions.tsv"), scheme)
         numbers, names = relabel(load_array(template / "regions.nii.gz", np.int32), merged)
+        numbers[~brain] = 0
     elif kind == "cubes":
-        brain = load_image(template / "brain_mask.nii.gz")
-        numbers, names = cubes(np.asarray(brain.dataobj) > 0, brain.affine, edge)
+        numbers, names = cubes(brain, image.affine, edge)
     else:
         raise StudyError(f"{kind} is no kind of unit; choose {' or '.join(KINDS)}")
     if not numbers.any():

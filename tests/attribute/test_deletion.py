@@ -6,8 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from heatproof.attribute.delete_regions import recognised_patients
-from heatproof.attribute.deletion import deletion_curves, depths, rank_regions
+from heatproof.attribute.deletion import (
+    deletion_curves,
+    depths,
+    rank_units,
+    recognised_patients,
+    recovery_curve,
+    steps,
+)
 
 REGIONS = np.zeros((4, 4, 4), np.int32)
 REGIONS[:, :, 1], REGIONS[:, :, 2], REGIONS[:, :, 3] = 1, 2, 4  # region 3 has no voxel
@@ -31,7 +37,7 @@ def test_curves_are_dense_where_they_begin(count, points):
 def test_regions_are_ranked_by_their_signed_sum():
     heatmap = np.zeros(REGIONS.shape, np.float32)
     heatmap[REGIONS == 1], heatmap[REGIONS == 2], heatmap[REGIONS == 4], heatmap[REGIONS == 0] = 0.1, -5, 3, 99
-    assert rank_regions(heatmap, REGIONS, 4).tolist() == [4, 1, 2]
+    assert rank_units(heatmap, REGIONS, by="sum").tolist() == [4, 1, 2]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
@@ -55,6 +61,49 @@ def test_the_right_order_falls_faster_than_the_wrong_one():
         deletion_curves(SumOf(), image, regions, np.array(order), **settings) for order in ([4, 2, 1], [1, 2, 4])
     )
     assert right[0] == wrong[0] and right[-1] == wrong[-1] and (right[1:-1] < wrong[1:-1]).all()
+
+
+class Interaction(nn.Module):
+    """A network whose margin is a b + c of the values of regions 1, 2 and 4."""
+
+    def forward(self, images):
+        a, b, c = (images[:, 0, :, :, plane].mean(dim=(1, 2)) for plane in (1, 2, 3))
+        return torch.stack([torch.zeros_like(a), a * b + c], dim=1)
+
+
+@pytest.mark.parametrize(
+    "order, margins",
+    [([4, 1, 2], [11, 7, 4, 2]), ([1, 2, 4], [11, 8, 6, 2]), ([2, 1, 4], [11, 7, 6, 2])],
+)
+def test_health_is_given_back_as_worked_out_by_hand(order, margins):
+    # from (2, 3, 5) to (1, 1, 1): the margin falls from 11 to 2
+    image = torch.ones(REGIONS.shape)
+    for plane, value in ((1, 2.0), (2, 3.0), (3, 5.0)):
+        image[:, :, plane] = value
+    settings = {"target": 1, "batch_size": 2}
+    found = recovery_curve(
+        Interaction(), image, torch.ones_like(image), torch.from_numpy(REGIONS), np.array(order), **settings
+    )
+    np.testing.assert_allclose(found, (11 - np.array(margins)) / 9, rtol=1e-6)
+
+
+def test_nothing_is_recovered_where_there_is_no_gap():
+    image, units = torch.ones(REGIONS.shape), torch.from_numpy(REGIONS)
+    found = recovery_curve(Interaction(), image, 2 * image, units, np.array([1, 2, 4]), target=1, batch_size=2)
+    assert len(found) == 4 and np.isnan(found).all()
+
+
+def test_recovery_goes_in_20_even_steps():
+    assert steps(3) == [0, 1, 2, 3]
+    assert steps(316)[:4] == [0, 16, 32, 47] and len(steps(316)) == 21 and steps(316)[-1] == 316
+
+
+def test_units_are_ranked_by_their_density():
+    heatmap = np.where(REGIONS == 4, 1.0, np.where(REGIONS == 1, 2.0, 0.0))
+    few = np.where(np.arange(4)[:, None, None] < 1, REGIONS, 0)  # a quarter of each
+    few[:, :, 3] = REGIONS[:, :, 3]
+    assert rank_units(heatmap, few, by="density").tolist() == [1, 4, 2]
+    assert rank_units(heatmap, few, by="sum").tolist() == [4, 1, 2]
 
 
 def test_recognised_patients_are_spread_over_all():

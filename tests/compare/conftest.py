@@ -38,14 +38,14 @@ def predictions(outcomes: dict[str, str]) -> pd.DataFrame:
 
 def random_curves(scans: list[str], rng: np.random.Generator) -> pd.DataFrame:
     """Make curves of deletion and insertion over three points, as ``attribute`` leaves them."""
-    points = {"n_regions": [0, 1, 4], "share": [0.0, 0.25, 1.0]}
+    points = {"n_units": [0, 1, 4], "share": [0.0, 0.25, 1.0]}
     tables = [
-        pd.DataFrame({"scan": scan, "curve": curve, "order": order, **points, "probability": rng.random(3)})
+        pd.DataFrame({"scan": scan, "curve": curve, "order": order, **points, "value": rng.random(3)})
         for scan in scans
         for curve in ("deletion", "insertion")
-        for order in ("relevance", "random")
+        for order in ("map", "random")
     ]
-    columns = ["scan", "curve", "order", "n_regions", "share", "probability"]
+    columns = ["scan", "curve", "order", "n_units", "share", "value"]
     return pd.concat(tables) if tables else pd.DataFrame(columns=columns)
 
 

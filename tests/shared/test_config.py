@@ -263,10 +263,30 @@ def test_a_method_that_is_null_is_left_out(config):
         check_config(config)
 
 
-@pytest.mark.parametrize("name", ["t_map", "t_map_test"])
-def test_no_method_has_the_name_of_a_control(config, name):
+def test_effects_need_a_reference_and_recovery_needs_effects(config):
+    config["attribute"]["effects"]["controls"] = 0
+    check_config(config)
+    config["cohort"]["bids"] = "/data/dataset"
+    with pytest.raises(StudyError, match=r"attribute\.effects\.controls is 0 and this cohort has no twins"):
+        check_config(config)
+    config["attribute"]["effects"] = None
+    with pytest.raises(StudyError, match=r"attribute\.recovery_scans needs the order of the effects"):
+        check_config(config)
+    config["attribute"]["recovery_scans"] = 0
+    check_config(config)
+
+
+@pytest.mark.parametrize("shapley", [2, 5])
+def test_random_orders_come_in_pairs_of_which_there_are_two(config, shapley):
+    config["attribute"]["effects"]["shapley"] = shapley
+    with pytest.raises(StudyError, match=r"attribute\.effects\.shapley"):
+        check_config(config)
+
+
+@pytest.mark.parametrize("name", ["t_map", "t_map_test", "effects"])
+def test_no_method_has_the_name_of_a_check(config, name):
     config["attribute"]["methods"][name] = config["attribute"]["methods"]["lrp"]
-    with pytest.raises(StudyError, match=f"attribute.methods names '{name}' as a control is named; choose another"):
+    with pytest.raises(StudyError, match=f"attribute.methods names '{name}' as other results are named; choose another"):
         check_config(config)
 
 

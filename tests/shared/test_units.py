@@ -58,6 +58,7 @@ def test_units_of_the_small_brain(small_brain):
     both = small_brain.regions.loc[small_brain.regions["name"].str.endswith(" Hippocampus"), "index"]
     assert len(both) == 2
     assert {names[number - 1] for number in numbers[np.isin(small_brain.labels, both)]} == {"Hippocampus"}
+    assert not numbers[~small_brain.mask].any()
     table = unit_table("regions", numbers, names)
     assert set(table["unit"]) <= set(names) and table["voxels"].sum() == (numbers > 0).sum()
     assert (table["unit"] == [names[number - 1] for number in table["number"]]).all()

@@ -2,6 +2,7 @@
 
 HEATMAPS = f"{STUDY}/attribute/{{method}}/seed-{{seed}}"
 POSSIBLE = f"{STUDY}/attribute/possible.tsv"
+HEALTHY = {"twins": f"{STORE}/twins.npy"} if TWINS else {"mean-control": f"{STORE}/mean_control.npy"}
 
 
 rule check_network:
@@ -101,6 +102,111 @@ rule delete_regions:
         "--scans {input.images} --heatmaps {input.heatmaps} --template $(dirname {input.template[0]}) "
         "--regions {params.regions} --most-scans {params.most} --batch-size {params.batch_size} "
         "--device {params.device} --out {output} > {log} 2>&1"
+
+
+if EFFECTS:
+
+    rule measure_effects:
+        """Measure by how much one model's margin falls when a region or a cube of a patient's scan is a healthy one's."""
+        input:
+            model=MODEL,
+            images=f"{STORE}/test.npy",
+            scans=f"{STORE}/test.tsv",
+            train=f"{STORE}/train.npy",
+            train_scans=f"{STORE}/train.tsv",
+            twins=[f"{STORE}/twins.npy", f"{STORE}/twins.tsv"] if TWINS else [],
+            template=REGION_FILES,
+        output:
+            effects=f"{STUDY}/attribute/effects/seed-{{seed}}.tsv",
+            margins=f"{STUDY}/attribute/effects/seed-{{seed}}_margins.tsv",
+        log:
+            f"{STUDY}/logs/measure_effects/seed-{{seed}}.log",
+        benchmark:
+            f"{STUDY}/benchmarks/attribute/measure_effects.seed-{{seed}}.tsv"
+        conda:
+            "../../envs/torch.yaml"
+        resources:
+            mem_mb=megabytes(2000, 150 * config["attribute"]["batch_size"]),
+            runtime=minutes(720),
+            gpu=GPUS,
+        params:
+            source=code_of("heatproof.attribute.measure_effects", network_module(), apart=["heatproof.attribute"]),
+            options=as_json(EFFECTS | {"regions": config["compare"]["regions"]}),
+            twins=lambda wildcards, input: ["--twins", input.twins[0]] if TWINS else [],
+            batch_size=config["attribute"]["batch_size"],
+            device=config["train"]["device"],
+        shell:
+            "HEATPROOF_GPUS={resources.gpu} "
+            "python -m heatproof.attribute.measure_effects --model {input.model} --scans {input.images} {params.twins} "
+            "--train {input.train} --template $(dirname {input.template[0]}) --options {params.options:q} "
+            "--batch-size {params.batch_size} --device {params.device} --out {output.effects} "
+            "--margins {output.margins} > {log} 2>&1"
+
+
+if RECOVERED:
+
+    rule recover_by_effects:
+        """Give cubes back their health in the order of their effects on one model, and in random orders."""
+        input:
+            model=MODEL,
+            predictions=f"{RESULTS}/train/seed-{{seed}}/predictions.tsv",
+            images=f"{STORE}/test.npy",
+            scans=f"{STORE}/test.tsv",
+            healthy=list(HEALTHY.values()),
+            effects=f"{STUDY}/attribute/effects/seed-{{seed}}.tsv",
+            template=REGION_FILES,
+        output:
+            f"{STUDY}/attribute/effects/recovery_seed-{{seed}}.tsv",
+        log:
+            f"{STUDY}/logs/recover_by_effects/seed-{{seed}}.log",
+        benchmark:
+            f"{STUDY}/benchmarks/attribute/recover_by_effects.seed-{{seed}}.tsv"
+        conda:
+            "../../envs/torch.yaml"
+        resources:
+            mem_mb=megabytes(2000, 150 * config["attribute"]["batch_size"]),
+            runtime=minutes(720),
+            gpu=GPUS,
+        params:
+            source=code_of("heatproof.attribute.recover_health", network_module(), apart=["heatproof.attribute"]),
+            cubes=EFFECTS["cubes"],
+            most=config["attribute"]["recovery_scans"],
+            healthy=[word for name, path in HEALTHY.items() for word in (f"--{name}", path)],
+            order=lambda wildcards, input: ["--effects", input.effects],
+            batch_size=config["attribute"]["batch_size"],
+            device=config["train"]["device"],
+        shell:
+            "HEATPROOF_GPUS={resources.gpu} "
+            "python -m heatproof.attribute.recover_health --model {input.model} --predictions {input.predictions} "
+            "--scans {input.images} {params.healthy} --template $(dirname {input.template[0]}) --cubes {params.cubes} "
+            "{params.order} --most-scans {params.most} --batch-size {params.batch_size} --device {params.device} "
+            "--out {output} > {log} 2>&1"
+
+    use rule recover_by_effects as recover_by_map with:
+        input:
+            model=MODEL,
+            predictions=f"{RESULTS}/train/seed-{{seed}}/predictions.tsv",
+            images=f"{STORE}/test.npy",
+            scans=f"{STORE}/test.tsv",
+            healthy=list(HEALTHY.values()),
+            heatmaps=HEATMAPS,
+            shared=f"{STUDY}/attribute/effects/recovery_seed-{{seed}}.tsv",
+            template=REGION_FILES,
+        output:
+            f"{STUDY}/attribute/{{method}}/recovery_seed-{{seed}}.tsv",
+        log:
+            f"{STUDY}/logs/recover_by_map/{{method}}_seed-{{seed}}.log",
+        benchmark:
+            f"{STUDY}/benchmarks/attribute/recover_by_map.{{method}}_seed-{{seed}}.tsv"
+        priority: 1  # before further heatmaps are made, for where these are not kept
+        params:
+            source=code_of("heatproof.attribute.recover_health", network_module(), apart=["heatproof.attribute"]),
+            cubes=EFFECTS["cubes"],
+            most=config["attribute"]["recovery_scans"],
+            healthy=[word for name, path in HEALTHY.items() for word in (f"--{name}", path)],
+            order=lambda wildcards, input: ["--heatmaps", input.heatmaps, "--shared", input.shared],
+            batch_size=config["attribute"]["batch_size"],
+            device=config["train"]["device"],
 
 
 rule trace_convergence:

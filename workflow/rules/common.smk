@@ -76,6 +76,8 @@ WALKS = dictionary_entries("src/heatproof/attribute/convergence.py", "STEPS_BACK
 WALKED = [method for method in METHODS if config["attribute"]["methods"][method]["method"] in WALKS]
 WALKED = WALKED if config["attribute"]["convergence_scans"] else []
 MODELLED = [*EXPLAINED, *NOISE]
+EFFECTS = config["attribute"]["effects"]
+RECOVERED = METHODS if EFFECTS and config["attribute"]["recovery_scans"] else []
 T_MAPS = T_MAP_SPLITS if "t_map" in config["compare"]["checks"] else {}
 COMPARED = [*MODELLED, *T_MAPS]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
@@ -179,13 +181,21 @@ def store_of_t_map(wildcards):
     return {"images": f"{RESULTS}/train/store/{split}.npy", "scans": f"{RESULTS}/train/store/{split}.tsv"}
 
 
-def curves_of_method(wildcards):
-    """Name the curves of deletion of every model by a method, and its predictions; none where it is not followed."""
-    if wildcards.method not in FOLLOWED:
-        return {}
-    curves = f"{STUDY}/attribute/{wildcards.method}/deletion_seed-{{seed}}.tsv"
-    predictions = f"{RESULTS}/train/seed-{{seed}}/predictions.tsv"
-    return {"curves": expand(curves, seed=SEEDS), "predictions": expand(predictions, seed=SEEDS)}
+def outputs_of_models(wildcards):
+    """Name what models did where parts of scans were replaced, as far as a study has it, and their predictions."""
+    files = {}
+    if wildcards.get("method") in FOLLOWED:
+        files |= {"curves": f"{STUDY}/attribute/{wildcards.method}/deletion_seed-{{seed}}.tsv"}
+    if wildcards.get("method") in RECOVERED:
+        files |= {"recovery": f"{STUDY}/attribute/{wildcards.method}/recovery_seed-{{seed}}.tsv"}
+    if files:
+        files |= {"predictions": f"{RESULTS}/train/seed-{{seed}}/predictions.tsv"}
+    return {name: expand(path, seed=SEEDS) for name, path in files.items()}
+
+
+def output_options(wildcards, input):
+    """Return what `outputs_of_models` names as options of a command."""
+    return [word for name in outputs_of_models(wildcards) for word in (f"--{name}", *input[name])]
 
 
 def own_or(fixed, seed):

@@ -161,7 +161,7 @@ use rule measure_accuracy as measure_check_accuracy with:
 rule measure_method:
     """Measure the maps of all models by one method, with all participants and without each group of them."""
     input:
-        unpack(curves_of_method),
+        unpack(outputs_of_models),
         models=expand(
             f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}",
             seed=SEEDS,
@@ -188,12 +188,10 @@ rule measure_method:
         seeds=SEEDS,
         options=MEASURE_OPTIONS,
         truth=TRUTH_OPTION,
-        curves=lambda wildcards, input: (
-            ["--curves", *input.curves, "--predictions", *input.predictions] if wildcards.method in FOLLOWED else []
-        ),
+        outputs=output_options,
     shell:
         "python -m heatproof.compare.measure_method --folder $(dirname $(dirname {output})) --method {wildcards.method} "
-        "--seeds {params.seeds} --template $(dirname {input.template[0]}) {params.truth} {params.curves} "
+        "--seeds {params.seeds} --template $(dirname {input.template[0]}) {params.truth} {params.outputs} "
         "--options {params.options:q} --out {output} > {log} 2>&1"
 
 

@@ -1,9 +1,9 @@
 """Hide and show the regions of test scans in the order of a method's heatmaps, and in random order.
 
-Writes ``deletion_seed-{seed}.tsv``: scan curve order n_regions share probability, for patients that the model
-recognised. curve is ``deletion``, the first n_regions of the order hidden, or ``insertion``, only those shown; order is
-``relevance``, by the signed sum of the scan's own heatmap, or ``random``, an order drawn for the scan that is the same
-for all methods and models; share is n_regions by the number of regions. probability is that of the patients' class.
+Writes ``deletion_seed-{seed}.tsv``: scan curve order n_units share value, for patients that the model recognised. curve
+is ``deletion``, the first n_units regions of the order hidden, or ``insertion``, only those shown; order is ``map``, by
+the signed sum of the scan's own heatmap, or ``random``, an order drawn for the scan that is the same for all methods
+and models; share is n_units by the number of regions; value is the probability of the patients' class.
 """
 
 import argparse
@@ -11,10 +11,16 @@ import logging
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
-from heatproof.attribute.deletion import deletion_curves, depths, rank_regions
+from heatproof.attribute.deletion import (
+    all_curves,
+    curve_table,
+    deletion_curves,
+    depths,
+    rank_units,
+    recognised_patients,
+)
 from heatproof.attribute.outputs import PATIENT
 from heatproof.command import run
 from heatproof.device import prepare_device
@@ -24,15 +30,6 @@ from heatproof.regions import SCHEMES, merge_regions, relabel
 from heatproof.store import open_store
 from heatproof.tables import read_table, write_table
 from heatproof.train.network import load_model
-
-
-def recognised_patients(predictions: pd.DataFrame, most: int) -> list[str]:
-    """List test scans that are true positives, no more than ``most``, spread over all in order of name."""
-    test = predictions[predictions["split"] == "test"]
-    scans = sorted(test.loc[(test["label"] == "patient") & (test["predicted"] == "patient"), "scan"])
-    if len(scans) <= most:
-        return scans
-    return [scans[i] for i in np.linspace(0, len(scans) - 1, most).round().astype(int)]
 
 
 def main() -> None:
@@ -53,25 +50,20 @@ def main() -> None:
 
     store, model = open_store(args.scans), load_model(args.model, device)
     merged = merge_regions(read_table(args.template / "regions.tsv"), args.regions)
-    numbers, names = relabel(load_array(args.template / "regions.nii.gz", np.int32), merged)
-    regions = torch.from_numpy(numbers).to(device, torch.int64)
+    numbers, _ = relabel(load_array(args.template / "regions.nii.gz", np.int32), merged)
+    regions = torch.from_numpy(numbers).to(device)
     settings = {"target": PATIENT, "baseline": 0.0, "batch_size": args.batch_size}
-    rows = store.scans.reset_index().set_index("scan")["index"]
-    scans = recognised_patients(read_table(args.predictions), args.most_scans)
-    tables = []
+    scans, tables = recognised_patients(read_table(args.predictions), args.most_scans), []
     for scan in scans:
-        image = torch.from_numpy(np.asarray(store.images[rows[scan]], np.float32)).to(device)
-        ranked = rank_regions(load_array(args.heatmaps / f"{scan}_heatmap.nii.gz"), numbers, len(names))
-        orders = {"relevance": ranked, "random": generator("deletion", scan).permutation(np.sort(ranked))}
+        image = torch.from_numpy(store.image_of(scan)).to(device)
+        ranked = rank_units(load_array(args.heatmaps / f"{scan}_heatmap.nii.gz"), numbers, by="sum")
+        orders = {"map": ranked, "random": generator("deletion", scan).permutation(np.sort(ranked))}
         for name, order in orders.items():
             curves = deletion_curves(model, image, regions, order, **settings)
-            points = np.array(depths(len(order)))
-            for curve, probability in zip(("deletion", "insertion"), curves, strict=True):
-                columns = {"n_regions": points, "share": points / len(order), "probability": probability}
-                tables.append(pd.DataFrame({"scan": scan, "curve": curve, "order": name, **columns}))
+            for curve, values in zip(("deletion", "insertion"), curves, strict=True):
+                tables.append(curve_table(scan, curve, name, depths(len(order)), values))
     logging.info("%d recognised patients", len(scans))
-    empty = pd.DataFrame(columns=["scan", "curve", "order", "n_regions", "share", "probability"])
-    write_table(pd.concat(tables) if tables else empty, args.out)
+    write_table(all_curves(tables), args.out)
 
 
 if __name__ == "__main__":

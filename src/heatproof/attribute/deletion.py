@@ -1,4 +1,6 @@
-"""Deletion and insertion of regions: does the model's output change most where a heatmap says that it would?
+"""Units of a scan replaced in the order of a heatmap: does the model's output change most where the map says so?
+
+Three curves follow the model as units are hidden (deletion), shown (insertion) or given back their health (recovery).
 
 References
 ----------
@@ -7,10 +9,25 @@ Petsiuk, Das and Saenko 2018, RISE (arXiv:1806.07421): deletion and insertion cu
 """
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from heatproof.attribute.layers import outputs_of
+from heatproof.attribute.outputs import with_margin
+from heatproof.attribute.replacement import outputs_in_order
+
+STEPS = 20  # of recovery
+COLUMNS = ["scan", "curve", "order", "n_units", "share", "value"]
+
+
+def recognised_patients(predictions: pd.DataFrame, most: int) -> list[str]:
+    """List test scans that are true positives, no more than ``most``, spread over all in order of name."""
+    test = predictions[predictions["split"] == "test"]
+    scans = sorted(test.loc[(test["label"] == "patient") & (test["predicted"] == "patient"), "scan"])
+    if len(scans) <= most:
+        return scans
+    return [scans[i] for i in np.linspace(0, len(scans) - 1, most).round().astype(int)]
 
 
 def depths(count: int) -> list[int]:
@@ -25,22 +42,39 @@ def depths(count: int) -> list[int]:
     return [*points, count] if count > 1 else points[: count + 1]
 
 
-def rank_regions(heatmap: np.ndarray, numbers: np.ndarray, count: int) -> np.ndarray:
-    """Return the regions in the order of their signed sum of relevance, the highest first.
+def steps(count: int) -> list[int]:
+    """Return how many of ``count`` units are healthy at the points of recovery: 0 to all, in even steps."""
+    return np.unique(np.linspace(0, count, STEPS + 1).round().astype(int)).tolist()
+
+
+def rank_units(heatmap: np.ndarray, numbers: np.ndarray, *, by: str) -> np.ndarray:
+    """Return the units in the order of their signed relevance, the highest first.
 
     Parameters
     ----------
     heatmap : ndarray of float, shape (x, y, z)
     numbers : ndarray of int, shape (x, y, z)
-        Regions 1..count; 0 is outside of every region. A region without a voxel is left out.
-    count : int
+        Units from 1 on; 0 is outside of every unit. A unit without a voxel is left out.
+    by : {"sum", "density"}
+        Over the unit's voxels.
     """
-    sums = np.bincount(numbers.ravel(), heatmap.ravel().astype(float), minlength=count + 1)[1:]
-    present = np.unique(numbers[numbers > 0])
-    return present[np.argsort(-sums[present - 1], kind="stable")]
+    sums, voxels = np.bincount(numbers.ravel(), heatmap.ravel().astype(float)), np.bincount(numbers.ravel())
+    present = np.flatnonzero(voxels[1:]) + 1
+    scores = sums[present] / (voxels[present] if by == "density" else 1)
+    return present[np.argsort(-scores, kind="stable")]
 
 
-@torch.no_grad()
+def curve_table(scan: str, curve: str, order: str, points: list[int], values: np.ndarray) -> pd.DataFrame:
+    """Make the rows of one curve: `COLUMNS`."""
+    columns = {"n_units": points, "share": np.array(points) / points[-1], "value": values}
+    return pd.DataFrame({"scan": scan, "curve": curve, "order": order, **columns})
+
+
+def all_curves(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Join the rows of curves, of which there may be none."""
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
+
+
 def deletion_curves(
     model: nn.Module,
     image: Tensor,
@@ -75,16 +109,47 @@ def deletion_curves(
     deletion, insertion : ndarray of float, each of shape (points,)
         Probability of the target with the first `depths` regions hidden, and with only them shown.
     """
-    place = torch.full((int(regions.max()) + 1,), len(order), dtype=torch.int64)
-    place[torch.from_numpy(order)] = torch.arange(len(order))
-    place[0] = len(order)
-    places, inside = place.to(regions.device)[regions], regions > 0
-    points = depths(len(order))
-    hidden = [places < depth for depth in points] + [inside & (places >= depth) for depth in points]
-    probabilities = []
-    for first in range(0, len(hidden), batch_size):
-        masks = torch.stack(hidden[first : first + batch_size])
-        images = torch.where(masks, baseline, image)[:, None]
-        probabilities.append(outputs_of(model, images).softmax(dim=1)[:, target].double().cpu())
-    curves = torch.cat(probabilities).numpy()
-    return curves[: len(points)], curves[len(points) :]
+    shown, blank = image[None], torch.full_like(image, baseline)[None]
+    hidden = torch.where(regions > 0, blank, shown)
+    deletion, insertion = (
+        outputs_in_order(model, start, other, regions, order, depths(len(order)), batch_size=batch_size)
+        for start, other in ((shown, blank), (hidden, shown))
+    )
+    return tuple(outputs.softmax(dim=1)[:, target].double().cpu().numpy() for outputs in (deletion, insertion))
+
+
+@torch.no_grad()
+def recovery_curve(
+    model: nn.Module,
+    image: Tensor,
+    healthy: Tensor,
+    units: Tensor,
+    order: np.ndarray,
+    *,
+    target: int,
+    batch_size: int,
+) -> np.ndarray:
+    """Give units back their health one after another, in a given order.
+
+    Parameters
+    ----------
+    model, regions, target, batch_size
+        As for `deletion_curves`.
+    image, healthy : Tensor, shape (x, y, z)
+        A patient's scan, and what stands for it without the disease.
+    units : Tensor of int, shape (x, y, z)
+    order : ndarray of int, shape (units,)
+
+    Returns
+    -------
+    ndarray of float, shape (points,)
+        Share of the gap between the margins of the scan and of the healthy one that is closed after `steps` units. It
+        need not end at 1, as voxels of no unit stay; NaN where the scan's margin is not the larger one.
+    """
+    network = with_margin(model)
+    outputs = outputs_in_order(
+        network, image[None], healthy[None], units, order, steps(len(order)), batch_size=batch_size
+    )
+    margins = outputs[:, target].double().cpu().numpy()
+    gap = margins[0] - float(outputs_of(network, healthy[None, None])[0, target])
+    return (margins[0] - margins) / gap if gap > 0 else np.full(len(margins), np.nan)

@@ -8,7 +8,8 @@ of them that is not. An empty value is one that does not exist. What is measured
 - pairs of models: their maps over true positives and over true negatives, and their rankings of regions over true
   positives;
 - where the truth is known, how right the map over true positives of each model is;
-- where regions were deleted, the areas under the curves of each model, averaged over scans.
+- where units were hidden, shown or given back their health, the areas under the curves of each model, averaged over
+  scans.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import pandas as pd
 
 from heatproof.command import json_option, run
 from heatproof.compare.agreement import BrainMap
+from heatproof.compare.curves import CURVES
 from heatproof.compare.layout import gather_replicates, left_out_groups, mean_map_path, model_folder, split_name
 from heatproof.compare.measures import CURVE, MAP, PAIRS_OF_MAPS, PAIRS_OF_RANKINGS, RANKING, measures_of
 from heatproof.compare.outcomes import participant_groups
@@ -151,14 +153,18 @@ def measure_rightness(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def measure_curves(curves: pd.DataFrame, predictions: pd.DataFrame, seed: int, options: Mapping) -> pd.DataFrame:
+def measure_curves(
+    names: Sequence[str], curves: pd.DataFrame, predictions: pd.DataFrame, seed: int, options: Mapping
+) -> pd.DataFrame:
     """Measure the curves of one model's scans, with all participants and without each group of them.
 
     Parameters
     ----------
+    names : sequence of str
+        Of the curves that were followed: keys of measures of a curve.
     curves : DataFrame
-        scan, curve, order, share, probability, as `heatproof.attribute.delete_regions` writes them; without a row if
-        the model recognised no patient.
+        scan, curve, order, share, value, as `heatproof.attribute.deletion` makes them; without a row if the model
+        recognised no patient.
     predictions : DataFrame
         Of the model.
     seed : int
@@ -168,8 +174,8 @@ def measure_curves(curves: pd.DataFrame, predictions: pd.DataFrame, seed: int, o
     groups, rows = participant_groups(predictions, options["participant_groups"]), []
     for left_out in range(options["participant_groups"] + 1):
         kept = curves[curves["scan"].map(groups) != left_out]
-        for name, measure in measures_of(CURVE).items():
-            curve = kept[kept["curve"] == name]
+        for name in names:
+            measure, curve = measures_of(CURVE)[name], kept[kept["curve"] == name]
             found = measure.function(curve, options), measure.at_random(curve, options=options)
             rows.append((name, "TP", left_out, seed, seed, *found))
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -191,6 +197,7 @@ def main() -> None:
     parser.add_argument("--template", required=True, type=Path, help="folder of brain_mask, regions and regions.tsv")
     parser.add_argument("--truth", help="ground_truth/regions.tsv: region, prescribed; where it is known")
     parser.add_argument("--curves", nargs="*", help="deletion_seed-{seed}.tsv of every model, where there are any")
+    parser.add_argument("--recovery", nargs="*", help="recovery_seed-{seed}.tsv of every model, where there are any")
     parser.add_argument("--predictions", nargs="*", help="predictions.tsv of every model, for the curves")
     parser.add_argument("--options", required=True, type=json_option, help="the config's compare as JSON")
     parser.add_argument("--out", required=True, help="measures.tsv")
@@ -200,8 +207,10 @@ def main() -> None:
     tables = [measure_agreement(args.folder, args.method, args.seeds, brain, args.options)]
     if args.truth:
         tables.append(measure_rightness(args.folder, args.method, args.seeds, args.template, args.truth, args.options))
-    for curves, predictions, seed in zip(args.curves, args.predictions, args.seeds, strict=True) if args.curves else ():
-        tables.append(measure_curves(read_table(curves), read_table(predictions), seed, args.options))
+    for option, names in CURVES.items():
+        files = zip(getattr(args, option) or (), args.predictions or (), args.seeds, strict=bool(getattr(args, option)))
+        for curves, predictions, seed in files:
+            tables.append(measure_curves(names, read_table(curves), read_table(predictions), seed, args.options))
     write_measures(args.method, tables, args.out)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from heatproof.compare.agreement import chance_dice, dice, l2_rms, pearson, spearman, ssim
-from heatproof.compare.curves import area_at_random, area_by_relevance
+from heatproof.compare.curves import area_at_random, area_by_map, scaled_area
 from heatproof.compare.ranks import chance_rbo, chance_top_overlap, concordance, rbo, region_spearman, top_overlap
 from heatproof.compare.regions import METRICS
 from heatproof.compare.rightness import effect_rank, pr_auc, true_mass, true_share, true_top
@@ -250,7 +250,7 @@ MEASURES: dict[str, Measure] = {
         metrics=("sum", "density"),
     ),
     "deletion": Measure(
-        area_by_relevance,
+        area_by_map,
         CURVE,
         Range(0, 1),
         area_at_random,
@@ -263,7 +263,7 @@ MEASURES: dict[str, Measure] = {
         source="Petsiuk et al. 2018; regions: Rieke et al. 2018",
     ),
     "insertion": Measure(
-        area_by_relevance,
+        area_by_map,
         CURVE,
         Range(0, 1),
         area_at_random,
@@ -273,6 +273,19 @@ MEASURES: dict[str, Measure] = {
         at_chance="that of a random order",
         best="high",
         source="the same",
+    ),
+    "recovery": Measure(
+        scaled_area,
+        CURVE,
+        Range(),
+        0.0,
+        table=6,
+        title="Recovery",
+        definition="area under the share of the margin's gap between patient and reference that is closed, over "
+        "the share of cubes that are given back their health, those of highest density first; scaled so that a random "
+        "order is 0 and that of the effects 1",
+        at_chance="0",
+        range_in_words="about 1 at most",
     ),
 }
 

@@ -13,6 +13,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from heatproof.cohort.twins import has_twins
 from heatproof.command import json_option, run
 from heatproof.compare.measures import heads
 from heatproof.compare.regions import METRICS
@@ -124,6 +125,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
     l2, top = read_table(compare / "l2.tsv"), read_table(compare / "top_regions.tsv")
     scores, notes = read_table(compare / "scores.tsv"), read_table(compare / "notes.tsv")
     columns = {table: heads(table, config["compare"]) for table in range(1, 7)}
+    columns[6] = {name: head for name, head in columns[6].items() if (scores["measure"] == name).any()}
     named = [(method, "") for method in methods]
     bound_heads, bounds = bound_rows(scores, config["compare"]["top_k"])
     judged = [name for name in methods if (scores.loc[scores["method"] == name, "kind"] == "method").any()]
@@ -166,6 +168,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
         "region_rows": measure_rows(scores, columns[4], "TP", named),
         "rightness_heads": list(columns[5].values()),
         "rightness_rows": measure_rows(scores, columns[5], "TP", named),
+        "healthy": "healthy twin" if has_twins(config["cohort"]) else "mean of the training controls",
         "faithfulness_heads": list(columns[6].values()),
         "faithfulness_rows": measure_rows(scores, columns[6], "TP", followed),
         "cause_heads": cause_heads,

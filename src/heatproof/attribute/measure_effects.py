@@ -1,0 +1,135 @@
+"""Measure the effects of regions and cubes on one model's margin, in all test scans of patients.
+
+Writes two tables. Effects: scan reference unit_kind unit effect_first effect_last effect, and shapley shapley_error
+where they are asked for. reference is ``twin``, the patient's healthy twin, or ``controls``, some training controls
+whose effects are averaged; unit_kind is ``regions`` or ``cubes``; effect is the mean of first and last. Margins: scan
+reference margin margin_reference, of the patients' class.
+"""
+
+import argparse
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from heatproof.attribute.effects import Effects, unit_effects
+from heatproof.attribute.outputs import PATIENT
+from heatproof.attribute.references import chosen_controls
+from heatproof.command import json_option, run
+from heatproof.device import prepare_device
+from heatproof.errors import StudyError
+from heatproof.store import Store, open_store
+from heatproof.tables import write_table
+from heatproof.train.network import load_model
+from heatproof.units import KINDS, unit_table, units_of
+
+COLUMNS = ["scan", "reference", "unit_kind", "unit", "effect_first", "effect_last", "effect"]
+MARGINS = ["scan", "reference", "margin", "margin_reference"]
+
+
+def effect_rows(effects: Effects, table: pd.DataFrame) -> pd.DataFrame:
+    """Average the effects over the references of one scan: one row for each unit.
+
+    Parameters
+    ----------
+    effects : Effects
+        Of one scan, against each of its references.
+    table : DataFrame
+        unit_kind, number, unit of the units that have voxels.
+    """
+    places = table["number"].to_numpy() - 1
+    columns = {"effect_first": effects.first, "effect_last": effects.last, "effect": effects.mean}
+    rows = {name: values.mean(axis=0)[places] for name, values in columns.items()}
+    if effects.shapley is not None:
+        errors = np.sqrt((effects.shapley_error**2).sum(axis=0)) / len(effects.shapley_error)
+        rows |= {"shapley": effects.shapley.mean(axis=0)[places], "shapley_error": errors[places]}
+    return table[["unit_kind", "unit"]].assign(**rows)
+
+
+def measure_scan(
+    model: nn.Module, image: Tensor, references: Tensor, units: dict[str, tuple], **settings
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Measure the effects in one scan, averaged over references, and its margins.
+
+    Parameters
+    ----------
+    model : Module
+    image : Tensor, shape (x, y, z)
+    references : Tensor, shape (K, 1, x, y, z)
+    units : dict
+        Kind to the numbers of its units, (x, y, z), and their table.
+    **settings
+        shapley and batch_size of `unit_effects`.
+    """
+    images, tables = image.expand_as(references), []
+    for numbers, table in units.values():
+        effects = unit_effects(model, images, references, numbers, PATIENT, **settings)
+        tables.append(effect_rows(effects, table))
+    margins = {"margin": effects.margin.mean(), "margin_reference": effects.margin_reference.mean()}
+    return pd.concat(tables, ignore_index=True), margins
+
+
+def references_of(scan: str, twins: Store | None, controls: Tensor | None) -> Iterator[tuple[str, Tensor]]:
+    """Yield the names of a scan's references, and their images (K, 1, x, y, z)."""
+    if twins is not None:
+        yield "twin", torch.from_numpy(twins.image_of(scan))[None, None]
+    if controls is not None:
+        yield "controls", controls
+
+
+def units_on_grid(template: Path, options: dict, grid: tuple[int, ...]) -> dict[str, tuple]:
+    """Number the units of every kind; they must lie on the scans' grid."""
+    units = {}
+    for kind in KINDS:
+        numbers, names = units_of(kind, template, options["regions"], options["cubes"])
+        if numbers.shape != grid:
+            raise StudyError(
+                f"{template} has a grid of {numbers.shape} voxels and the packed scans have {grid}; delete the older "
+                "of the two to make it again"
+            )
+        units[kind] = torch.from_numpy(numbers), unit_table(kind, numbers, names)
+    return units
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, help="model.safetensors, the trained one")
+    parser.add_argument("--scans", type=Path, required=True, help="store of the test scans, .npy")
+    parser.add_argument("--twins", type=Path, help="store of the patients' healthy twins, .npy, where there are any")
+    parser.add_argument("--train", type=Path, required=True, help="store of the training scans, .npy")
+    parser.add_argument("--template", type=Path, required=True, help="folder of the brain mask and the regions")
+    parser.add_argument("--options", type=json_option, required=True, help="regions, cubes, controls, shapley, as JSON")
+    parser.add_argument("--batch-size", type=int, required=True)
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--out", required=True, help="table of effects")
+    parser.add_argument("--margins", required=True, help="table of margins")
+    args = parser.parse_args()
+    device, options = prepare_device(args.device), args.options
+
+    store, twins = open_store(args.scans), open_store(args.twins) if args.twins else None
+    controls = chosen_controls(args.train, options["controls"], 0) if options["controls"] else None
+    model, units = load_model(args.model, device), units_on_grid(args.template, options, store.images.shape[1:])
+    settings = {"shapley": options["shapley"], "batch_size": args.batch_size}
+    patients = store.scans.loc[store.classes == 1, "scan"]
+    tables, margins = [], []
+    for scan in tqdm(patients, unit="scan", mininterval=1):
+        image = torch.from_numpy(store.image_of(scan)).to(device)
+        for name, references in references_of(scan, twins, controls):
+            rows, ends = measure_scan(model, image, references.to(device), units, **settings)
+            tables.append(rows.assign(scan=scan, reference=name))
+            margins.append({"scan": scan, "reference": name, **ends})
+    drawn = ["shapley", "shapley_error"] if options["shapley"] else []
+    logging.info("effects on %d patients, %d controls", len(patients), 0 if controls is None else len(controls))
+    empty = pd.DataFrame(columns=[*COLUMNS, *drawn])
+    write_table((pd.concat(tables) if tables else empty)[[*COLUMNS, *drawn]], args.out)
+    write_table(pd.DataFrame(margins, columns=MARGINS), args.margins)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -22,7 +22,7 @@ def check_methods(methods: Mapping[str, Mapping | None], reserved: Iterable[str]
     if not any(methods.values()):
         raise StudyError("config: attribute.methods leaves out every method; take null away from one, or add one")
     if taken := [name for name in reserved if methods.get(name)]:
-        raise StudyError(f"config: attribute.methods names {quoted(taken)} as other results are named; choose another name")
+        raise StudyError(f"config: attribute.methods names {quoted(taken)}, as other results are; choose another name")
     for name, options in methods.items():
         if options:
             check_method(f"attribute.methods.{name}", options)

@@ -286,7 +286,7 @@ def test_random_orders_come_in_pairs_of_which_there_are_two(config, shapley):
 @pytest.mark.parametrize("name", ["t_map", "t_map_test", "effects"])
 def test_no_method_has_the_name_of_a_check(config, name):
     config["attribute"]["methods"][name] = config["attribute"]["methods"]["lrp"]
-    with pytest.raises(StudyError, match=f"attribute.methods names '{name}' as other results are named; choose another"):
+    with pytest.raises(StudyError, match=f"attribute.methods names '{name}', as other results are; choose another"):
         check_config(config)
 
 

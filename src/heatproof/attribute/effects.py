@@ -106,8 +106,12 @@ def unit_effects(
         for scans in (images, references)
     )
     running = {"target": target, "batch_size": batch_size}
-    first = np.stack([falls(network, image, other, units, **running) for image, other in pairs])
-    last = np.stack([-falls(network, other, image, units, **running) for image, other in pairs])
+    first = [falls(network, *pair, units, before, **running) for pair, before in zip(pairs, margin, strict=True)]
+    last = [
+        -falls(network, other, image, units, before, **running)
+        for (image, other), before in zip(pairs, margin_reference, strict=True)
+    ]
+    first, last = np.stack(first), np.stack(last)
     if not shapley:
         return Effects(margin, margin_reference, first, last)
     drawn = [shapley_values(network, *pair, units, orders, shapley, **running) for pair in pairs]
@@ -138,7 +142,7 @@ def check_orders(shapley: int) -> None:
 
 
 def falls(
-    network: nn.Module, image: Tensor, other: Tensor, units: Tensor, *, target: int, batch_size: int
+    network: nn.Module, image: Tensor, other: Tensor, units: Tensor, before: float, *, target: int, batch_size: int
 ) -> np.ndarray:
     """Return by how much an output of a network falls when each unit of a scan alone is taken from another scan.
 
@@ -147,6 +151,8 @@ def falls(
     network : Module
     image, other : Tensor, shape (C, x, y, z)
     units : Tensor of int64, shape (x, y, z)
+    before : float
+        The output for the whole scan.
     target : int
         The output.
     batch_size : int
@@ -159,9 +165,8 @@ def falls(
     chosen = [unit for unit in differing if unit]
     found = np.zeros(int(units.max()))
     if chosen:
-        before = outputs_of(network, image[None])[0, target].double()
-        after = outputs_one_by_one(network, image, other, units, chosen, batch_size=batch_size)[:, target].double()
-        found[np.array(chosen) - 1] = (before - after).cpu().numpy()
+        after = outputs_one_by_one(network, image, other, units, chosen, batch_size=batch_size)[:, target]
+        found[np.array(chosen) - 1] = before - after.double().cpu().numpy()
     return found
 
 

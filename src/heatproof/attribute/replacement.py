@@ -25,7 +25,8 @@ READING = (nn.Conv3d, nn.MaxPool3d, nn.AvgPool3d)  # what reads a neighbourhood
 VOXELWISE = (nn.BatchNorm3d, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.GELU, nn.Dropout, nn.Dropout3d, nn.Identity)
 LARGEST = 0.25  # share of the grid that windows may have, on average, for a stage to run on them
 
-Cut = Callable[[int, np.ndarray], Tensor]  # from a unit's place in a list and a box to the changed values in it
+Box = list[tuple[int, int]]  # first voxel and the voxel after the last, along each axis
+Cut = Callable[[int, Box], Tensor]  # from a unit's place in a list and a box to the changed values in it
 
 
 class Stage(NamedTuple):
@@ -75,7 +76,7 @@ def outputs_one_by_one(
     stages, rest = split_network(model, image, windows)
     room, whole = batch_size * image.numel(), image
 
-    def cut(place: int, box: np.ndarray) -> Tensor:
+    def cut(place: int, box: Box) -> Tensor:
         here = within(box)
         return torch.where(units[here[1:]] == chosen[place], other[here], image[here])
 
@@ -88,20 +89,20 @@ def outputs_one_by_one(
     return torch.cat([outputs_of(rest, scans) for scans in changed])
 
 
-def grid_box(values: Tensor) -> np.ndarray:
-    """Return the box, (3, 2), of all voxels of a tensor (C, x, y, z)."""
-    return np.array([(0, edge) for edge in values.shape[1:]])
+def grid_box(values: Tensor) -> Box:
+    """Return the box of all voxels of a tensor (C, x, y, z)."""
+    return [(0, edge) for edge in values.shape[1:]]
 
 
-def within(box: np.ndarray, outer: np.ndarray | None = None) -> tuple[slice, ...]:
-    """Index a box, (3, 2), in a tensor (C, x, y, z) of the grid, or of a box of it that contains it."""
-    origin = 0 if outer is None else outer[:, :1]
-    return slice(None), *(slice(*ends) for ends in (box - origin).tolist())
+def within(box: Box, outer: Box | None = None) -> tuple[slice, ...]:
+    """Index a box in a tensor (C, x, y, z) of the grid, or of a box of it that contains it."""
+    origins = (0, 0, 0) if outer is None else [start for start, _ in outer]
+    return slice(None), *[slice(a - o, b - o) for (a, b), o in zip(box, origins, strict=True)]
 
 
-def overlap(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+def overlap(one: Box, two: Box) -> Box:
     """Return the box that two boxes have in common; a stop is not above its start where that is empty."""
-    return np.stack([np.maximum(one[:, 0], two[:, 0]), np.minimum(one[:, 1], two[:, 1])], axis=1)
+    return [(max(a, c), min(b, d)) for (a, b), (c, d) in zip(one, two, strict=True)]
 
 
 def split_network(model: nn.Module, image: Tensor, windows: np.ndarray) -> tuple[list[Stage], nn.Module]:
@@ -188,10 +189,10 @@ def run_windows(stage: Stage, cut: Cut, windows: np.ndarray, room: int) -> list[
     list of Tensor or None
         For each unit its outputs (C, x, y, z) in its window; None where that is empty.
     """
-    boxes, grid = boxes_read(stage.readers, windows), grid_box(stage.before)
+    boxes, grid = boxes_read(stage.readers, windows).tolist(), grid_box(stage.before)
     alike, found = defaultdict(list), [None] * len(windows)
     for place in np.flatnonzero(windows[:, 0, 1]):
-        alike[tuple(np.ptp(boxes[place], axis=1).tolist())].append(place)
+        alike[tuple(stop - start for start, stop in boxes[place])].append(place)
     for size, places in alike.items():
         numbers = math.prod(size) * max(len(stage.before), len(stage.after))
         for rows in in_order(len(places), max(1, room // numbers)):
@@ -218,11 +219,12 @@ def run_unpadded(layers: Sequence[nn.Module], windows: Tensor) -> Tensor:
 
 def pasted(whole: Tensor, windows: np.ndarray, changed: Sequence[Tensor | None]) -> Cut:
     """Return a function that cuts boxes out of a grid, shape (C, x, y, z), with each unit's window pasted in."""
+    boxes = windows.tolist()
 
-    def cut(place: int, box: np.ndarray) -> Tensor:
-        values, common = whole[within(box)].clone(), overlap(windows[place], box)
-        if (common[:, 1] > common[:, 0]).all():
-            values[within(common, box)] = changed[place][within(common, windows[place])]
+    def cut(place: int, box: Box) -> Tensor:
+        values, common = whole[within(box)].clone(), overlap(boxes[place], box)
+        if all(stop > start for start, stop in common):
+            values[within(common, box)] = changed[place][within(common, boxes[place])]
         return values
 
     return cut

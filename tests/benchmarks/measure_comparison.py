@@ -31,7 +31,7 @@ CHECK = "random_head"
 GROUPS = 5
 OPTIONS = {
     **{"regions": "hemispheres", "relevance": "absolute", "gain_controls": "true_negatives", "within": "brain"},
-    **{"participant_groups": GROUPS, "top_k": 10, "top_percent": 5, "rbo_p": 0.9},
+    **{"participant_groups": GROUPS, "top_k": 10, "top_percent": 5, "rbo_p": 0.9, "cubes": None},
 }
 SCANS = 10  # heatmaps, and scans of the store
 TRUE_REGION = "Left Hippocampus"

@@ -16,7 +16,7 @@ SHAPE = (6, 7, 5)
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 OPTIONS = {
     **{"regions": "hemispheres", "relevance": "absolute", "gain_controls": "true_negatives", "participant_groups": 5},
-    **{"within": "brain", "top_k": 10, "top_percent": 5, "rbo_p": 0.9},
+    **{"within": "brain", "top_k": 10, "top_percent": 5, "rbo_p": 0.9, "cubes": None},
 }
 LABELS = pd.DataFrame(
     {"index": [4, 7, 9, 30], "name": ["Left Hippocampus", "Right Hippocampus", "Brain Stem", "3rd Ventricle"]}

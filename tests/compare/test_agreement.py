@@ -12,8 +12,7 @@ from skimage.metrics import structural_similarity
 
 from heatproof.compare.agreement import BrainMap, correlation, top_voxels, unit_volume
 from heatproof.compare.layout import left_out_groups
-from heatproof.compare.measure_method import compare_pairs
-from heatproof.compare.measures import PAIRS_OF_MAPS
+from heatproof.compare.measures import PAIRS_OF_MAPS, compare_pairs
 from heatproof.images import load_array
 from heatproof.tables import read_table
 

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from heatproof.compare.average_maps import mean_maps
+from heatproof.compare.average_maps import mean_maps, read_heatmap
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
 from heatproof.tables import read_table, write_table
@@ -122,7 +122,7 @@ def test_memory_does_not_grow_with_the_number_of_scans(tmp_path):
 
     def peak(count):
         tracemalloc.start()
-        mean_maps(paths[:count], [1 + i % 2 for i in range(count)], 2, shape)
+        mean_maps(map(read_heatmap, paths[:count]), [1 + i % 2 for i in range(count)], 2, shape)
         largest = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return largest

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heatproof.compare.measure_method import compare_pairs
-from heatproof.compare.measures import PAIRS_OF_RANKINGS
+from heatproof.compare.measures import PAIRS_OF_RANKINGS, compare_pairs
 from heatproof.compare.ranks import why_unranked
 from heatproof.compare.write_tables import with_diagonal
 from heatproof.tables import read_table

@@ -78,6 +78,7 @@ WALKED = WALKED if config["attribute"]["convergence_scans"] else []
 MODELLED = [*EXPLAINED, *NOISE]
 EFFECTS = config["attribute"]["effects"]
 RECOVERED = METHODS if EFFECTS and config["attribute"]["recovery_scans"] else []
+EFFECT_TABLES = {"effects": "", "margins": "_margins"}  # of every model: by what ends their names
 T_MAPS = T_MAP_SPLITS if "t_map" in config["compare"]["checks"] else {}
 COMPARED = [*MODELLED, *T_MAPS]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
@@ -188,6 +189,8 @@ def outputs_of_models(wildcards):
         files |= {"curves": f"{STUDY}/attribute/{wildcards.method}/deletion_seed-{{seed}}.tsv"}
     if wildcards.get("method") in RECOVERED:
         files |= {"recovery": f"{STUDY}/attribute/{wildcards.method}/recovery_seed-{{seed}}.tsv"}
+    if EFFECTS:
+        files |= {name: f"{STUDY}/attribute/effects/seed-{{seed}}{end}.tsv" for name, end in EFFECT_TABLES.items()}
     if files:
         files |= {"predictions": f"{RESULTS}/train/seed-{{seed}}/predictions.tsv"}
     return {name: expand(path, seed=SEEDS) for name, path in files.items()}

@@ -1,13 +1,15 @@
 """compare: mean maps of every model and method, how far models agree on them, and what could not be compared."""
 
 COMPARE = f"{STUDY}/compare"
-MAP_OPTIONS = options("compare", "regions", "relevance", "gain_controls", "participant_groups")
-MEASURE_OPTIONS = options("compare", "within", "top_k", "top_percent", "rbo_p", "regions", "participant_groups")
+OPTIONS = config["compare"] | {"cubes": EFFECTS["cubes"] if EFFECTS else None}
+MAP_OPTIONS = subset(OPTIONS, "regions", "relevance", "gain_controls", "participant_groups", "cubes")
+MEASURE_OPTIONS = subset(OPTIONS, "within", "top_k", "top_percent", "rbo_p", "regions", "participant_groups", "cubes")
 GROUPS = range(1, config["compare"]["participant_groups"] + 1)
 LEFT_OUT = [f"left_out/group-{group}_mean_{outcome}.nii.gz" for group in GROUPS for outcome in ["TP", "TN"]]
 MAP_FILES = [
     *["mean_TP.nii.gz", "mean_TN.nii.gz", "mean_FP.nii.gz", "mean_FN.nii.gz", "mean_maps.tsv", "regions.tsv"],
     *["left_out/mean_maps.tsv", "left_out/regions.tsv", *LEFT_OUT],
+    *(["units.tsv", "left_out/units.tsv"] if EFFECTS else []),
 ]
 TRUTH_OPTION = f"--truth {TRUTH}" if TRUTH else ""
 
@@ -199,6 +201,7 @@ rule measure_t_map:
     """Measure how far the t-maps of two halves of the participants agree, and how right that of all is."""
     input:
         unpack(store_of_t_map),
+        unpack(outputs_of_models),
         models=expand(
             f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}",
             seed=SEEDS,
@@ -223,12 +226,40 @@ rule measure_t_map:
     params:
         source=code_of("heatproof.compare.measure_t_map"),
         seeds=SEEDS,
-        options=options("compare"),
+        options=as_json(OPTIONS),
         truth=TRUTH_OPTION,
+        outputs=output_options,
     shell:
         "python -m heatproof.compare.measure_t_map --scans {input.images} --folder $(dirname $(dirname {output})) "
         "--method {wildcards.method} --seeds {params.seeds} --template $(dirname {input.template[0]}) {params.truth} "
-        "--options {params.options:q} --out {output} > {log} 2>&1"
+        "{params.outputs} --options {params.options:q} --out {output} > {log} 2>&1"
+
+
+rule compare_effects:
+    """Compare the models by the effects of units on them, and tell how sure these effects are."""
+    input:
+        unpack(outputs_of_models),
+        template=REGION_FILES,
+    output:
+        measures=f"{COMPARE}/effects/measures.tsv",
+        table=report(f"{COMPARE}/effects.tsv", category="compare", caption="../report/effects.rst"),
+    log:
+        f"{STUDY}/logs/compare_effects.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/compare_effects.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000, 20),
+        runtime=minutes(30),
+    params:
+        source=code_of("heatproof.compare.compare_effects"),
+        seeds=SEEDS,
+        options=subset(OPTIONS, "regions", "participant_groups", "cubes"),
+        outputs=output_options,
+    shell:
+        "python -m heatproof.compare.compare_effects --seeds {params.seeds} --template $(dirname {input.template[0]}) "
+        "{params.outputs} --options {params.options:q} --measures {output.measures} --out {output.table} > {log} 2>&1"
 
 
 rule measure_ensembles:
@@ -267,7 +298,8 @@ rule measure_ensembles:
 rule write_tables:
     """Make Tables 1 and 2, the curve, the scores with their intervals, and the notes from what was measured."""
     input:
-        measures=expand(f"{COMPARE}/{{method}}/measures.tsv", method=COMPARED),
+        measures=expand(f"{COMPARE}/{{method}}/measures.tsv", method=[*COMPARED, *(["effects"] if EFFECTS else [])]),
+        effects=[f"{COMPARE}/effects.tsv"] if EFFECTS else [],
         models=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_maps.tsv", method=MODELLED, seed=SEEDS),
         regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),
         accuracy=f"{COMPARE}/accuracy.tsv",
@@ -294,7 +326,8 @@ rule write_tables:
         modelled=MODELLED,
         seeds=SEEDS,
         options=options("compare", "within", "top_k"),
+        effects=lambda wildcards, input: ["--effects", input.effects] if EFFECTS else [],
     shell:
         "python -m heatproof.compare.write_tables --folder $(dirname {input.accuracy}) --measures {input.measures} "
         "--methods {params.methods} --judged {params.judged} --modelled {params.modelled} --seeds {params.seeds} "
-        "--mask {input.brain} --options {params.options:q} > {log} 2>&1"
+        "--mask {input.brain} {params.effects} --options {params.options:q} > {log} 2>&1"

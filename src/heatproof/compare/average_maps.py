@@ -7,13 +7,16 @@ Reads predictions, one heatmap per test scan and the template's regions. Writes 
 - ``mean_maps.tsv``: outcome, n_scans, peak_brain and peak_grid (largest absolute value of the mean map there),
   span_brain and span_grid (its largest less its smallest value);
 - ``regions.tsv``: what `heatproof.compare.regions.measure_regions` returns;
+- where a study has effects, ``units.tsv``: scan unit_kind unit sum voxels, the signed sums of the map over true
+  positives (scan ``mean``), and of the heatmap of every test scan of a patient, over the units of the effects;
 - ``left_out/``: the same once more for each group of test participants, without the scans of that group:
-  ``group-{group}_mean_{TP,TN}.nii.gz``, and both tables with the column left_out, the group. Intervals come from them.
+  ``group-{group}_mean_{TP,TN}.nii.gz``, and the tables of mean maps with the column left_out, the group. Intervals come
+  from them.
 """
 
 import argparse
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,21 +26,36 @@ from heatproof.command import json_option, run
 from heatproof.compare.layout import mean_map_path
 from heatproof.compare.outcomes import participant_groups, scans_by_outcome
 from heatproof.compare.regions import control_map, measure_regions, regions_in_brain
+from heatproof.compare.unit_sums import MEAN, Units, read_units, sum_units
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
 from heatproof.tables import read_table, write_table
 
 
+def read_heatmap(path: Path) -> np.ndarray:
+    """Read a heatmap.
+
+    Raises
+    ------
+    StudyError
+        If it has a voxel that is not finite.
+    """
+    heatmap = load_array(path)
+    if not np.isfinite(heatmap).all():
+        raise StudyError(f"{path} has voxels that are not finite; delete it so that it is made again")
+    return heatmap
+
+
 def mean_maps(
-    paths: Sequence[str | Path], groups: Sequence[int], count: int, shape: Sequence[int]
+    images: Iterable[np.ndarray], groups: Sequence[int], count: int, shape: Sequence[int]
 ) -> tuple[np.ndarray, list[int]]:
     """Average images, and average them again without those of each group.
 
-    Images are read one after another, so that memory does not grow with their number.
+    Images are taken one after another, so that memory does not grow with their number.
 
     Parameters
     ----------
-    paths : sequence of n path
+    images : iterable of n ndarray
         Images of that shape; none gives zero in every voxel.
     groups : sequence of n int
         Group of each image, 1 to ``count``.
@@ -52,18 +70,10 @@ def mean_maps(
         The mean of all images, then the mean without group 1, 2, ...; accumulated in float64.
     sizes : list of int
         Number of images behind each.
-
-    Raises
-    ------
-    StudyError
-        If an image has a voxel that is not finite.
     """
     sums = np.zeros((count, *shape))
-    for path, group in zip(paths, groups, strict=True):
-        heatmap = load_array(path)
-        if not np.isfinite(heatmap).all():
-            raise StudyError(f"{path} has voxels that are not finite; delete it so that it is made again")
-        sums[group - 1] += heatmap
+    for image, group in zip(images, groups, strict=True):
+        sums[group - 1] += image
     kept = [[other for other in range(count) if other != left_out - 1] for left_out in range(1 + count)]
     members = np.bincount(np.asarray(groups, int), minlength=1 + count)[1:]
     sizes = [int(members[others].sum()) for others in kept]
@@ -74,8 +84,8 @@ def mean_maps(
 
 
 def average_outcomes(
-    predictions: pd.DataFrame, heatmaps: Path, count: int, shape: Sequence[int]
-) -> tuple[dict[str, np.ndarray], dict[str, list[int]]]:
+    predictions: pd.DataFrame, heatmaps: Path, count: int, shape: Sequence[int], units: Sequence[Units] = ()
+) -> tuple[dict[str, np.ndarray], dict[str, list[int]], list[pd.DataFrame]]:
     """Average the heatmaps of each outcome, with all test participants and without each of ``count`` groups.
 
     Returns
@@ -83,14 +93,23 @@ def average_outcomes(
     maps : dict of ndarray
     sizes : dict of list of int
         What `mean_maps` returns, by outcome.
+    sums : list of DataFrame
+        What `sum_units` returns for each patient's heatmap; none without units.
     """
-    groups = participant_groups(predictions, count)
+    groups, sums = participant_groups(predictions, count), []
+    patients = set(predictions.loc[predictions["label"] == "patient", "scan"]) if units else set()
+
+    def read(scan: str) -> np.ndarray:
+        heatmap = read_heatmap(heatmaps / f"{scan}_heatmap.nii.gz")
+        if scan in patients:
+            sums.append(sum_units(heatmap, units, scan))
+        return heatmap
+
     maps, sizes = {}, {}
     for outcome, names in scans_by_outcome(predictions).items():
         logging.info("%s: averaging %d heatmaps", outcome, len(names))
-        paths = [heatmaps / f"{name}_heatmap.nii.gz" for name in names]
-        maps[outcome], sizes[outcome] = mean_maps(paths, groups[names], count, shape)
-    return maps, sizes
+        maps[outcome], sizes[outcome] = mean_maps(map(read, names), groups[names], count, shape)
+    return maps, sizes, sums
 
 
 def describe_maps(maps: dict[str, np.ndarray], counts: dict[str, int], brain: np.ndarray) -> pd.DataFrame:
@@ -110,8 +129,9 @@ def write_maps(
     template: Path,
     out: Path,
     options: Mapping,
+    of_scans: Sequence[pd.DataFrame] = (),
 ) -> None:
-    """Write the mean maps of one method and model, what is behind them, and what their regions receive.
+    """Write the mean maps of one method and model, what is behind them, and what their regions and units receive.
 
     Parameters
     ----------
@@ -122,13 +142,16 @@ def write_maps(
     out : Path
         Folder that is written.
     options : mapping
-        regions, relevance and gain_controls as in the config's ``compare`` section.
+        regions, relevance and gain_controls as in the config's ``compare`` section, and cubes as `read_units` takes it.
+    of_scans : sequence of DataFrame
+        Sums of single scans' maps over units, as `average_outcomes` returns them.
     """
     brain_image = load_image(template / "brain_mask.nii.gz")
     brain, voxel_volume = np.asarray(brain_image.dataobj) > 0, abs(np.linalg.det(brain_image.affine))
     labels, atlas = load_array(template / "regions.nii.gz", np.int32), read_table(template / "regions.tsv")
     numbers, names = regions_in_brain(labels, atlas, brain, options["regions"])
-    described, measured = [], []
+    units = read_units(template, options)
+    described, measured, summed = [], [], []
     for left_out in range(len(maps["TP"])):
         chosen = {outcome: volumes[left_out] for outcome, volumes in maps.items()}
         counts = {outcome: behind[left_out] for outcome, behind in sizes.items()}
@@ -138,12 +161,15 @@ def write_maps(
         sized = {"voxel_volume": voxel_volume, "relevance": options["relevance"]}
         table = measure_regions(patients, controls, numbers, names, **sized)
         measured.append(table.assign(left_out=left_out))
+        summed += [sum_units(patients, units, MEAN).assign(left_out=left_out)] if units else []
         for outcome, volume in chosen.items():
             if left_out == 0 or outcome in ("TP", "TN"):
                 save_image(volume, brain_image.affine, mean_map_path(out, outcome, left_out))
-    for tables, name in ((described, "mean_maps.tsv"), (measured, "regions.tsv")):
-        write_table(tables[0].drop(columns="left_out"), out / name)
-        write_table(pd.concat(tables[1:]), out / "left_out" / name)
+    tables = {"mean_maps.tsv": (described, []), "regions.tsv": (measured, [])}
+    tables |= {"units.tsv": (summed, of_scans)} if units else {}
+    for name, (of_means, further) in tables.items():
+        write_table(pd.concat([of_means[0].drop(columns="left_out"), *further]), out / name)
+        write_table(pd.concat(of_means[1:]), out / "left_out" / name)
 
 
 def output_arguments(parser: argparse.ArgumentParser) -> None:
@@ -163,8 +189,9 @@ def main() -> None:
 
     shape = load_image(args.template / "brain_mask.nii.gz").shape
     groups = args.options["participant_groups"]
-    maps, sizes = average_outcomes(read_table(args.predictions), args.heatmaps, groups, shape)
-    write_maps(maps, sizes, args.template, args.out, args.options)
+    units = read_units(args.template, args.options)
+    maps, sizes, sums = average_outcomes(read_table(args.predictions), args.heatmaps, groups, shape, units)
+    write_maps(maps, sizes, args.template, args.out, args.options, sums)
 
 
 if __name__ == "__main__":

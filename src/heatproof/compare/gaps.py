@@ -9,6 +9,7 @@ from heatproof.compare.outcomes import OUTCOMES
 from heatproof.compare.ranks import why_unranked
 from heatproof.compare.regions import METRICS
 
+REFERENCES = {"twin": "healthy twins", "controls": "controls"}
 ROUNDING = 1e-6  # share of a map's peak, of which differences between voxels say nothing
 
 
@@ -65,8 +66,26 @@ def score_gaps(scores: pd.DataFrame) -> Iterator[str]:
         )
 
 
+def effect_gaps(effects: pd.DataFrame) -> Iterator[tuple[int, str]]:
+    """Name the models, by seed, that faithfulness is not measured for, as their margin has no gap to explain."""
+    used = "twin" if (effects["reference"] == "twin").any() else "controls"
+    without = effects[(effects["reference"] == used) & ~effects["explained"] & (effects["n_scans"] > 0)]
+    for row in without.drop_duplicates("seed").itertuples():
+        yield (
+            row.seed,
+            f"no faithfulness to effects: the margin of true positives, {row.margin:.2g}, does not exceed that of "
+            f"their {REFERENCES[used]}, {row.margin_reference:.2g}, by more than two standard errors",
+        )
+
+
 def notes_on(
-    accuracy: pd.DataFrame, maps: pd.DataFrame, regions: pd.DataFrame, scores: pd.DataFrame, within: str, top_k: int
+    accuracy: pd.DataFrame,
+    maps: pd.DataFrame,
+    regions: pd.DataFrame,
+    scores: pd.DataFrame,
+    within: str,
+    top_k: int,
+    effects: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Say in words why cells of the stage's tables are empty, one row per reason.
 
@@ -80,6 +99,8 @@ def notes_on(
         ``scores.tsv``.
     within, top_k
         As in the config's ``compare`` section.
+    effects : DataFrame or None
+        ``effects.tsv``, where there are effects.
 
     Returns
     -------
@@ -88,6 +109,8 @@ def notes_on(
         for every model. A study without gaps has no row.
     """
     notes = [(None, row["seed"], reason) for row in accuracy.to_dict("records") for reason in accuracy_gaps(row)]
+    if effects is not None:
+        notes += [(None, seed, reason) for seed, reason in effect_gaps(effects)]
     of_models = regions.groupby(["method", "seed"])
     for (method, seed), rows in maps.groupby(["method", "seed"], sort=False):
         of_model = of_models.get_group((method, seed))

@@ -9,13 +9,14 @@ of them that is not. An empty value is one that does not exist. What is measured
   positives;
 - where the truth is known, how right the map over true positives of each model is;
 - where units were hidden, shown or given back their health, the areas under the curves of each model, averaged over
-  scans.
+  scans;
+- where the effects of units on the models are known, how far each model's map over true positives follows them, and how
+  far the maps of pairs of models agree over these units.
 """
 
 import argparse
 import logging
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -24,44 +25,24 @@ import pandas as pd
 from heatproof.command import json_option, run
 from heatproof.compare.agreement import BrainMap
 from heatproof.compare.curves import CURVES
+from heatproof.compare.effects import effects_arguments, measure_by_units
 from heatproof.compare.layout import gather_replicates, left_out_groups, mean_map_path, model_folder, split_name
-from heatproof.compare.measures import CURVE, MAP, PAIRS_OF_MAPS, PAIRS_OF_RANKINGS, RANKING, measures_of
+from heatproof.compare.measures import (
+    COLUMNS,
+    CURVE,
+    MAP,
+    PAIRS_OF_MAPS,
+    PAIRS_OF_RANKINGS,
+    RANKING,
+    compare_pairs,
+    measure_all,
+    measures_of,
+)
 from heatproof.compare.outcomes import participant_groups
 from heatproof.compare.regions import METRICS, regions_in_brain
 from heatproof.compare.rightness import region_effects, true_effects, true_voxels
 from heatproof.images import load_array
 from heatproof.tables import read_table, write_table
-
-COLUMNS = ["measure", "outcome", "left_out", "seed_a", "seed_b", "value", "chance"]
-
-
-def compare_pairs(of: str, things: Mapping[int, object], options: Mapping, metric: str = "") -> pd.DataFrame:
-    """Compare the maps, or the rankings, of every two models by every measure of such pairs.
-
-    Parameters
-    ----------
-    of : {"pairs of maps", "pairs of rankings"}
-    things : mapping
-        Seed to what is compared.
-    options : mapping
-        The config's ``compare``.
-    metric : str
-        That of the rankings.
-
-    Returns
-    -------
-    DataFrame
-        measure, seed_a, seed_b, value, chance.
-    """
-    rows = [
-        (name, *pair, measure.function(*compared, options), measure.at_random(*compared, options=options))
-        for key, measure in measures_of(of).items()
-        for name, _, by in measure.names(key, options)
-        if by == metric
-        for pair in combinations(things, 2)
-        for compared in [[things[seed] for seed in pair]]
-    ]
-    return pd.DataFrame(rows, columns=["measure", "seed_a", "seed_b", "value", "chance"])
 
 
 def mean_maps_of(folder: Path, method: str, seeds: Sequence[int]) -> pd.DataFrame:
@@ -145,11 +126,10 @@ def measure_rightness(
     rows = []
     for row in maps[maps["left_out"].isin(left_out_groups(maps))].itertuples():
         values, scores = load_array(row.path)[brain], regions.get_group((row.seed, row.left_out))
-        for key, measure in (measures_of(MAP) | measures_of(RANKING)).items():
-            for name, _, metric in measure.names(key, options):
-                things = (scores[metric].to_numpy(float), by_region) if metric else (values, true)
-                found = measure.function(*things, options), measure.at_random(*things, options=options)
-                rows.append((name, "TP", row.left_out, row.seed, row.seed, *found))
+        found = measure_all(MAP, (values, true), options)
+        for metric in METRICS:
+            found += measure_all(RANKING, (scores[metric].to_numpy(float), by_region), options, metric)
+        rows += [(name, "TP", row.left_out, row.seed, row.seed, *measured) for name, *measured in found]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -181,11 +161,14 @@ def measure_curves(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def write_measures(name: str, tables: Sequence[pd.DataFrame], path: str) -> None:
-    """Write ``measures.tsv`` of a method, or of a check of it, as its folder is named; tables have `COLUMNS`."""
-    method, check = split_name(name)
-    table = pd.concat([table for table in tables if len(table)] or tables)
-    write_table(table.assign(method=method, check=check)[["method", "check", *COLUMNS]], path)
+def write_measures(tables: Mapping[str, Sequence[pd.DataFrame]], path: str) -> None:
+    """Write ``measures.tsv`` of methods, or of checks of them, by their name; tables have `COLUMNS`."""
+    named = []
+    for name, of_name in tables.items():
+        method, check = split_name(name)
+        table = pd.concat([table for table in of_name if len(table)] or of_name)
+        named.append(table.assign(method=method, check=check)[["method", "check", *COLUMNS]])
+    write_table(pd.concat(named), path)
 
 
 def main() -> None:
@@ -198,7 +181,7 @@ def main() -> None:
     parser.add_argument("--truth", help="ground_truth/regions.tsv: region, prescribed; where it is known")
     parser.add_argument("--curves", nargs="*", help="deletion_seed-{seed}.tsv of every model, where there are any")
     parser.add_argument("--recovery", nargs="*", help="recovery_seed-{seed}.tsv of every model, where there are any")
-    parser.add_argument("--predictions", nargs="*", help="predictions.tsv of every model, for the curves")
+    effects_arguments(parser)
     parser.add_argument("--options", required=True, type=json_option, help="the config's compare as JSON")
     parser.add_argument("--out", required=True, help="measures.tsv")
     args = parser.parse_args()
@@ -211,7 +194,9 @@ def main() -> None:
         files = zip(getattr(args, option) or (), args.predictions or (), args.seeds, strict=bool(getattr(args, option)))
         for curves, predictions, seed in files:
             tables.append(measure_curves(names, read_table(curves), read_table(predictions), seed, args.options))
-    write_measures(args.method, tables, args.out)
+    if args.effects:
+        tables += measure_by_units(args)
+    write_measures({args.method: tables}, args.out)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from heatproof.command import json_option, run
-from heatproof.compare.layout import model_folder
+from heatproof.compare.effects import effects_arguments, effects_of, measure_faithfulness
+from heatproof.compare.layout import gather_replicates, model_folder
 from heatproof.compare.make_t_map import t_maps, without_groups, write_t_maps
 from heatproof.compare.measure_method import measure_agreement, measure_rightness, write_measures
 from heatproof.generators import generator
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--seeds", required=True, type=int, nargs="+")
     parser.add_argument("--template", required=True, type=Path, help="folder of brain_mask, regions and regions.tsv")
     parser.add_argument("--truth", help="ground_truth/regions.tsv: region, prescribed; where it is known")
+    effects_arguments(parser)
     parser.add_argument("--options", required=True, type=json_option, help="the config's compare as JSON")
     parser.add_argument("--out", required=True, help="measures.tsv")
     args = parser.parse_args()
@@ -70,7 +72,10 @@ def main() -> None:
         tables.append(compared[compared["outcome"] == "TP"].assign(seed_a=seed, seed_b=seed))
     if args.truth:
         tables.append(measure_rightness(args.folder, args.method, args.seeds, args.template, args.truth, options))
-    write_measures(args.method, tables, args.out)
+    if args.effects:
+        units = gather_replicates(args.folder, args.method, args.seeds, "units.tsv")
+        tables.append(measure_faithfulness(units, effects_of(args), options))
+    write_measures({args.method: tables}, args.out)
 
 
 if __name__ == "__main__":

@@ -4,20 +4,32 @@ From the entries follow the rows of every method's table, the ranges that interv
 tables and the tables of docs/measures.md.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from heatproof.compare.agreement import chance_dice, dice, l2_rms, pearson, spearman, ssim
 from heatproof.compare.curves import area_at_random, area_by_map, scaled_area
+from heatproof.compare.faithfulness import (
+    SUMS,
+    VALUES,
+    single_pearson,
+    single_spearman,
+    unit_pearson,
+    unit_spearman,
+)
 from heatproof.compare.ranks import chance_rbo, chance_top_overlap, concordance, rbo, region_spearman, top_overlap
 from heatproof.compare.regions import METRICS
 from heatproof.compare.rightness import effect_rank, pr_auc, true_mass, true_share, true_top
 
 PAIRS_OF_MAPS, PAIRS_OF_RANKINGS, RANKINGS = "pairs of maps", "pairs of rankings", "all rankings"
 MAP, RANKING, CURVE = "one map", "one ranking", "a curve"
+UNITS, SINGLE_UNITS, PAIRS_OF_UNITS = "sums and effects", "single scans' sums and effects", "pairs of sums"
 EITEL = "Eitel and Ritter 2019"
+COLUMNS = ["measure", "outcome", "left_out", "seed_a", "seed_b", "value", "chance"]  # of a table of values
 
 
 class Range(NamedTuple):
@@ -57,7 +69,8 @@ class Measure(NamedTuple):
         ``pairs of maps``, each a `heatproof.compare.agreement.BrainMap`; ``pairs of rankings``, one metric of all
         regions each; ``one map``, its voxels in the brain, and which of them are true; ``one ranking``, and the
         regions' true effects; ``a curve``, what `heatproof.compare.curves.area` takes; ``all rankings``, from their
-        pairs' mean.
+        pairs' mean; ``sums and effects``, of a mean map over units and on the model; ``single scans' sums and
+        effects``, the same of several scans; ``pairs of sums``, of two models' mean maps.
     range : Range, or callable
         Of the values; where it depends on chance, a function of it.
     chance : callable, or float
@@ -65,11 +78,11 @@ class Measure(NamedTuple):
     table : int
         The page's table that it stands in.
     title : str
-        Head of its column. Here and in the name, braces hold an option, or the metric by which regions are ranked.
+        Head of its column. Here and in the name, braces hold an option, or the metric.
     definition, at_chance, best, source : str
         For the documentation; range_in_words where numbers do not say it.
     metrics : tuple of str
-        By which regions are ranked.
+        By which regions are ranked, or what is summed over units.
     """
 
     function: Callable
@@ -93,7 +106,8 @@ class Measure(NamedTuple):
     def names(self, key: str, options: Mapping) -> Iterator[tuple[str, str, str]]:
         """Yield name, title and metric of each column of the measure of that key, an empty metric where it has none."""
         for metric in self.metrics if "{metric}" in key else [""]:
-            yield key.format(metric=metric, **options), self.title.format(metric=metric, **options), metric
+            words = {"metric": metric.replace("_", " ")}
+            yield key.format(metric=metric, **options), self.title.format(**words, **options), metric
 
     def at_random(self, *things, options: Mapping) -> float:
         """Return the value for voxels, or rankings, drawn at random; things are those that ``function`` takes."""
@@ -287,12 +301,120 @@ MEASURES: dict[str, Measure] = {
         at_chance="0",
         range_in_words="about 1 at most",
     ),
+    "faithfulness_pearson_{metric}": Measure(
+        unit_pearson,
+        UNITS,
+        Range(-1, 1),
+        0.0,
+        table=7,
+        title="Pearson, {metric}",
+        definition="correlation of the signed sums of a mean map over units with the units' mean effects on the model",
+        at_chance="0",
+        metrics=VALUES,
+    ),
+    "faithfulness_spearman_{metric}": Measure(
+        unit_spearman,
+        UNITS,
+        Range(-1, 1),
+        0.0,
+        table=7,
+        title="Spearman, {metric}",
+        definition="correlation of their ranks",
+        at_chance="0",
+        source="scipy `spearmanr`",
+        metrics=VALUES,
+    ),
+    "single_faithfulness_pearson_{metric}": Measure(
+        single_pearson,
+        SINGLE_UNITS,
+        Range(-1, 1),
+        0.0,
+        table=8,
+        title="Pearson, {metric}",
+        definition="the same for each scan's own map and effects, averaged over scans",
+        at_chance="0",
+        metrics=VALUES,
+    ),
+    "single_faithfulness_spearman_{metric}": Measure(
+        single_spearman,
+        SINGLE_UNITS,
+        Range(-1, 1),
+        0.0,
+        table=8,
+        title="Spearman, {metric}",
+        definition="correlation of their ranks",
+        at_chance="0",
+        source="scipy `spearmanr`",
+        metrics=VALUES,
+    ),
+    "agreement_pearson_{metric}": Measure(
+        unit_pearson,
+        PAIRS_OF_UNITS,
+        Range(-1, 1),
+        0.0,
+        table=9,
+        title="Pearson, {metric}",
+        definition="correlation of two models' signed sums over units, of mean maps or of mean effects",
+        at_chance="0",
+        metrics=SUMS,
+    ),
+    "agreement_spearman_{metric}": Measure(
+        unit_spearman,
+        PAIRS_OF_UNITS,
+        Range(-1, 1),
+        0.0,
+        table=9,
+        title="Spearman, {metric}",
+        definition="correlation of their ranks",
+        at_chance="0",
+        source="scipy `spearmanr`",
+        metrics=SUMS,
+    ),
 }
 
 
 def measures_of(of: str) -> dict[str, Measure]:
     """Return the measures of pairs of maps, of one map, or of what else they are of, by key."""
     return {key: measure for key, measure in MEASURES.items() if measure.of == of}
+
+
+def measure_all(of: str, things: Sequence, options: Mapping, metric: str = "") -> list[tuple[str, float, float]]:
+    """Return name, value and chance of every measure of some things, as `Measure` has them; metric is theirs."""
+    return [
+        (name, measure.function(*things, options), measure.at_random(*things, options=options))
+        for key, measure in measures_of(of).items()
+        for name, _, by in measure.names(key, options)
+        if by == metric
+    ]
+
+
+def compare_pairs(of: str, things: Mapping[int, object], options: Mapping, metric: str = "") -> pd.DataFrame:
+    """Compare the maps, the rankings or the sums of every two models by every measure of such pairs.
+
+    Parameters
+    ----------
+    of : {"pairs of maps", "pairs of rankings", "pairs of sums"}
+    things : mapping
+        Seed to what is compared.
+    options : mapping
+        The config's ``compare``.
+    metric : str
+        That of the rankings, or of the sums.
+
+    Returns
+    -------
+    DataFrame
+        measure, seed_a, seed_b, value, chance.
+    """
+    rows = [
+        (name, *pair, measure.function(*compared, options), measure.at_random(*compared, options=options))
+        for key, measure in measures_of(of).items()
+        for name, _, by in measure.names(key, options)
+        if by == metric
+        for pair in combinations(things, 2)
+        for compared in [[things[seed] for seed in pair]]
+    ]
+    return pd.DataFrame(rows, columns=["measure", "seed_a", "seed_b", "value", "chance"])
 
 
 def heads(table: int, options: Mapping) -> dict[str, str]:

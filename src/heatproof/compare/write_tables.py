@@ -127,6 +127,7 @@ def main() -> None:
     parser.add_argument("--modelled", required=True, nargs="+", help="methods and checks that have a map of each model")
     parser.add_argument("--seeds", required=True, type=int, nargs="+")
     parser.add_argument("--mask", required=True, help="brain_mask.nii.gz on the working grid")
+    parser.add_argument("--effects", help="effects.tsv, where there are effects")
     parser.add_argument("--options", required=True, type=json_option, help="the config's compare as JSON")
     args = parser.parse_args()
 
@@ -145,7 +146,8 @@ def main() -> None:
     made |= tabulate_scores(values, expected_rows(made["l2"], made["top_regions"]), args.judged)
     of_methods = maps[maps["method"].isin(args.methods) & (maps["check"] == "")]
     accuracy = read_table(args.folder / "accuracy.tsv")
-    made |= {"notes": notes_on(accuracy, of_methods, regions, made["scores"], within, top_k)}
+    effects = read_table(args.effects) if args.effects else None
+    made |= {"notes": notes_on(accuracy, of_methods, regions, made["scores"], within, top_k, effects)}
     for name, table in made.items():
         write_table(table, args.folder / f"{name}.tsv")
 

@@ -139,6 +139,12 @@ def study(tmp_path):
 
 
 @pytest.fixture(scope="session")
+def make_study():
+    """What makes a study in a folder."""
+    return Study
+
+
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """The folder of the stage in which every command has run on four models and ten scans; not to be changed."""
     study = Study(tmp_path_factory.mktemp("finished"))

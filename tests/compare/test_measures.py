@@ -10,10 +10,16 @@ import numpy as np
 import pytest
 
 from heatproof.compare.measures import MEASURES, heads, least_precision, range_of
+from heatproof.compare.regions import METRICS
 from heatproof.compare.rightness import pr_auc
 
 DOCS = Path(__file__).parents[2] / "docs/measures.md"
-TABLES = {"agreement": (1, 2, 3, 4), "rightness": (5,), "faithfulness": (6,)}  # of the page, by that of the docs
+TABLES = {
+    "agreement": (1, 2, 3, 4),
+    "rightness": (5,),
+    "faithfulness": (6,),
+    "effects": (7, 8, 9),
+}  # of the page, by that of the docs
 OPTIONS = {"top_k": 10, "top_percent": 5}
 
 
@@ -29,7 +35,7 @@ def rows(table):
             continue
         names = [name for name, *_ in measure.names(key, {"top_k": "{k}", "top_percent": Percent()})]
         by_all = key.format(metric="{metric}", top_k="{k}", top_percent=Percent())
-        name = by_all if len(names) == 3 else "`, `".join(names)
+        name = by_all if len(names) == 3 and measure.metrics == METRICS else "`, `".join(names)
         outcomes = [", ".join(measure.outcomes)] if table == "agreement" else []
         cells = [f"`{name}`", *outcomes, measure.definition, ends(measure), measure.at_chance, measure.best]
         yield f"| {' | '.join([*cells, measure.source])} |".replace("|  |", "| |")
@@ -57,15 +63,16 @@ def test_the_tables_of_the_documentation_are_made_of_the_entries():
 
 
 def test_every_measure_has_its_place_and_no_two_the_same_name():
-    tables = [heads(table, OPTIONS) for table in range(1, 7)]
+    tables = [heads(table, OPTIONS) for table in range(1, 10)]
     names = [name for table in tables for name in table]
-    assert len(names) == len(set(names)) == 5 + 4 * 3 + 3 + 2 + 3
+    assert len(names) == len(set(names)) == 5 + 4 * 3 + 3 + 2 + 3 + 2 * 6 + 4
     assert tables[2] == {
         "pearson": "Pearson",
         "spearman": "Spearman",
         "ssim": "SSIM",
         "dice_5": "Dice, top 5\N{NO-BREAK SPACE}%",
     }
+    assert list(tables[6].values())[2:4] == ["Pearson, cubes density", "Spearman, regions"]
     assert list(tables[4].values())[-2:] == ["Effects, sum", "Effects, density"]
 
 

@@ -113,8 +113,14 @@ def make_compare(folder, methods, seeds, empty):
         for check, kind in {"": "method", "random_head": "bound"}.items():
             for measure, chance in FAITHFUL.items():
                 scores.append((method, check, measure, "TP", 0.3, 0.2, 0.4, chance, kind))
+            value = 0.2 * (m + 1) if check == "" else -0.1
+            for measure in ("faithfulness_pearson_cubes", "single_faithfulness_pearson_cubes"):
+                scores.append((method, check, measure, "TP", value, value - 0.1, value + 0.1, 0.0, kind))
+        scores.append((method, "", "agreement_pearson_cubes", "TP", 0.7, 0.6, 0.8, 0.0, "method"))
         for shared in ("same_initialisation", "same_order"):
             scores.append((method, shared, "pearson", "TP", 0.7, 0.6, 0.8, 0.0, "bound"))
+    scores.append(("effects", "", "agreement_pearson_cubes", "TP", 0.4, 0.3, 0.5, 0.0, "bound"))
+    scores.append(("effects", "last", "faithfulness_pearson_cubes", "TP", 0.97, 0.95, 0.99, 0.0, "bound"))
     curve = [
         (method, metric, k, min(1, 0.3 + k / 72), k / 72)
         for method in methods

@@ -228,6 +228,22 @@ def test_faithfulness_stands_beside_chance_and_the_checks(page, parsed):
     assert "Recovery: cubes of 20.0 mm are given back their health" in page
 
 
+def test_faithfulness_to_effects_stands_between_its_ceilings_and_floors(parsed):
+    rows = {row[0]: row[1:] for row in parsed.tables["effects-table"]}
+    names = list(rows)
+    assert rows[""][1] == "Pearson, cubes" and len(rows[""]) == 6
+    assert names[1] == "The models’ own effects, last replaced against first" and names[-1] == "Chance"
+    assert names[2] == "Occlusion" and rows["Occlusion"][1] == "0.80 0.70 to 0.90"
+    assert rows["LRP, head drawn anew"][1] == "−0.10 −0.20 to 0.00"
+    single = [row[0] for row in parsed.tables["single-effects-table"]]
+    assert single[1] == "Occlusion" and "The models’ own effects, last replaced against first" not in single
+
+
+def test_the_agreement_of_maps_stands_beside_that_of_the_models_effects(parsed):
+    rows = {row[0]: row[2] for row in parsed.tables["units-table"]}
+    assert rows["LRP"] == "0.70 0.60 to 0.80" and rows["The models’ own effects"] == "0.40 0.30 to 0.50"
+
+
 def test_what_models_differ_in_is_told_apart(parsed):
     rows = parsed.tables["causes"]
     first = next(i for i, row in enumerate(rows) if row[0] == "LRP")

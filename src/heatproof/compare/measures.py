@@ -331,7 +331,7 @@ MEASURES: dict[str, Measure] = {
         0.0,
         table=8,
         title="Pearson, {metric}",
-        definition="the same for each scan's own map and effects, averaged over scans",
+        definition="`faithfulness_pearson` of each scan's own map and effects, mean over true positives",
         at_chance="0",
         metrics=VALUES,
     ),

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from heatproof.compare.regions import region_sums
-from heatproof.images import load_array
 from heatproof.units import KINDS, unit_table, units_of
 
 MEAN = "mean"  # stands for a scan where the sums are those of the mean map over true positives
@@ -41,10 +40,9 @@ def read_units(template: Path, options: Mapping) -> list[Units]:
     """
     if options["cubes"] is None:
         return []
-    brain, found = load_array(template / "brain_mask.nii.gz", np.uint8) > 0, []
+    found = []
     for kind in KINDS:
         numbers, names = units_of(kind, template, options["regions"], options["cubes"])
-        numbers = np.where(brain, numbers, 0)
         found.append(Units(numbers, unit_table(kind, numbers, names)))
     return found
 

@@ -181,10 +181,23 @@ def bound_rows(scores: pd.DataFrame, top_k: int) -> tuple[list[str], list[dict] 
     columns |= {f"top_{top_k}_sum": f"top {top_k} regions"}
     known = scores[(scores["outcome"] == "TP") & scores["measure"].isin(columns)].dropna(subset="value")
     columns = {name: head for name, head in columns.items() if (known["measure"] == name).any()}
-    by = known[known["measure"] == next(iter(columns), None)]
-    found = pd.concat([by.sort_values("value", ascending=False, kind="stable"), known])
-    names = found[["method", "check"]].drop_duplicates().itertuples(index=False, name=None)
-    return list(columns.values()), measure_rows(scores, columns, "TP", list(names))
+    return list(columns.values()), rows_by_value(scores, columns, next(iter(columns), ""))
+
+
+def rows_by_value(scores: pd.DataFrame, columns: Mapping[str, str], by: str) -> list[dict] | None:
+    """Write some measures as `measure_rows` does, of every method and check with any value, the highest first.
+
+    Parameters
+    ----------
+    scores, columns
+        As for `measure_rows`.
+    by : str
+        The measure whose highest value stands first.
+    """
+    known = scores[(scores["outcome"] == "TP") & scores["measure"].isin(columns)].dropna(subset="value")
+    first = known[known["measure"] == by].sort_values("value", ascending=False, kind="stable")
+    names = pd.concat([first, known])[["method", "check"]].drop_duplicates().itertuples(index=False, name=None)
+    return measure_rows(scores, columns, "TP", list(names))
 
 
 def noise_of(table: pd.DataFrame, methods: Collection[str]) -> pd.DataFrame:

@@ -59,6 +59,7 @@ TITLES = {
     "edges": "Edges (no model)",
     "input": "Scan (no model)",
     "input_mean_control": "|Scan - mean control| (no model)",
+    "effects": "The models’ own effects",
     "t_map": "t-map of training scans (no model)",
     "t_map_test": "t-map of test scans (no model)",
 }
@@ -70,6 +71,10 @@ CHECKS = {
     "same_initialisation": "same initialisation",
     "same_order": "same order of batches",
     "noise": "noise like its maps",
+    "last": "last replaced against first",
+    "halves": "half of the patients against the other",
+    "other_model": "of another model",
+    "controls": "from controls",
 }
 
 

@@ -36,6 +36,7 @@ from heatproof.report.comparison import (
     overlap_rows,
     poor_registrations,
     quality_rows,
+    rows_by_value,
     variance_rows,
 )
 from heatproof.report.figures import percent, title_of
@@ -46,6 +47,7 @@ from heatproof.space import load_template
 from heatproof.tables import own, read_table
 
 TEMPLATE = "page.html.jinja"
+BY = "faithfulness_pearson_cubes"  # whose highest value stands first
 FAVOURITE = "guided_backprop"  # the method of the paper's Figure 1 is shown first
 
 
@@ -123,7 +125,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
     scans, accuracy = read_table(models / "cohort/scans.tsv"), read_table(compare / "accuracy.tsv")
     l2, top = read_table(compare / "l2.tsv"), read_table(compare / "top_regions.tsv")
     scores, notes = read_table(compare / "scores.tsv"), read_table(compare / "notes.tsv")
-    columns = {table: heads(table, config["compare"]) for table in range(1, 7)}
+    columns = {table: heads(table, config["compare"]) for table in range(1, 10)}
     columns[6] = {name: head for name, head in columns[6].items() if (scores["measure"] == name).any()}
     named = [(method, "") for method in methods]
     bound_heads, bounds = bound_rows(scores, config["compare"]["top_k"])
@@ -167,6 +169,11 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
         "region_rows": measure_rows(scores, columns[4], "TP", named),
         "rightness_heads": list(columns[5].values()),
         "rightness_rows": measure_rows(scores, columns[5], "TP", named),
+        "effect_heads": list(columns[7].values()),
+        "effect_rows": rows_by_value(scores, columns[7], BY),
+        "single_effect_rows": rows_by_value(scores, columns[8], f"single_{BY}"),
+        "unit_heads": list(columns[9].values()),
+        "unit_rows": measure_rows(scores, columns[9], "TP", [*named, ("effects", "")]),
         "faithfulness_heads": list(columns[6].values()),
         "faithfulness_rows": measure_rows(scores, columns[6], "TP", followed),
         "cause_heads": cause_heads,

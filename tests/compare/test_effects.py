@@ -346,3 +346,21 @@ def test_controls_are_taken_where_there_is_no_twin(study):
     found = values_of(folder, "smooth")["faithfulness_pearson_cubes", 4, 4]
     assert found == pytest.approx(pearsonr(exact, true).statistic, abs=1e-5) and found < 0.99
     assert "controls" not in set(read_table(folder / "effects/measures.tsv")["check"])
+
+
+def test_a_t_map_is_held_against_effects_by_its_absolute_values(linear, tmp_path):
+    study, _, folder = linear
+    random, options = np.random.default_rng(5), study.options | OPTIONS
+    np.save(tmp_path / "test.npy", random.random((8, *SHAPE)).astype(np.float16))
+    people = pd.DataFrame({"participant_id": list("abcdefgh"), "label": ["patient"] * 4 + ["control"] * 4})
+    write_table(people.assign(scan=people["participant_id"]), tmp_path / "test.tsv")
+    made = {"scans": tmp_path / "test.npy", "template": study.template, "options": options}
+    for seed in SEEDS:
+        study.run("make_t_map", **made, out=folder / f"t_map_test/seed-{seed}")
+    one = {"folder": folder, "method": "t_map_test", "seeds": SEEDS} | by_seed(study)
+    study.run("measure_t_map", **made, **one, out=tmp_path / "measures.tsv")
+    t_map = load_array(folder / "t_map_test/seed-9/mean_TP.nii.gz", float)
+    stem = read_table(folder / "t_map_test/seed-9/units.tsv").set_index("unit").loc["Brain Stem"]
+    assert stem["scan"] == "mean" and stem["sum"] == pytest.approx(np.abs(t_map[study.labels == 9]).sum())
+    measured = set(read_table(tmp_path / "measures.tsv")["measure"])
+    assert set(FAITHFUL) <= measured and not set(SINGLE) & measured and "agreement_pearson_cubes" not in measured

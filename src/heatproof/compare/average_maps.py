@@ -130,6 +130,7 @@ def write_maps(
     out: Path,
     options: Mapping,
     of_scans: Sequence[pd.DataFrame] = (),
+    signs: bool = True,
 ) -> None:
     """Write the mean maps of one method and model, what is behind them, and what their regions and units receive.
 
@@ -145,6 +146,8 @@ def write_maps(
         regions, relevance and gain_controls as in the config's ``compare`` section, and cubes as `read_units` takes it.
     of_scans : sequence of DataFrame
         Sums of single scans' maps over units, as `average_outcomes` returns them.
+    signs : bool
+        Whether the maps' signs say what speaks for and against a class; if not, units have sums of absolute values.
     """
     brain_image = load_image(template / "brain_mask.nii.gz")
     brain, voxel_volume = np.asarray(brain_image.dataobj) > 0, abs(np.linalg.det(brain_image.affine))
@@ -161,7 +164,9 @@ def write_maps(
         sized = {"voxel_volume": voxel_volume, "relevance": options["relevance"]}
         table = measure_regions(patients, controls, numbers, names, **sized)
         measured.append(table.assign(left_out=left_out))
-        summed += [sum_units(patients, units, MEAN).assign(left_out=left_out)] if units else []
+        if units:
+            sums = sum_units(patients, units, MEAN, "signed" if signs else "absolute")
+            summed.append(sums.assign(left_out=left_out))
         for outcome, volume in chosen.items():
             if left_out == 0 or outcome in ("TP", "TN"):
                 save_image(volume, brain_image.affine, mean_map_path(out, outcome, left_out))

@@ -95,10 +95,11 @@ def measure_other_models(effects: Mapping[int, Effects], options: Mapping) -> pd
     The value of a pair is the mean over the two directions. Arguments and result are those of `measure_check`.
     """
     order, rows = list(effects), []
+    spread = {(seed, value): effects[seed].spread(value) for seed, value in product(order, VALUES)}
     for (seed, other), value, left_out in product(permutations(order, 2), VALUES, groups_of(effects)):
         pair = sorted((seed, other), key=order.index)
         kept = effects[seed].kept(left_out)
-        own, others = (effects[model].spread(value).loc[kept] for model in (seed, other))
+        own, others = (spread[model, value].loc[kept] for model in (seed, other))
         found = follow(others.mean(), others, own, value, options)
         rows += [(name, "TP", left_out, *pair, *measured) for name, *measured in found]
     return pd.DataFrame(rows, columns=COLUMNS).groupby(COLUMNS[:-2], sort=False).mean().reset_index()

@@ -77,10 +77,13 @@ def without_groups(scans: pd.DataFrame, count: int) -> np.ndarray:
 
 
 def write_t_maps(maps: np.ndarray, chosen: np.ndarray, template: Path, out: Path, options: Mapping) -> None:
-    """Write t-maps of all participants and without each group as mean maps of a model; arguments as of `write_maps`."""
+    """Write t-maps of all participants and without each group as mean maps of a model; arguments as of `write_maps`.
+
+    Their signs say where patients are brighter, and nothing of what speaks for a patient.
+    """
     volumes = {outcome: maps if outcome == "TP" else np.zeros_like(maps) for outcome in OUTCOMES}
     sizes = {outcome: (chosen.sum(axis=1) * (outcome == "TP")).tolist() for outcome in OUTCOMES}
-    write_maps(volumes, sizes, template, out, options)
+    write_maps(volumes, sizes, template, out, options, signs=False)
 
 
 def main() -> None:

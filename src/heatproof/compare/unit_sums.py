@@ -47,7 +47,7 @@ def read_units(template: Path, options: Mapping) -> list[Units]:
     return found
 
 
-def sum_units(volume: np.ndarray | None, units: Sequence[Units], scan: str) -> pd.DataFrame:
+def sum_units(volume: np.ndarray | None, units: Sequence[Units], scan: str, relevance: str = "signed") -> pd.DataFrame:
     """Sum a map over every unit.
 
     Parameters
@@ -57,15 +57,17 @@ def sum_units(volume: np.ndarray | None, units: Sequence[Units], scan: str) -> p
     units : sequence of at least one Units
     scan : str
         Whose map it is, or `MEAN`.
+    relevance : {"signed", "absolute"}
+        Which values are summed.
 
     Returns
     -------
     DataFrame
-        scan, unit_kind, unit, sum (signed), voxels.
+        scan, unit_kind, unit, sum, voxels.
     """
     tables = []
     for numbers, table in units:
-        sums = region_sums(volume, numbers, table["number"].max(), "signed")[table["number"] - 1]
+        sums = region_sums(volume, numbers, table["number"].max(), relevance)[table["number"] - 1]
         tables.append(table.assign(scan=scan, sum=sums)[["scan", "unit_kind", "unit", "sum", "voxels"]])
     return pd.concat(tables)
 

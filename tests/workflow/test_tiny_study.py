@@ -36,6 +36,9 @@ def test_every_table_has_its_columns(results):
         "compare/top_regions_pairs.tsv": "method check metric seed_a seed_b overlap",
         "compare/overlap_curve.tsv": "method metric k overlap_mean chance",
         "compare/lrp/measures.tsv": "method check measure outcome left_out seed_a seed_b value chance",
+        "compare/lrp/seed-0/units.tsv": "scan unit_kind unit sum voxels",
+        "compare/effects/measures.tsv": "method check measure outcome left_out seed_a seed_b value chance",
+        "compare/effects.tsv": "seed reference unit_kind n_scans margin margin_reference gap explained sum_first",
         "compare/checks.tsv": "method check seed pearson spearman",
         "attribute/effects/seed-1.tsv": "scan reference unit_kind unit effect_first effect_last effect",
         "attribute/effects/seed-1_margins.tsv": "scan reference margin margin_reference",
@@ -191,6 +194,23 @@ def test_snakemake_makes_its_own_report(tiny_study):
     done = tiny_study.tiny("--report", "snakemake-report.html")
     assert done.returncode == 0, done.stdout
     assert "figure-2-methods" in (tiny_study.folder / "snakemake-report.html").read_text()
+
+
+def test_faithfulness_agrees_with_plain_pandas_on_the_run_s_own_tables(results):
+    measured = own(read_table(results / "compare/lrp/measures.tsv"))
+    found = measured.query("measure == 'faithfulness_pearson_cubes' and left_out == 0").set_index("seed_a")["value"]
+    explained = read_table(results / "compare/effects.tsv").query("reference == 'twin'").set_index("seed")["explained"]
+    for seed in (0, 1):
+        predictions = read_table(results / f"train/seed-{seed}/predictions.tsv").query("split == 'test'")
+        recognised = predictions.query("label == 'patient' and predicted == 'patient'")["scan"]
+        effects = read_table(results / f"attribute/effects/seed-{seed}.tsv").query("unit_kind == 'cubes'")
+        effects = effects[(effects["reference"] == "twin") & effects["scan"].isin(recognised)]
+        units = read_table(results / f"compare/lrp/seed-{seed}/units.tsv").query("unit_kind == 'cubes'")
+        sums = units[units["scan"].isin(recognised)].groupby("unit")["sum"].mean()
+        if explained[seed].all():
+            assert found[seed] == pytest.approx(sums.corr(effects.groupby("unit")["effect"].mean()), abs=1e-5)
+        else:
+            assert np.isnan(found[seed])
 
 
 def test_top_regions_agree_with_plain_pandas_on_the_run_s_own_tables(results):

@@ -364,3 +364,15 @@ def test_a_t_map_is_held_against_effects_by_its_absolute_values(linear, tmp_path
     assert stem["scan"] == "mean" and stem["sum"] == pytest.approx(np.abs(t_map[study.labels == 9]).sum())
     measured = set(read_table(tmp_path / "measures.tsv")["measure"])
     assert set(FAITHFUL) <= measured and not set(SINGLE) & measured and "agreement_pearson_cubes" not in measured
+
+
+def test_a_study_without_patients_among_its_test_scans_has_empty_cells(study):
+    for seed in SEEDS:
+        model = Model(seed, study)
+        model.scans = {}
+        study.add_model(seed, {f"sub-{i}": "TN" if i else "FP" for i in range(4)})
+        for end, table in zip(("", "_margins"), model.effects(), strict=True):
+            write_table(table, study.root / f"attribute/effects/seed-{seed}{end}.tsv")
+    scores = read_table(finish(study) / "scores.tsv")
+    rows = scores[scores["measure"].str.contains("faithfulness")]
+    assert set(rows["method"]) == {"smooth", "rough", "effects"} and rows["value"].isna().all()

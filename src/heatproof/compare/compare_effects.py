@@ -38,6 +38,10 @@ from heatproof.compare.measures import COLUMNS
 from heatproof.generators import generator
 from heatproof.tables import write_table
 
+TABLE = [
+    *["seed", "reference", "unit_kind", "n_scans", "margin", "margin_reference", "gap", "explained"],
+    *["sum_first", "sum_last", "sum_effect", "pearson_last", "pearson_halves", "pearson_controls"],
+]
 Rows = list[tuple[str, float, float]]
 
 
@@ -141,7 +145,7 @@ def tabulate_effects(effects: Mapping[int, Effects], measured: Mapping[str, pd.D
                 shown = values.loc[chosen, "value"] if reference == of_model.reference else ()
                 row[f"pearson_{check}"] = next(iter(shown), np.nan)
             rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=TABLE)
 
 
 def main() -> None:

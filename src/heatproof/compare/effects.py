@@ -125,7 +125,7 @@ def follow(
     list of (str, float, float)
         Name, value and chance of every measure.
     """
-    effects = effects[mean.index]
+    effects = effects[mean.index] if effects.size else effects.reindex(columns=mean.index)  # where there is no patient
     rows = measure_all(UNITS, (mean.to_numpy(), effects.mean().to_numpy()), options, value)
     if scans is not None:
         own = scans.loc[effects.index, mean.index]

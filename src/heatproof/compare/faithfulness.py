@@ -13,7 +13,7 @@ VALUES = (*SUMS, "cubes_density")  # and the sums by voxel
 
 def unit_pearson(sums: np.ndarray, others: np.ndarray, options: Mapping) -> float:
     """Return the correlation of two vectors over units; NaN where one is constant or does not exist."""
-    return correlation(settled(sums), settled(others))
+    return correlation(settled(sums), settled(others)) if len(sums) else np.nan
 
 
 def unit_spearman(sums: np.ndarray, others: np.ndarray, options: Mapping) -> float:

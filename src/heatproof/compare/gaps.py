@@ -69,7 +69,7 @@ def score_gaps(scores: pd.DataFrame) -> Iterator[str]:
 def effect_gaps(effects: pd.DataFrame) -> Iterator[tuple[int, str]]:
     """Name the models, by seed, that faithfulness is not measured for, as their margin has no gap to explain."""
     used = "twin" if (effects["reference"] == "twin").any() else "controls"
-    without = effects[(effects["reference"] == used) & ~effects["explained"] & (effects["n_scans"] > 0)]
+    without = effects[(effects["reference"] == used) & ~effects["explained"].astype(bool) & (effects["n_scans"] > 0)]
     for row in without.drop_duplicates("seed").itertuples():
         yield (
             row.seed,

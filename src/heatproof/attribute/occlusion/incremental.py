@@ -203,4 +203,4 @@ def places_of(stage: Stage, places: np.ndarray) -> list[Place]:
         along = [axis[:, position] for axis, position in zip(window, places.T, strict=True)]
         starts.append(np.stack([start for start, _ in along], 1))
         spans.append([tuple(ends[:, 0].tolist()) for ends in along])
-    return [Place(*place) for place in zip(starts, starts[1:], spans, spans[1:], strict=False)]
+    return [Place(places, *place) for place in zip(starts, starts[1:], spans, spans[1:], strict=False)]

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from heatproof.attribute.occlusion import differences, incremental, occlusion, unit_drops
+from heatproof.attribute.occlusion import differences, incremental, occlusion, plain, unit_drops
 from heatproof.attribute.occlusion.chunks import measured
 from heatproof.attribute.occlusion.method import plan_work, read_network
 from heatproof.attribute.occlusion.patches import place_patches
@@ -469,3 +469,45 @@ def test_a_voxel_that_is_not_finite_is_refused_by_name(other_network, images, va
     images[1, 0, 3, 2, 5] = value
     with pytest.raises(StudyError, match=r"image 1 .*\(3, 2, 5\)"):
         occlusion(other_network, images, 0, patch=4, stride=2)
+
+
+def residual_network():
+    """A network that is no chain, with batch norms behind its convolutions and one before."""
+
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem = nn.Sequential(nn.BatchNorm3d(1), nn.Conv3d(1, 8, 3, padding=1), nn.BatchNorm3d(8), nn.ReLU())
+            self.conv, self.norm, self.head = nn.Conv3d(8, 8, 3, padding=1), nn.BatchNorm3d(8), nn.Linear(8, 2)
+
+        def forward(self, scans):
+            features = self.stem(scans)
+            return self.head((features + self.norm(self.conv(features))).relu().mean(dim=(2, 3, 4)))
+
+    torch.manual_seed(0)
+    model = Residual()
+    for norm in (layer for layer in model.modules() if isinstance(layer, nn.BatchNorm3d)):
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+    return model.eval()
+
+
+def test_a_whole_network_runs_with_its_batch_norms_merged_and_is_left_as_it_was(images):
+    model = residual_network()
+    weights, scans = copy.deepcopy(model.state_dict()), images.clone()
+    quick = plain.quickened(model, images[0])
+    assert sum(isinstance(layer, nn.BatchNorm3d) for layer in quick.modules()) == 1  # the one that follows nothing
+    heatmaps = occlusion(model, images, 1, patch=4, stride=3, baseline=images.flip(0))
+    exact = captum_occlusion(model, images, 1, 4, 3, images.flip(0))
+    assert largest(heatmaps - exact) <= 1e-5 * largest(exact)
+    assert all(torch.equal(weight, weights[name]) for name, weight in model.state_dict().items())
+    assert torch.equal(images, scans)
+
+
+def test_batch_norms_that_can_not_be_merged_safely_are_kept(images):
+    model = residual_network()
+    model.norm.register_forward_hook(lambda module, inputs, output: output.clamp(max=0.1))
+    quick = plain.quickened(model, images[0])
+    with torch.no_grad():
+        torch.testing.assert_close(quick(images), model(images), rtol=1e-5, atol=1e-6)
+    assert sum(isinstance(layer, nn.BatchNorm3d) for layer in quick.modules()) == 3

@@ -23,7 +23,7 @@ from heatproof.train.network import build_network
 
 ROUNDING = 2.0**-22  # relative, of a heatmap and of captum's: it rounds sums to float32, and divides them there
 NOISE = 1e-14  # of float64
-PROPERTY = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+PROPERTY = settings(max_examples=70, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 BLOCKS = ["C", "CR", "CNR", "CNRM", "CRM", "RM", "M", "A", "N", "R", "CA", "S", "CE", "CEM", "E", "G", "CG"]

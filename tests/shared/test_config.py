@@ -49,7 +49,8 @@ def test_the_plan_warns_where_occlusion_takes_hours(config):
 def test_the_plan_warns_that_another_network_may_run_as_a_whole_for_each_patch(config):
     config["register"]["voxel_size"], config["train"]["network"]["function"] = 2.0, "networks:brought"
     config["attribute"]["methods"]["occlusion"] |= {"patch": "8 mm", "stride": "4 mm"}
-    (found,) = long_occlusions(config, scans=50)
+    found = next(long_occlusions(config, scans=50))
+    assert found.startswith("attribute.methods.occlusion hides")
     assert "unless the network is a chain of layers" in found
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import re
 from functools import partial
 
 import captum.attr
@@ -311,6 +312,12 @@ def test_layers_with_unusual_options_are_not_taken_for_usual_ones(layer, images)
     model = nn.Sequential(layer, nn.Flatten(), nn.Linear(layer(images)[0].numel(), 2)).eval()
     heatmaps = occlusion(model, images, 1, patch=4, stride=3)
     torch.testing.assert_close(heatmaps.double(), captum_occlusion(model, images, 1, 4, 3), rtol=0, atol=1e-6)
+
+
+def test_the_log_says_how_many_patches_there_are_and_how_long_they_may_take(other_network, images, caplog):
+    caplog.set_level("INFO")
+    occlusion(other_network, images, 1, patch=1, stride=1, memory=10**6)
+    assert re.search(r"occlusion: 720 patches an image, for which some \d+ s are expected", caplog.text)
 
 
 def test_a_network_with_hooks_runs_as_a_whole(chain, image):

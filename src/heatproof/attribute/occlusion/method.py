@@ -23,6 +23,7 @@ from heatproof.device import in_float32
 from heatproof.errors import StudyError
 
 log = logging.getLogger(__name__)
+MANY = 10  # chunks, from which on a trial is worth its time
 TRIAL = 64  # patches, at most
 
 
@@ -173,11 +174,11 @@ def references_of(baseline: float | Tensor, images: Tensor) -> Tensor:
 
 
 def expectation(work: Work) -> str:
-    """Say how many patches an image has, and how long they will take, by a trial of a fiftieth of them at most."""
+    """Say how many patches an image has, and where there are many chunks, by a trial, how long they will take."""
     count = sum(map(len, work.chunks))
-    sample = work.chunks[len(work.chunks) // 2][: min(TRIAL, count // 50)] if work.chunks else ()
-    if not len(sample):
+    if len(work.chunks) < MANY:
         return f"{count} patches an image"
+    sample = work.chunks[len(work.chunks) // 2][: max(1, min(TRIAL, count // 50))]
     start = time.perf_counter()
     work.measure(sample)
     seconds = (time.perf_counter() - start) / len(sample) * count / (work.workers or 1)

@@ -26,7 +26,7 @@ from heatproof.attribute.occlusion.chunks import measured
 from heatproof.attribute.occlusion.method import plan_work, read_network
 from heatproof.attribute.occlusion.patches import place_patches
 from heatproof.attribute.occlusion.plain import quickened
-from heatproof.attribute.occlusion.windows import runs
+from heatproof.attribute.occlusion.windows import Reader, reached, runs
 from heatproof.train.network import build_network
 
 CASES = [  # grid, patch, stride, and how many times faster than captum it ought to be
@@ -117,7 +117,7 @@ def needed(stages: list, places: np.ndarray) -> float:
 
 def axis_reads(reader: tuple, before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Count, along one axis and for each position of a patch, how many inputs its outputs read that have changed."""
-    windows = zip(before.T.tolist(), after.T.tolist(), strict=True)
+    windows = zip(*(map(tuple, ends.T.tolist()) for ends in (before, after)), strict=True)
     return np.array([sum(run.count for run in runs(reader, *window)) for window in windows])
 
 
@@ -181,6 +181,40 @@ def measure_growth() -> pd.DataFrame:
             }
         )
         logging.info("%s", rows[-1])
+    return pd.DataFrame(rows)
+
+
+def count_axis(length: int, patch: int) -> list[tuple[int, float, int]]:
+    """Count along one axis what the convolutions of MONAI's ResNet18 read: weights, changed inputs, and all inputs.
+
+    Changed inputs are summed over outputs, on average over the places of a patch; the shortcut changes no more than the
+    two convolutions beside it.
+    """
+    starts, counts = np.arange(length - patch + 1), []
+    layers = [(1, 64, 7, 1), (0, 0, 3, 2)]  # the second is the pooling
+    for inputs, width, stride in ((64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)):
+        shortcut = [(inputs, width, 1, stride)] if stride > 1 else []
+        layers += [*shortcut, (inputs, width, 3, stride), *[(width, width, 3, 1)] * 3]
+    window = np.stack([starts, starts + patch])
+    for inputs, width, kernel, stride in layers:
+        outputs = (length + 2 * (kernel // 2) - kernel) // stride + 1
+        reader = Reader(kernel, stride, kernel // 2, length, outputs)
+        after = np.stack(reached(reader, *window))
+        counts.append((inputs * width, axis_reads(reader, window, after).mean(), outputs * kernel))
+        if kernel > 1:
+            window, length = after, outputs
+    return counts
+
+
+def count_residual() -> pd.DataFrame:
+    """Count the multiply-adds of MONAI's ResNet18 for a whole pass, and those that a hidden patch needs."""
+    rows = []
+    for shape, voxel, patch in (((97, 115, 97), 2, 1), ((97, 115, 97), 2, 12), ((193, 229, 193), 1, 1)):
+        axes = list(zip(*(count_axis(length, patch) for length in shape), strict=True))
+        some, whole = (sum(x[0] * x[i] * y[i] * z[i] for x, y, z in axes) for i in (1, 2))
+        grid = " x ".join(map(str, shape))
+        rows.append({"grid": grid, "voxel, mm": voxel, "patch": patch, "whole pass, G": whole / 1e9})
+        rows[-1] |= {"needed, G": some / 1e9, "times fewer": whole / some}
     return pd.DataFrame(rows)
 
 
@@ -270,6 +304,7 @@ def main() -> None:
         whole=measure_whole(),
         speed=measure_speed().map(short).set_index("grid").T.rename_axis("grid").to_markdown(disable_numparse=True),
         growth=measure_growth().to_markdown(index=False, floatfmt=".3g"),
+        residual=count_residual().to_markdown(index=False, floatfmt=".3g"),
         precision=measure_precision().to_markdown(index=False, floatfmt=".2g"),
     )
     arguments.out.write_text(text)

@@ -1,13 +1,19 @@
-"""What a config asks of its template and atlas, checked before any job runs."""
+"""What a config asks of its template and atlas, and how long occlusion will take, checked before any job runs."""
+
+import math
+from collections.abc import Iterator
 
 from heatproof.cohort.atrophy import label_values
 from heatproof.errors import StudyError
 from heatproof.images import load_image
 from heatproof.regions import SCHEMES
-from heatproof.space import atlas_files, grid_of, locate, read_names, template_files, working_grid
+from heatproof.space import Grid, atlas_files, grid_of, in_voxels, locate, read_names, template_files, working_grid
 from heatproof.train.layers import PAPER_NETWORK, feature_edges
 
 REMOTE = "templateflow:"
+PASS = 2.0e-7  # seconds for each voxel of a forward pass on one thread, by docs/benchmarks.md
+REACH = 3  # voxels around a patch that the paper's network computes anew as well, on average over its layers
+TOUCHING = 0.5  # share of the patches in a grid that touch the brain
 
 
 def check_feasibility(config: dict) -> None:
@@ -20,10 +26,9 @@ def check_feasibility(config: dict) -> None:
     StudyError
         If the grid is too small, a region is unknown, or there are fewer regions than ``compare.top_k``.
     """
-    template, atlas = template_files(config["register"]["template"]), atlas_files(config["register"]["atlas"])
+    atlas, grid = atlas_files(config["register"]["atlas"]), known_grid(config["register"])
     network = config["train"]["network"]
-    if network["function"] == PAPER_NETWORK and not template["T1w"].startswith(REMOTE):
-        grid = working_grid(grid_of(load_image(locate(template["T1w"]))), config["register"]["voxel_size"])
+    if network["function"] == PAPER_NETWORK and grid:
         feature_edges(grid.shape, **network)
     cohort = config["cohort"]
     if cohort["bids"] is None:
@@ -35,3 +40,49 @@ def check_feasibility(config: dict) -> None:
         regions = read_names(atlas["names"])["name"].map(SCHEMES[config["compare"]["regions"]]).nunique()
         if regions < config["compare"]["top_k"]:
             raise StudyError(f"config: compare.top_k asks for more than the atlas's {regions} regions; lower it")
+
+
+def known_grid(register: dict) -> Grid | None:
+    """Return the working grid of the config's ``register``; None if its template is still to be fetched."""
+    template = template_files(register["template"])["T1w"]
+    if template.startswith(REMOTE):
+        return None
+    return working_grid(grid_of(load_image(locate(template))), register["voxel_size"])
+
+
+def long_occlusions(config: dict, scans: int) -> Iterator[str]:
+    """Say which methods of a config will occlude for an hour or more with each model.
+
+    The estimate is rough: within a factor of three of what docs/occlusion.md has for the paper's network. That another
+    network is no chain of known layers, and runs as a whole for each patch, can not be known before it is built; it is
+    taken to cost as much for each voxel as the paper's.
+
+    Parameters
+    ----------
+    config : dict
+    scans : int
+        Test scans.
+    """
+    grid, whole = known_grid(config["register"]), config["train"]["network"]["function"] != PAPER_NETWORK
+    methods = {name: options for name, options in config["attribute"]["methods"].items() if options}
+    for name, options in methods.items() if grid else ():
+        if options["method"] != "occlusion" or not {"patch", "stride"} <= options.keys():
+            continue
+        patch, stride = (edges(options[key], config["register"]["voxel_size"]) for key in ("patch", "stride"))
+        axes = list(zip(grid.shape, patch, stride, strict=True))
+        passes = math.prod(max(0, -(-(n - p) // s)) + 1 for n, p, s in axes)
+        passes = math.ceil(passes * (TOUCHING if options.get("mask") == "brain" else 1))
+        share = 1 if whole else math.prod(min(1, (p + 2 * REACH) / n) for n, p, _ in axes)
+        hours = scans * passes * share * PASS * math.prod(grid.shape) / 3600
+        if hours >= 1:
+            unless = " unless the network is a chain of layers that docs/occlusion.md names" if whole else ""
+            yield (
+                f"attribute.methods.{name} hides about {passes} patches in each of {scans} test scans, which takes "
+                f"some {hours:.1f} hours for each model on one CPU thread{unless}; a larger stride takes less"
+            )
+
+
+def edges(length: int | str | list, voxel_size: float) -> list[int]:
+    """Return a length of the config in voxels, one for each axis."""
+    found = in_voxels(length, voxel_size)
+    return found if isinstance(found, list) else [found] * 3

@@ -1,6 +1,8 @@
 """Template space: the template brain, the atlas and the working grid that every map of a study lives on."""
 
 import importlib.util
+import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +16,7 @@ from heatproof.errors import StudyError
 from heatproof.images import load_image, read_voxels
 
 FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
+MILLIMETRES = re.compile(r"(\d+(?:\.\d+)?) *mm")
 
 
 class Grid(NamedTuple):
@@ -47,6 +50,31 @@ def working_grid(template: Grid, voxel_size: float) -> Grid:
     affine = np.diag([voxel_size] * 3 + [1.0])
     affine[:3, 3] = corner + voxel_size / 2
     return Grid(tuple(int(edge) for edge in shape), affine)
+
+
+def in_voxels(length: int | str | Sequence[int | str], voxel_size: float) -> int | list[int]:
+    """Return a length, or one for each axis, in voxels.
+
+    Parameters
+    ----------
+    length : int, str or sequence of them
+        A number of voxels, which stays what it is, or a text such as ``24 mm``, which becomes the nearest number of
+        voxels from 1 on.
+    voxel_size : float
+        Edge of a voxel in millimetres.
+
+    Raises
+    ------
+    StudyError
+        If a text is no number of millimetres.
+    """
+    if isinstance(length, list | tuple):
+        return [in_voxels(one, voxel_size) for one in length]
+    if not isinstance(length, str):
+        return length
+    if not (found := MILLIMETRES.fullmatch(length.strip())):
+        raise StudyError(f"{length!r} is no length; write a whole number of voxels, or millimetres as in '24 mm'")
+    return max(1, math.floor(float(found[1]) / voxel_size + 0.5))
 
 
 def voxel_sizes(affine: np.ndarray) -> np.ndarray:

@@ -3,12 +3,14 @@
 import math
 
 import networks
+import nibabel as nib
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from heatproof.attribute.check_network import check_network, require_possible, try_all
-from heatproof.attribute.explain import explain
+from heatproof.attribute.explain import explain, from_template
 from heatproof.errors import StudyError
 
 SHAPE = (16, 12, 16)
@@ -32,6 +34,13 @@ def test_networks_of_many_kinds_pass(name, tmp_path):
     network, scans = checked(name, tmp_path)
     assert not network.training and scans.shape == (2, 1, *SHAPE)
     assert not scans[:, 0, ~BRAIN].any() and 0 < scans.max() < 1
+
+
+def test_lengths_in_millimetres_are_voxels_of_the_working_grid(tmp_path):
+    nib.Nifti1Image(BRAIN.numpy().astype(np.uint8), np.diag([4.0, 4, 4, 1])).to_filename(tmp_path / "brain_mask.nii.gz")
+    options = from_template({"method": "occlusion", "patch": "24 mm", "stride": 3, "mask": "brain"}, tmp_path)
+    assert (options["patch"], options["stride"]) == (6, 3)
+    assert torch.equal(options["mask"], BRAIN)
 
 
 REFUSED = {

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import re
 from functools import partial
 
 import captum.attr
@@ -12,11 +13,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from heatproof.attribute.occlusion import differences, incremental, occlusion
+from heatproof.attribute.occlusion import differences, incremental, occlusion, plain, unit_drops
 from heatproof.attribute.occlusion.chunks import measured
 from heatproof.attribute.occlusion.method import plan_work, read_network
 from heatproof.attribute.occlusion.patches import place_patches
-from heatproof.attribute.occlusion.windows import Reader, reached, read, runs
+from heatproof.attribute.occlusion.windows import Reader, bins_of, reached, read, runs
 from heatproof.attribute.outputs import Margin
 from heatproof.errors import StudyError
 from heatproof.train.network import build_network
@@ -26,7 +27,29 @@ NOISE = 1e-14  # of float64
 PROPERTY = settings(max_examples=70, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-BLOCKS = ["C", "CR", "CNR", "CNRM", "CRM", "RM", "M", "A", "N", "R", "CA", "S"]
+BLOCKS = ["C", "CR", "CNR", "CNRM", "CRM", "RM", "M", "A", "N", "R", "CA", "S", "CE", "CEM", "E", "G", "CG"]
+ACTIVATIONS = [
+    *(
+        nn.LeakyReLU(0.2),
+        nn.LeakyReLU(-0.5, inplace=True),
+        nn.PReLU(),
+        nn.RReLU(),
+        nn.ELU(1.5),
+        nn.CELU(0.5),
+        nn.SELU(),
+    ),
+    *(nn.GELU(), nn.GELU("tanh"), nn.SiLU(inplace=True), nn.Mish(), nn.Softplus(2), nn.Softsign(), nn.Sigmoid()),
+    *(
+        nn.LogSigmoid(),
+        nn.Tanh(),
+        nn.ReLU6(),
+        nn.Hardtanh(-0.5, 0.7),
+        nn.Hardswish(),
+        nn.Hardsigmoid(),
+        nn.Tanhshrink(),
+    ),
+    *(nn.Softshrink(), nn.Hardshrink(), nn.Threshold(0.1, -2)),
+]
 
 
 def triples(values):
@@ -40,7 +63,7 @@ def layers_of(draw, letter, channels):
     half = tuple(draw(st.integers(0, edge // 2)) for edge in kernel)
     groups, yes = draw(st.sampled_from([1, channels])), draw(st.booleans())
     if letter == "C":
-        made, dilation = groups * draw(st.integers(1, 2)), draw(st.integers(1, 2))
+        made, dilation = groups * draw(st.integers(1, 2)), draw(st.one_of(st.just(1), triples(st.integers(1, 4))))
         padding, stride = draw(triples(st.integers(0, 2))), draw(st.sampled_from([1, steps]))
         return nn.Conv3d(channels, made, kernel, stride, padding, dilation, groups, bias=yes)
     if letter == "S":
@@ -50,6 +73,10 @@ def layers_of(draw, letter, channels):
     if letter == "A":
         divisor = draw(st.sampled_from([None, None, 5]))
         return nn.AvgPool3d(kernel, draw(st.sampled_from([kernel, steps])), half, yes, draw(st.booleans()), divisor)
+    if letter == "G":
+        return draw(st.sampled_from([nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool3d]))(draw(st.sampled_from([1, steps])))
+    if letter == "E":
+        return draw(st.sampled_from([*ACTIVATIONS, nn.PReLU(channels)]))
     return nn.BatchNorm3d(channels, affine=yes) if letter == "N" else nn.ReLU()
 
 
@@ -65,16 +92,24 @@ def chains(draw, shape):
         except RuntimeError:  # what is left is smaller than what the layer reads
             break
         volume.append(layer)
-    features = sample[0].numel()
+    features, channels = sample[0].numel(), sample.shape[1]
     assume(0 < features < 5000)
+    mean, slim = nn.AdaptiveAvgPool3d(1), nn.Conv3d(channels, 3, 1)
     heads = [
-        [nn.Linear(features, 3)],
-        [nn.Linear(features, 3), nn.Softmax(dim=1)],
-        [nn.Linear(features, 3), Margin()],
-        [nn.Linear(features, 3), nn.Softmax(dim=1), Margin()],
-        [nn.ReLU(), nn.Dropout(), nn.Linear(features, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 3)],
+        [nn.Flatten(), nn.Linear(features, 3)],
+        [nn.Flatten(), nn.Linear(features, 3), nn.Softmax(dim=1)],
+        [nn.Flatten(), nn.Linear(features, 3), Margin()],
+        [nn.Flatten(), nn.Linear(features, 3), nn.Softmax(dim=1), Margin()],
+        [nn.Flatten(), nn.ReLU(), nn.Dropout(), nn.Linear(features, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 3)],
+        [nn.Flatten(), nn.BatchNorm1d(features), nn.PReLU(features), nn.Linear(features, 3), nn.LogSoftmax(dim=1)],
+        [nn.Flatten(), nn.Linear(features, 4), nn.PReLU(4), nn.Linear(4, 3), nn.Tanh(), Margin()],
+        [mean, nn.Flatten(), nn.LeakyReLU(), nn.Linear(channels, 3)],
+        [slim, mean, nn.Flatten(), Margin()],
+        [mean, nn.Dropout(), slim, nn.Flatten(), nn.LogSoftmax(dim=1)],
+        [slim, nn.AdaptiveMaxPool3d(1), nn.Flatten(), nn.Softmax(dim=1)],
     ]
-    model = nn.Sequential(nn.Sequential(*volume), nn.Flatten(), *draw(st.sampled_from(heads))).eval()
+    model = nn.Sequential(nn.Sequential(*volume), *draw(st.sampled_from(heads))).eval()
+    assert isinstance(read_network(model), list)
     for norm in model.modules():
         if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm3d):
             norm.running_mean.normal_()
@@ -141,7 +176,8 @@ def image():
 @pytest.fixture
 def other_network():
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv3d(1, 3, 3), nn.Tanh(), nn.MaxPool3d(2), nn.Flatten(), nn.Linear(3 * 4 * 3 * 3, 2))
+    norm = nn.InstanceNorm3d(3)
+    return nn.Sequential(nn.Conv3d(1, 3, 3), norm, nn.MaxPool3d(2), nn.Flatten(), nn.Linear(3 * 4 * 3 * 3, 2)).eval()
 
 
 @pytest.fixture
@@ -278,6 +314,12 @@ def test_layers_with_unusual_options_are_not_taken_for_usual_ones(layer, images)
     torch.testing.assert_close(heatmaps.double(), captum_occlusion(model, images, 1, 4, 3), rtol=0, atol=1e-6)
 
 
+def test_the_log_says_how_many_patches_there_are_and_how_long_they_may_take(other_network, images, caplog):
+    caplog.set_level("INFO")
+    occlusion(other_network, images, 1, patch=1, stride=1, memory=10**6)
+    assert re.search(r"occlusion: 720 patches an image, for which some \d+ s are expected", caplog.text)
+
+
 def test_a_network_with_hooks_runs_as_a_whole(chain, image):
     chain[0].register_forward_hook(lambda module, inputs, output: output.clamp(max=0.1))
     heatmap = occlusion(chain, image, 1, patch=9, stride=9)
@@ -377,6 +419,56 @@ def test_only_what_differs_from_the_reference_is_computed(chain, image):
     assert places.tolist() == [[3, 3, 4]]
 
 
+def drops_of_units(model, image, target, units, references):
+    """The definition: one whole pass in float64 for each unit and reference."""
+    exact, drops = copy.deepcopy(model).double(), []
+    with torch.no_grad():
+        for reference in references.double():
+            scans = [torch.where(units == unit, reference, image.double()) for unit in range(1, int(units.max()) + 1)]
+            scores = exact(torch.stack([image.double(), *scans]))[:, target]
+            drops.append(scores[0] - scores[1:])
+    return torch.stack(drops)
+
+
+@PROPERTY
+@given(questions(), st.integers(1, 9), st.integers(1, 3), st.booleans())
+def test_units_of_any_shape_drop_the_score_as_a_pass_for_each_does(question, most, count, scattered):
+    model, image, *_ = question
+    shape = image.shape[2:]
+    corners = torch.stack(torch.meshgrid(*map(torch.arange, shape), indexing="ij")) // 4
+    lattice = 3 * corners[0] + corners[1] + corners[2]
+    units = torch.randint(0, most + 1, shape) if scattered else lattice % (most + 1)
+    references = torch.where(torch.rand(count, 1, *shape) > 0.5, torch.randn(count, 1, *shape), image)
+    drops = unit_drops(model, image, 1, units=units, references=references)
+    exact = drops_of_units(model, image[0], 1, units, references)
+    assert drops.shape == (1, *exact.shape)
+    assert largest(drops[0] - exact) <= 1e-12 * max(1, largest(exact)) + NOISE
+
+
+def test_units_by_references_of_their_own_and_whole_networks(other_network, images):
+    references = torch.rand(2, 3, *images.shape[1:])
+    units = torch.zeros(images.shape[2:], dtype=torch.int32)
+    units[2:5, 3:6], units[6:, :2, 4:], units[3, 4, 5] = 1, 4, 2
+    drops = unit_drops(other_network, images, torch.tensor([0, 1]), units=units, references=references)
+    for number in range(2):
+        exact = drops_of_units(other_network, images[number], number, units, references[number])
+        torch.testing.assert_close(drops[number], exact, rtol=1e-5, atol=1e-6)
+    assert not drops[:, :, 2].any()
+
+
+def test_units_of_one_reference_are_those_of_each_reference_alone(chain, image):
+    units, references = torch.arange(image.numel()).reshape(image.shape[2:]) // 1000, torch.rand(2, *image.shape[1:])
+    drops = unit_drops(chain, image, 1, units=units, references=references)
+    alone = [unit_drops(chain, image, 1, units=units, references=reference[None]) for reference in references]
+    torch.testing.assert_close(drops, torch.cat(alone, 1), rtol=1e-12, atol=1e-15)
+    assert not unit_drops(chain, image, 1, units=units, references=image).any()
+
+
+def test_units_on_another_grid_are_refused(chain, image):
+    with pytest.raises(StudyError, match="the units have 21 x 24 x 20 voxels and the scans 22 x 24 x 20"):
+        unit_drops(chain, image, 1, units=torch.ones(21, 24, 20, dtype=int), references=image)
+
+
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 2), st.integers(4, 9), st.data())
 def test_windows_are_what_counting_finds(kernel, stride, padding, inputs, data):
     reader = Reader(kernel, stride, padding, inputs, (inputs + 2 * padding - kernel) // stride + 1)
@@ -394,6 +486,56 @@ def test_windows_are_what_counting_finds(kernel, stride, padding, inputs, data):
     for output, run in zip(hit, runs(reader, (start, stop), (first, last)), strict=True):
         assert set(range(start + run.start, start + run.stop)) == window & set(reads[output])
         assert reads[output][run.tap] == start + run.start
+
+
+@given(st.integers(1, 12), st.integers(1, 6), st.data())
+def test_bins_are_those_of_torchs_adaptive_pooling(inputs, outputs, data):
+    reader, line = bins_of(inputs, outputs), torch.randn(1, inputs, dtype=torch.float64)
+    means = [line[0, start:stop].mean() for start, stop in zip(reader.starts, reader.stops, strict=True)]
+    torch.testing.assert_close(nn.AdaptiveAvgPool1d(outputs)(line)[0], torch.stack(means))
+    start = data.draw(st.integers(0, inputs - 1))
+    window = set(range(start, data.draw(st.integers(start + 1, inputs))))
+    bins = [set(range(*bin)) for bin in zip(reader.starts, reader.stops, strict=True)]
+    first, last = (int(edge) for edge in reached(reader, min(window), max(window) + 1))
+    assert list(range(first, last)) == [output for output, voxels in enumerate(bins) if voxels & window]
+    assert read(reader, first, last) == (min(bins[first]), max(bins[last - 1]) + 1)
+
+
+def test_sfcn_is_a_chain():
+    torch.manual_seed(0)
+    volume, channels = [], [1, 4, 8, 8, 8, 8]
+    for width, made in itertools.pairwise(channels):
+        volume += [nn.Conv3d(width, made, 3, padding=1), nn.BatchNorm3d(made), nn.MaxPool3d(2), nn.ReLU()]
+    volume += [nn.Conv3d(8, 8, 1), nn.BatchNorm3d(8), nn.ReLU()]
+    head = [nn.AvgPool3d((1, 2, 1)), nn.Dropout(), nn.Conv3d(8, 3, 1), nn.Flatten(), nn.LogSoftmax(dim=1)]
+    model, image = nn.Sequential(nn.Sequential(*volume), *head).eval(), torch.rand(1, 1, 33, 64, 34)
+    assert isinstance(read_network(model), list)
+    for norm in (layer for layer in model.modules() if isinstance(layer, nn.BatchNorm3d)):
+        norm.running_mean.normal_(0, 0.1)
+        norm.running_var.uniform_(0.1, 0.5)
+    heatmap = occlusion(model, image, 1, patch=16, stride=16).double()
+    exact = captum_occlusion(model, image, 1, 16, 16)
+    assert largest(heatmap - exact) <= ROUNDING * largest(exact) + NOISE
+
+
+@pytest.mark.parametrize("layer", ACTIVATIONS, ids=str)
+def test_activations_keep_the_digits_of_small_differences(layer, monkeypatch):
+    monkeypatch.setattr(incremental, "SMALL", 0)
+    torch.manual_seed(0)
+    linear = [
+        nn.Conv3d(1, 4, 3),
+        copy.deepcopy(layer),
+        nn.Conv3d(4, 4, 3),
+        copy.deepcopy(layer),
+        nn.AdaptiveAvgPool3d(2),
+    ]
+    model, image = nn.Sequential(*linear, nn.Flatten(), nn.Linear(32, 2)).eval(), torch.rand(1, 1, 9, 9, 9)
+    reference = image.clone()
+    reference[0, 0, 4, 4, 4] += 1e-4
+    mask = reference[0, 0] != image[0, 0]
+    drop = occlusion(model, image, 1, patch=1, stride=1, mask=mask, baseline=reference)[0, 0, mask].double()
+    exact = captum_occlusion(model, image, 1, 1, 1, reference)[0, 0, mask]
+    torch.testing.assert_close(drop, exact, rtol=1e-4, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -419,3 +561,45 @@ def test_a_voxel_that_is_not_finite_is_refused_by_name(other_network, images, va
     images[1, 0, 3, 2, 5] = value
     with pytest.raises(StudyError, match=r"image 1 .*\(3, 2, 5\)"):
         occlusion(other_network, images, 0, patch=4, stride=2)
+
+
+def residual_network():
+    """A network that is no chain, with batch norms behind its convolutions and one before."""
+
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem = nn.Sequential(nn.BatchNorm3d(1), nn.Conv3d(1, 8, 3, padding=1), nn.BatchNorm3d(8), nn.ReLU())
+            self.conv, self.norm, self.head = nn.Conv3d(8, 8, 3, padding=1), nn.BatchNorm3d(8), nn.Linear(8, 2)
+
+        def forward(self, scans):
+            features = self.stem(scans)
+            return self.head((features + self.norm(self.conv(features))).relu().mean(dim=(2, 3, 4)))
+
+    torch.manual_seed(0)
+    model = Residual()
+    for norm in (layer for layer in model.modules() if isinstance(layer, nn.BatchNorm3d)):
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+    return model.eval()
+
+
+def test_a_whole_network_runs_with_its_batch_norms_merged_and_is_left_as_it_was(images):
+    model = residual_network()
+    weights, scans = copy.deepcopy(model.state_dict()), images.clone()
+    quick = plain.quickened(model, images[0])
+    assert sum(isinstance(layer, nn.BatchNorm3d) for layer in quick.modules()) == 1  # the one that follows nothing
+    heatmaps = occlusion(model, images, 1, patch=4, stride=3, baseline=images.flip(0))
+    exact = captum_occlusion(model, images, 1, 4, 3, images.flip(0))
+    torch.testing.assert_close(heatmaps.double(), exact, rtol=0, atol=1e-6)
+    assert all(torch.equal(weight, weights[name]) for name, weight in model.state_dict().items())
+    assert torch.equal(images, scans)
+
+
+def test_batch_norms_that_can_not_be_merged_safely_are_kept(images):
+    model = residual_network()
+    model.norm.register_forward_hook(lambda module, inputs, output: output.clamp(max=0.1))
+    quick = plain.quickened(model, images[0])
+    with torch.no_grad():
+        torch.testing.assert_close(quick(images), model(images), rtol=1e-5, atol=1e-6)
+    assert sum(isinstance(layer, nn.BatchNorm3d) for layer in quick.modules()) == 3

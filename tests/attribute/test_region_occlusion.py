@@ -40,11 +40,20 @@ def test_every_voxel_of_a_region_gets_what_a_sum_loses_without_it():
     assert heatmap.flatten().tolist() == [3, 3, -6, 0]
 
 
-def test_the_network_runs_once_per_region_and_once_untouched(paper_network, scans, regions, untouched):
-    check, before, seen = untouched(paper_network), scans.clone(), []
-    handle = paper_network[0].register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
-    region_occlusion(paper_network, scans, 1, regions=regions)
-    handle.remove()
-    assert seen == [3] * 4
+def test_each_scan_may_have_a_reference_of_its_own(paper_network, scans, regions):
+    references = scans.flip(0)
+    expected = captum.attr.FeatureAblation(paper_network).attribute(
+        scans, baselines=references, target=1, feature_mask=regions
+    )
+    heatmaps = region_occlusion(paper_network, scans, 1, regions=regions, baseline=references)
+    torch.testing.assert_close(heatmaps, expected * (regions != 0), rtol=1e-6, atol=1e-12)
+
+
+def test_other_networks_run_once_per_region_and_leave_no_trace(paper_network, scans, regions, untouched):
+    model = nn.Sequential(paper_network, nn.Tanh(), nn.Softmax(dim=1), nn.Tanh()).eval()
+    check, before = untouched(model), scans.clone()
+    heatmaps = region_occlusion(model, scans, 1, regions=regions)
+    expected = captum.attr.FeatureAblation(model).attribute(scans, target=1, feature_mask=regions)
+    torch.testing.assert_close(heatmaps, expected * (regions != 0), rtol=1e-6, atol=1e-12)
     check()
     assert torch.equal(scans, before)

@@ -11,7 +11,7 @@ import yaml
 from heatproof.attribute import METHODS
 from heatproof.config import check_config, check_models, check_yaml, expand_paths, model_checks, renamed, typed
 from heatproof.errors import StudyError
-from heatproof.feasibility import check_feasibility
+from heatproof.feasibility import check_feasibility, long_occlusions
 from heatproof.references import check_references
 from heatproof.sources import dictionary_entries
 
@@ -34,6 +34,24 @@ def test_every_preset_is_valid(config, preset):
     check_config(study)
     check_feasibility(study)
     assert study["study"] == preset.stem or preset.stem == "config"
+
+
+def test_the_plan_warns_where_occlusion_takes_hours(config):
+    assert not list(long_occlusions(config, scans=50))
+    config["register"]["voxel_size"] = 1.0
+    assert not list(long_occlusions(config, scans=50)), "millimetres cost a finer grid nothing but its passes"
+    config["attribute"]["methods"]["occlusion"] |= {"patch": 1, "stride": "1 mm"}
+    (found,) = long_occlusions(config, scans=50)
+    assert re.match(r"attribute.methods.occlusion hides about 4265\d{3} patches in each of 50 test scans", found)
+    assert re.search(r"takes some \d\.\d hours for each model on one CPU thread; a larger stride takes less", found)
+
+
+def test_the_plan_warns_that_another_network_may_run_as_a_whole_for_each_patch(config):
+    config["register"]["voxel_size"], config["train"]["network"]["function"] = 2.0, "networks:brought"
+    config["attribute"]["methods"]["occlusion"] |= {"patch": "8 mm", "stride": "4 mm"}
+    found = next(long_occlusions(config, scans=50))
+    assert found.startswith("attribute.methods.occlusion hides")
+    assert "unless the network is a chain of layers" in found
 
 
 @pytest.mark.parametrize(("key", "value"), [("device", "mps"), ("precision", "float16")])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from heatproof.errors import StudyError
-from heatproof.space import Grid, grid_of, load_atlas, load_template, locate, resample, working_grid
+from heatproof.space import Grid, grid_of, in_voxels, load_atlas, load_template, locate, resample, working_grid
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,27 @@ def test_the_working_grid_covers_the_template_about_its_centre(voxel_size, shape
     np.testing.assert_allclose(*middle)
     if voxel_size == 1:
         np.testing.assert_allclose(grid.affine, template.affine)
+
+
+@pytest.mark.parametrize(
+    ("length", "voxel_size", "voxels"),
+    [
+        ("24 mm", 4.0, 6),
+        ("24 mm", 1.0, 24),
+        ("12.5mm", 5.0, 3),
+        ("1 mm", 4.0, 1),
+        (6, 4.0, 6),
+        (["24 mm", 3, "8 mm"], 2.0, [12, 3, 4]),
+    ],
+)
+def test_lengths_in_millimetres_become_voxels_and_numbers_stay_voxels(length, voxel_size, voxels):
+    assert in_voxels(length, voxel_size) == voxels
+
+
+@pytest.mark.parametrize("length", ["24", "24 cm", "-4 mm", "mm"])
+def test_a_text_that_is_no_length_is_refused(length):
+    with pytest.raises(StudyError, match="is no length; write a whole number of voxels, or millimetres as in '24 mm'"):
+        in_voxels(length, 4.0)
 
 
 def test_the_template_is_the_paper_s_and_the_atlas_has_136_labels():

@@ -30,11 +30,12 @@ from heatproof.config import (
 )
 from heatproof.errors import StudyError
 from heatproof.failures import Failure, describe_failures
-from heatproof.feasibility import check_feasibility
+from heatproof.feasibility import check_feasibility, long_occlusions
 from heatproof.gpus import gpus_of_job
 from heatproof.references import reference_files
 from heatproof.register.find_masks import find_masks
 from heatproof.sources import code_digest, dictionary_entries
+from heatproof.space import in_voxels
 
 shell.prefix(
     "set -euo pipefail; export PYTHONPATH=src MPLBACKEND=Agg "
@@ -58,6 +59,9 @@ try:
     MASKS = find_masks(config["register"], config["cohort"]["bids"], SCANS["scan"])
 except StudyError as error:
     sys.exit(f"error: {error}")
+if workflow.is_main_process:
+    for found in long_occlusions(config, int((SCANS["split"] == "test").sum())):
+        print(f"warning: {found}", file=sys.stderr)
 
 TEMPLATE = f"{RESULTS}/register/template"
 CHECKED = f"{TEMPLATE}/network_checked"  # and TRAINABLE in train.smk: what registration and training wait for
@@ -209,7 +213,8 @@ def own_or(fixed, seed):
 def cubic_patches(methods):
     """Return the edge of the patch, in voxels, of each method that is occlusion by cubes."""
     cubes = {name: options["patch"] for name, options in methods.items() if options and "patch" in options}
-    return {name: patch for name, patch in cubes.items() if isinstance(patch, int)}
+    edge = config["register"]["voxel_size"]
+    return {name: in_voxels(patch, edge) for name, patch in cubes.items() if isinstance(patch, int | str)}
 
 
 def anatomy_of(wildcards):

@@ -25,10 +25,12 @@ from heatproof.images import load_array, load_image, save_image
 from heatproof.references import OPTIONS, REFERENCES, named_references, reference_files
 from heatproof.regions import SCHEMES, merge_regions, relabel
 from heatproof.running import in_background
+from heatproof.space import in_voxels, voxel_sizes
 from heatproof.store import Store, open_store
 from heatproof.tables import read_table
 from heatproof.train.network import load_model
 
+LENGTHS = {"patch", "stride"}
 JOURNAL = "journal"  # the option by which a method gets a folder, to go on where it was when it is killed
 
 
@@ -128,8 +130,14 @@ def check_options(name: str, options: dict) -> None:
 
 
 def from_template(options: dict, template: Path) -> dict:
-    """Return options with the voxels that ``mask`` (brain, none) and ``regions`` (a key of `SCHEMES`) stand for."""
+    """Return options with the voxels that ``mask`` (brain, none) and ``regions`` (a key of `SCHEMES`) stand for.
+
+    ``patch`` and ``stride`` in millimetres are given in voxels.
+    """
     options = dict(options)
+    for name in LENGTHS & options.keys():
+        edge = voxel_sizes(load_image(template / "brain_mask.nii.gz").affine)[0]
+        options[name] = in_voxels(options[name], float(edge))
     if "mask" in options:
         brain = load_array(template / "brain_mask.nii.gz", bool)
         options["mask"] = torch.from_numpy(brain) if options["mask"] == "brain" else None

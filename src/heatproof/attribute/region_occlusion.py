@@ -3,19 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from heatproof.attribute.layers import outputs_of
-from heatproof.attribute.outputs import one_hot
-from heatproof.attribute.references import require_reference
+from heatproof.attribute.occlusion import unit_drops
+from heatproof.attribute.occlusion.method import references_of
 from heatproof.errors import StudyError
 
 
-@torch.no_grad()
 def region_occlusion(
     model: nn.Module, images: Tensor, target: int | Tensor, *, regions: Tensor, baseline: float | Tensor = 0.0
 ) -> Tensor:
     """Hide one region after the other and give all its voxels the drop of the target's output.
-
-    The network runs once per region, for all scans at once.
 
     Parameters
     ----------
@@ -28,7 +24,7 @@ def region_occlusion(
     regions : Tensor of int, shape (x, y, z)
         Number of the region that each voxel belongs to; 0 is no region, and is never hidden.
     baseline : float or Tensor, shape (N or 1, 1, x, y, z)
-        What a hidden voxel is set to, or the image that it is taken from.
+        What a hidden voxel is set to: a number, or its value in a reference image, one for all scans or one for each.
 
     Returns
     -------
@@ -39,7 +35,12 @@ def region_occlusion(
     Raises
     ------
     StudyError
-        If the regions are on another grid than the scans.
+        If the regions or the baseline are on another grid than the scans, or a voxel is not finite.
+
+    Notes
+    -----
+    `unit_drops` hides the regions: of a network that is a chain of known layers only what the bounding box of a region
+    touches is computed anew.
 
     References
     ----------
@@ -51,13 +52,7 @@ def region_occlusion(
         raise StudyError(
             f"region_occlusion: the regions have {grids[0]} voxels and the scans {grids[1]}; give both the same grid"
         )
-    require_reference(images, baseline)
-    regions = regions.to(images.device)
-    outputs = outputs_of(model, images)
-    classes = one_hot(outputs, target)
-    heatmaps = torch.zeros_like(images)
-    for region in regions[regions != 0].unique():
-        hidden = torch.where(regions == region, baseline, images)
-        drops = ((outputs - outputs_of(model, hidden)) * classes).sum(dim=1)
-        heatmaps = torch.where(regions == region, drops.reshape(-1, 1, 1, 1, 1), heatmaps)
-    return heatmaps
+    regions = regions.to(images.device, torch.int64)
+    references = references_of(baseline, images)
+    drops = unit_drops(model, images, target, units=regions, references=references[:, None])[:, 0].to(images)
+    return torch.cat([torch.zeros_like(drops[:, :1]), drops], dim=1)[:, None, regions]

@@ -1,8 +1,9 @@
 """How a difference goes through each layer: from the change of a layer's input to the change of its output.
 
 Differences are never taken between two large numbers. Linear layers map a difference as they map an input, without
-bias. A ReLU or a maximum is asked how far it moves, given how far its untouched input is from switching. So a small
-difference keeps its digits, whatever the size of the activations.
+bias. A ReLU or a maximum is asked how far it moves, given how far its untouched input is from switching. Activations
+that have no such formula are asked in float64. So a small difference keeps its digits, whatever the size of the
+activations.
 
 A difference is a tensor (B, x, y, z, C) of windows, one per patch, or (B, features). The functions may overwrite the
 difference that they are given.
@@ -33,12 +34,15 @@ class Place(NamedTuple):
 
     Attributes
     ----------
+    positions : ndarray of int, shape (B, 3)
+        Of the patches, along each axis.
     starts, firsts : ndarray of int, shape (B, 3)
         First voxel of each window, in the layer's input and output.
     inputs, outputs : 3 pairs of int
         Start and stop of the first patch's window in the layer's input and output.
     """
 
+    positions: np.ndarray
     starts: np.ndarray
     firsts: np.ndarray
     inputs: Sequence[tuple[int, int]]
@@ -55,6 +59,16 @@ def hide(layer: chain.Hidden, change: None, place: Place) -> Tensor:
     return cut(layer.difference, place.starts, tuple(stop - start for start, stop in place.inputs)).clone()
 
 
+def hide_units(layer: chain.HiddenUnits, change: None, place: Place) -> Tensor:
+    """Begin with what a reference changes in the voxels of a unit, within the unit's bounding box."""
+    rows, size = place.positions[:, 0], tuple(stop - start for start, stop in place.inputs)
+    edge = layer.units.shape[0]
+    shifted = place.starts + np.multiply.outer(layer.references[rows] * edge, (1, 0, 0))
+    numbers = torch.from_numpy(layer.numbers[rows]).to(layer.units)
+    inside = cut(layer.units, place.starts, size) == numbers[:, None, None, None, None]
+    return torch.where(inside, cut(layer.difference, shifted, size), 0)
+
+
 def convolve(layer: chain.Convolution, change: Tensor, place: Place) -> Tensor:
     """Convolve windows, in whichever of three ways takes least time.
 
@@ -64,7 +78,7 @@ def convolve(layer: chain.Convolution, change: Tensor, place: Place) -> Tensor:
     if on_gpu(change):
         weights = math.prod([*change.shape[1:], *map(len, reads), layer.weight.shape[0]])
         return convolve_whole(layer, change, reads) if weights <= WHOLE else convolve_dense(layer, change, place)
-    planes, lines = (sum(run.stop - run.start for run in axis) for axis in reads[:2])
+    planes, lines = (sum(run.count for run in axis) for axis in reads[:2])
     products = planes * len(reads[1])
     line = change.shape[3] * len(reads[2]) * math.prod(layer.weight.shape[:2])
     banded = len(change) * planes * lines * line + products * CALL
@@ -80,10 +94,11 @@ def convolve_banded(layer: chain.Convolution, change: Tensor, reads: Sequence[Se
     for x, plane in enumerate(reads[0]):
         for y, line in enumerate(reads[1]):
             total = after[:, x, y]
-            weights = band[plane.tap :, line.tap : line.tap + line.stop - line.start].flatten(1, 2)
-            for number in range(plane.stop - plane.start):
-                lines = change[:, plane.start + number, line.start : line.stop].flatten(1)
-                total.addmm_(lines, weights[number], beta=min(number, 1))
+            if not plane.count * line.count:
+                total.zero_()
+            weights = band[plane.taps, line.taps].flatten(1, 2)
+            for number, lines in enumerate(change[:, plane.taken, line.taken].unbind(1) if line.count else ()):
+                total.addmm_(lines.flatten(1), weights[number], beta=min(number, 1))
     return after.unflatten(3, (len(reads[2]), channels))
 
 
@@ -94,8 +109,7 @@ def banded_weight(layer: chain.Convolution, length: int, reads: Sequence[Run]) -
         outputs, inputs, kx, ky, _ = layer.weight.shape
         band = layer.weight.new_zeros(kx, ky, length, inputs, len(reads), outputs)
         for z, run in enumerate(reads):
-            taps = layer.weight[..., run.tap : run.tap + run.stop - run.start]
-            band[:, :, run.start : run.stop, :, z] = taps.permute(2, 3, 4, 1, 0)
+            band[:, :, run.taken, :, z] = layer.weight[..., run.taps].permute(2, 3, 4, 1, 0)
         layer.bands[key] = band.flatten(4, 5).flatten(2, 3)
     return layer.bands[key]
 
@@ -114,8 +128,8 @@ def whole_weight(layer: chain.Convolution, edges: Sequence[int], reads: Sequence
         matrix = layer.weight.new_zeros(*edges, inputs, *map(len, reads), outputs)
         for place in product(*map(enumerate, reads)):
             made, found = zip(*place, strict=True)
-            x, y, z = (slice(run.start, run.stop) for run in found)
-            taps = layer.weight[:, :, *(slice(run.tap, run.tap + run.stop - run.start) for run in found)]
+            x, y, z = (run.taken for run in found)
+            taps = layer.weight[:, :, *(run.taps for run in found)]
             matrix[x, y, z, :, *made] = taps.permute(2, 3, 4, 1, 0)
         if matrix.numel() + sum(kept.numel() for kept in layer.bands.values()) > KEPT:
             layer.bands.clear()
@@ -132,7 +146,8 @@ def convolve_dense(layer: chain.Convolution, change: Tensor, place: Place) -> Te
     padded = F.pad(change, [0, 0, *edges])
     # conv3d with steps is wrong for one channel in a channels-last view (torch 2.13, more than one window)
     padded = padded.movedim(4, 1) if padded.shape[4] > 1 else padded[..., 0].unsqueeze(1)
-    after = F.conv3d(padded, layer.weight, stride=[reader.stride for reader in layer.readers])
+    strides, steps = ([getattr(reader, name) for reader in layer.readers] for name in ("stride", "step"))
+    after = F.conv3d(padded, layer.weight, stride=strides, dilation=steps)
     return after.movedim(1, 4).contiguous()
 
 
@@ -197,10 +212,23 @@ def pool_mean(layer: chain.MeanPool, change: Tensor, place: Place) -> Tensor:
     return total * cut(layer.share, place.firsts, total.shape[1:4])
 
 
-def rectify(layer: chain.Relu, change: Tensor, place: Place) -> Tensor:
+def rectify(layer: chain.Relu | chain.Leaky, change: Tensor, place: Place) -> Tensor:
     """Ask how far each unit moves: relu(a + d) - relu(a) = max(d + min(a, 0), -max(a, 0))."""
     before = layer.before if change.ndim == 2 else cut(layer.before, place.starts, change.shape[1:4])
     return torch.maximum(change.add_(before.clamp(max=0)), -before.clamp(min=0), out=change)
+
+
+def lean(layer: chain.Leaky, change: Tensor, place: Place) -> Tensor:
+    """Ask how far each unit moves: its slope times the change, and the rest of the change where it is positive."""
+    leaning = layer.slope * change
+    return leaning.add_((1 - layer.slope) * rectify(layer, change, place))
+
+
+def activate(layer: chain.Pointwise, change: Tensor, place: Place) -> Tensor:
+    """Ask how far each unit moves, in float64."""
+    before = layer.before if change.ndim == 2 else cut(layer.before, place.starts, change.shape[1:4])
+    before = before.double()
+    return (layer.function(before + change) - layer.function(before)).to(change.dtype)
 
 
 def scale(layer: chain.Scale, change: Tensor, place: Place) -> Tensor:
@@ -212,6 +240,13 @@ def gather(layer: chain.Gather, change: Tensor, place: Place) -> Tensor:
     """Go through the first linear layer with the window alone; all windows of the batch are the same."""
     x, y, z = (slice(*window) for window in place.inputs)
     return (change.flatten(1) @ layer.weight[x, y, z].flatten(0, 3)).double()
+
+
+def flatten(layer: chain.Flat, change: Tensor, place: Place) -> Tensor:
+    """Make features of the window; all windows of the batch are the same."""
+    after = change.new_zeros(len(change), *layer.shape, dtype=torch.float64)
+    after[:, :, *(slice(*window) for window in place.inputs)] = change.movedim(4, 1).double()
+    return after.flatten(1)
 
 
 def multiply(layer: chain.Linear, change: Tensor, place: Place) -> Tensor:
@@ -230,27 +265,42 @@ def soften(layer: chain.Softmax, change: Tensor, place: Place) -> Tensor:
     return -(mass * gap.sign() * torch.expm1(-gap.abs())).sum(2)
 
 
+def log_soften(layer: chain.LogSoftmax, change: Tensor, place: Place) -> Tensor:
+    """Ask how far each log probability moves: its own score does, less the log-sum-exp of all."""
+    return change - log_sum_exp(torch.log_softmax(layer.before, 0), change)[:, None]
+
+
+def log_sum_exp(shares: Tensor, moves: Tensor) -> Tensor:
+    """Return log sum_j p_j exp(d_j) for logarithms of shares p and moves d; small ones keep their digits."""
+    near = torch.log1p((shares.exp() * torch.expm1(moves)).sum(-1))
+    return torch.where(moves.abs().amax(-1) < 1, near, torch.logsumexp(shares + moves, -1))
+
+
 def lead(layer: chain.Leads, change: Tensor, place: Place) -> Tensor:
     """Ask how far each margin moves: its own score does, less the others' log-sum-exp, log sum_j p_j exp(d_j).
 
-    p is the softmax of the others' untouched scores. Small changes go through expm1 and log1p, which keep their digits.
+    p is the softmax of the others' untouched scores.
     """
     rest = others(change.shape[1]).to(change.device)
     shares, moves = torch.log_softmax(layer.before[rest], 1), change[:, rest]
-    near = torch.log1p((shares.exp() * torch.expm1(moves)).sum(2))
-    return change - torch.where(moves.abs().amax(2) < 1, near, torch.logsumexp(shares + moves, 2))
+    return change - log_sum_exp(shares, moves)
 
 
 CHANGES = {
     chain.Hidden: hide,
+    chain.HiddenUnits: hide_units,
     chain.Convolution: convolve,
     chain.MaxPool: pool_maximum,
     chain.MeanPool: pool_mean,
     chain.Relu: rectify,
+    chain.Leaky: lean,
+    chain.Pointwise: activate,
     chain.Scale: scale,
+    chain.Flat: flatten,
     chain.Gather: gather,
     chain.Linear: multiply,
     chain.Softmax: soften,
+    chain.LogSoftmax: log_soften,
     chain.Leads: lead,
 }
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from heatproof.attribute.occlusion import chain
 from heatproof.attribute.occlusion.differences import Place, through
 from heatproof.attribute.occlusion.patches import Work
-from heatproof.attribute.occlusion.windows import reached, read, span
+from heatproof.attribute.occlusion.windows import Bins, Reader, reached, read, runs, span
 
 ROWS = {"cpu": 2**14, "cuda": 2**17}  # patches in a chunk, at most
 PIECE = {"cpu": 2**20, "cuda": 2**26}  # numbers in the windows of a batch, at most: a few of these fit in a CPU's cache
@@ -97,7 +97,7 @@ def stages_of(records: Sequence[NamedTuple], window: list[np.ndarray]) -> list[S
     layers, windows, channels, stages = [], [window], [width], []
     for record in records:
         convolves = isinstance(record, chain.Convolution) and (stages or len(layers) > 1)
-        if convolves or isinstance(record, chain.Gather):
+        if convolves or isinstance(record, chain.Gather | chain.Flat):
             stages.append(stage_of(layers, windows, channels))
             layers, windows, channels = [], [window], [width]
         if isinstance(record, chain.Convolution | chain.MaxPool | chain.MeanPool):
@@ -113,18 +113,29 @@ def stages_of(records: Sequence[NamedTuple], window: list[np.ndarray]) -> list[S
 def stage_of(layers: list, windows: list, channels: list) -> Stage:
     """Number the windows of a stage by their shape and by their spot."""
     spots = [np.unique(window, axis=1, return_inverse=True)[1] for window in windows[0]]
-    if isinstance(layers[0], chain.Gather):
+    if isinstance(layers[0], chain.Gather | chain.Flat):
         return Stage(layers, windows, channels, spots, spots)
     shapes = []
     for axis in range(3):
         columns = [np.ptp(windows[0][axis], axis=0)]
         for layer, before, after in zip(layers, windows, windows[1:], strict=False):
-            if isinstance(layer, chain.Convolution | chain.MaxPool | chain.MeanPool):
+            if isinstance(layer, chain.Convolution | chain.MaxPool):
                 reader, outputs = layer.readers[axis], after[axis]
                 edges = (*span(reader, *outputs), *read(reader, *outputs))
                 columns += [edge - before[axis][0] for edge in edges]
+                columns += [reads_of(reader, read(reader, *outputs), outputs)] * isinstance(reader, Bins)
+            elif isinstance(layer, chain.MeanPool):
+                columns.append(reads_of(layer.readers[axis], before[axis], after[axis]))
         shapes.append(np.unique(np.stack(columns), axis=1, return_inverse=True)[1])
     return Stage(layers, windows, channels, shapes, spots)
+
+
+def reads_of(reader: Reader | Bins, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """Number windows along one axis, each of shape (2, positions), by what each output reads of its input."""
+    numbers = {}
+    windows = zip(*(map(tuple, np.asarray(ends).T.tolist()) for ends in (inputs, outputs)), strict=True)
+    found = (tuple((run.start, run.stop) for run in runs(reader, *window)) for window in windows)
+    return np.array([numbers.setdefault(taken, len(numbers)) for taken in found])
 
 
 def reaching(stages: Sequence[Stage], places: np.ndarray) -> np.ndarray:
@@ -203,4 +214,4 @@ def places_of(stage: Stage, places: np.ndarray) -> list[Place]:
         along = [axis[:, position] for axis, position in zip(window, places.T, strict=True)]
         starts.append(np.stack([start for start, _ in along], 1))
         spans.append([tuple(ends[:, 0].tolist()) for ends in along])
-    return [Place(*place) for place in zip(starts, starts[1:], spans, spans[1:], strict=False)]
+    return [Place(places, *place) for place in zip(starts, starts[1:], spans, spans[1:], strict=False)]

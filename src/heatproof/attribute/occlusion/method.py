@@ -1,6 +1,8 @@
 """Occlusion maps: hide one patch after the other and see how the score drops."""
 
 import logging
+import math
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -16,10 +18,13 @@ from heatproof.attribute.occlusion.chunks import continued, measured
 from heatproof.attribute.occlusion.incremental import incremental_work
 from heatproof.attribute.occlusion.patches import Patches, Work, place_patches, spread_drops, touching
 from heatproof.attribute.occlusion.plain import plain_work
+from heatproof.attribute.references import require_reference
 from heatproof.device import in_float32
 from heatproof.errors import StudyError
 
 log = logging.getLogger(__name__)
+MANY = 10  # chunks, from which on a trial is worth its time
+TRIAL = 64  # patches, at most
 
 
 @in_float32()
@@ -86,6 +91,8 @@ def occlusion(
     heatmaps = torch.empty(images.shape, dtype=torch.float32, device=images.device)
     for number, image in enumerate(images):
         work = plan_work(network, image, targets[number], patches, baseline=references[number], memory=memory)
+        if not number:
+            log.info("occlusion: %s", expectation(work))
         found = measured(work) if journal is None else continued(work, journal / f"{number}.drops")
         drops = np.zeros(patches.placed.shape)
         with tqdm(total=sum(map(len, work.chunks)), unit="patch", unit_scale=True, leave=False, delay=5) as progress:
@@ -159,15 +166,23 @@ def references_of(baseline: float | Tensor, images: Tensor) -> Tensor:
     StudyError
         If the baseline has a voxel that is not finite, or fits the images neither alone nor one by one.
     """
+    require_reference(images, baseline)
     references = torch.as_tensor(baseline, dtype=torch.float64, device=images.device)
-    if references.ndim and references.shape not in ((1, *images.shape[1:]), images.shape):
-        raise StudyError(
-            f"occlusion: the baseline has the shape {tuple(references.shape)} and the images {tuple(images.shape)}; "
-            "give a number, one image for all of them, or one for each"
-        )
     references = references.expand(images.shape)
     require_finite("baseline", references)
     return references
+
+
+def expectation(work: Work) -> str:
+    """Say how many patches an image has, and where there are many chunks, by a trial, how long they will take."""
+    count = sum(map(len, work.chunks))
+    if len(work.chunks) < MANY:
+        return f"{count} patches an image"
+    sample = work.chunks[len(work.chunks) // 2][: max(1, min(TRIAL, count // 50))]
+    start = time.perf_counter()
+    work.measure(sample)
+    seconds = (time.perf_counter() - start) / len(sample) * count / (work.workers or 1)
+    return f"{count} patches an image, for which some {max(1, math.ceil(seconds))} s are expected"
 
 
 def default_memory(device: torch.device) -> int:

@@ -5,7 +5,7 @@ import shutil
 import nibabel as nib
 import numpy as np
 
-from heatproof.tables import read_table
+from heatproof.tables import read_table, write_table
 
 OWN = """
 study: own
@@ -105,3 +105,14 @@ def test_a_finished_run_names_its_report_and_another_does_not(copied_study):
     assert done.returncode == 0 and f"The report: {page}" in done.stdout
     done = copied_study.tiny("--cores", "1", "--force", "results/tiny/compare/accuracy.tsv")
     assert done.returncode == 0 and "The report" not in done.stdout
+
+
+def test_a_study_that_goes_on_with_a_poor_scan_opens_and_ends_with_its_share(copied_study):
+    quality = copied_study.results / "register/qc.tsv"
+    table = read_table(quality)
+    table["poor"] = ["inside_agreement"] + [""] * (len(table) - 1)
+    write_table(table, quality)
+    done = copied_study.tiny("--cores", "1", "--force", "results/tiny/compare/accuracy.tsv")
+    told = f"1 of {len(table)} scans ({100 / len(table):.0f} %) are registered poorly: {table['scan'][0]}"
+    assert done.returncode == 0 and done.stdout.count(told) == 2
+    assert done.stdout.index(told) < done.stdout.index("rule measure_accuracy") < done.stdout.rindex(told)

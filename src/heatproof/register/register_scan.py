@@ -15,16 +15,14 @@ import pandas as pd
 
 from heatproof.command import json_option, run
 from heatproof.images import load_array, load_image, save_image
-from heatproof.register.extract_brain import find_brain, read_mask
-from heatproof.register.find_pose import coarse_brain, find_pose
+from heatproof.register.extract_brain import read_mask
+from heatproof.register.find_pose import coarse_brain
 from heatproof.register.judge import deep, judge, local_correlation
 from heatproof.register.measure_volumes import check_written, region_means, region_volumes, volume_change
-from heatproof.register.prepare_scan import correct_bias, for_voxels_of, hand_over, start_of
+from heatproof.register.prepare_scan import LARGE_TURN, for_voxels_of, prepare, start_of
 from heatproof.register.read_scan import read_scan
 from heatproof.space import grid_of
 from heatproof.tables import read_table, write_table
-
-LARGE_TURN = 35.0
 
 
 def keep_transforms(forward: list[str], folder: Path) -> None:
@@ -106,11 +104,8 @@ def register_scan(
         load_array(fixed_folder / "T1w.nii.gz"), within, grid_of(load_image(fixed_folder / "T1w.nii.gz"))
     )
     raw, notes = read_scan(scan)
-    extracted, decision = find_brain(raw, scan, options["brain_extraction"], mask)
     with tempfile.TemporaryDirectory() as folder:
-        original, brain = hand_over(raw, extracted, folder)
-        moving = correct_bias(original, brain) if options["n4"] else original
-        pose = find_pose(model, coarse_brain(moving.numpy(), brain.numpy(), grid_of(raw)))
+        (original, moving, brain, pose), decision = prepare(raw, scan, model, options, mask, folder)
         ants.config.set_ants_deterministic(seed_value=options["seed"] + 1)
         forward = ants.registration(
             fixed,

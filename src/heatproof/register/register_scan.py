@@ -17,7 +17,7 @@ from heatproof.command import json_option, run
 from heatproof.images import load_array, load_image, save_image
 from heatproof.register.extract_brain import read_mask
 from heatproof.register.find_pose import coarse_brain
-from heatproof.register.judge import deep, judge, local_correlation
+from heatproof.register.judge import cut_area, deep, judge, local_correlation, unevenness
 from heatproof.register.measure_volumes import check_written, region_means, region_volumes, volume_change
 from heatproof.register.prepare_scan import LARGE_TURN, for_voxels_of, prepare, start_of
 from heatproof.register.read_scan import read_scan
@@ -93,8 +93,10 @@ def register_scan(
     quality : dict
         inside_agreement, the mean local correlation with the template in the depth of the brain; correlation with it in
         its brain mask; brain_overlap, Dice of the masks; folded_share of the brain, where the transform turns space
-        inside out; turned_degrees; more from `measure_brain`, `heatproof.register.extract_brain.find_brain` and
-        `heatproof.register.judge.judge`, whose doubts follow the notes of `heatproof.register.read_scan.read_scan`.
+        inside out; turned_degrees and pose_fit, of `heatproof.register.find_pose.Pose`; unevenness and cut_cm2, as
+        `heatproof.register.judge` measures them; largest_edge_mm of a voxel; more from `measure_brain`,
+        `heatproof.register.extract_brain.find_brain` and `heatproof.register.judge.judge`, whose doubts follow the
+        notes of `heatproof.register.read_scan.read_scan`.
     volumes : DataFrame
         index, name, volume_mm3 in the individual brain and agreement, the mean local correlation, of each region.
     """
@@ -129,6 +131,10 @@ def register_scan(
         "brain_overlap": dice(overlap, within),
         "folded_share": float(np.mean(change[within] <= 0)),
         "turned_degrees": pose.degrees,
+        "pose_fit": pose.fit,
+        "unevenness": unevenness(aligned, fixed.numpy(), within, fixed.spacing[0]),
+        "cut_cm2": cut_area(brain.numpy() > 0, brain.spacing),
+        "largest_edge_mm": float(max(brain.spacing)),
         **measure_brain(raw, brain, read_mask(mask, raw) if mask else None),
         **decision,
     }

@@ -15,7 +15,6 @@ from heatproof.space import Grid, voxel_sizes
 
 EDGE_MM = 8.0
 GOOD_FIT = 0.62
-LEAST_FIT = 0.5
 TRIED = 600
 REFINED = 8
 SHIFT_STEP_MM = 10.0
@@ -84,8 +83,8 @@ def find_pose(template: Brain, scan: Brain, start: Rotation | None = None) -> Po
     cover all orientations evenly are tried, the best are refined in turn, and the first that is good is taken; where
     none is, the best. Size is fitted along, since a wrong one would hide the right pose, but is left to registration.
 
-    Where no pose resembles the template, bright and dark may be exchanged, as in a T2w: such a scan keeps the start,
-    refined, and its fit is negative.
+    Where no pose fits well, bright and dark may be exchanged, as in a T2w: such a scan keeps the start, refined, and its
+    fit is negative.
     """
     start = start or Rotation.identity()
     poses = [refine(template, scan, start)]
@@ -97,9 +96,9 @@ def find_pose(template: Brain, scan: Brain, start: Rotation | None = None) -> Po
             if poses[-1].fit >= GOOD_FIT:
                 break
     best = max(poses, key=lambda pose: pose.fit)
-    if best.fit < LEAST_FIT:
+    if best.fit < GOOD_FIT:
         exchanged = refine(template, scan._replace(signal=scan.signal.max() * scan.inside - scan.signal), start)
-        return exchanged._replace(fit=-exchanged.fit) if exchanged.fit >= LEAST_FIT else best
+        return exchanged._replace(fit=-exchanged.fit) if exchanged.fit >= GOOD_FIT else best
     return best
 
 

@@ -4,15 +4,19 @@ Outlines do not tell: a brain upside down overlaps with the template by 0.95. Li
 other people (docs/real-scans.md), and do not depend on a study's other scans.
 """
 
+from pathlib import Path
+
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
+from heatproof.errors import StudyError
 from heatproof.register.find_pose import GOOD_FIT
 
 WINDOW_MM = 5.0
 DEEP_MM = 25.0
 FLAT = 1e-6
 BROAD_MM = 20.0
+LEAST_INSIDE = 0.2  # of a brain: between other poses, noise and phantoms, and brains with a strong bias field
 LIMITS = {"inside_agreement": (0.5, 1.0), "brain_overlap": (0.85, 1.0), "brain_mm3": (0.7e6, 2.3e6)}
 CAUSES = {
     "cut_cm2": (0.0, 15.0, "{:.0f} cm2 of the brain lie on the edge of its field of view: is it cut off?"),
@@ -81,6 +85,15 @@ def cut_area(brain: np.ndarray, spacing: tuple[float, ...]) -> float:
     areas = np.prod(spacing) / np.array(spacing) / 100
     on_faces = [brain.take(end, axis).sum() for axis in range(3) for end in (0, -1)]
     return float(np.repeat(areas, 2) @ on_faces)
+
+
+def check_inside(agreement: float, path: Path) -> None:
+    """Refuse a scan whose inside has nothing of the template's, neither as a T1w nor with dark and bright exchanged."""
+    if abs(agreement) < LEAST_INSIDE:
+        raise StudyError(
+            f"no brain is found in {path}: its inside agrees with the template's by {agreement:.2f}, not by "
+            f"{LEAST_INSIDE:g}; exclude it, or where it is a T1w, correct its header or give a brain mask"
+        )
 
 
 def judge(quality: dict) -> dict:

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from heatproof.errors import StudyError
 from heatproof.register.extract_brain import LARGEST_BRAIN_ML, extract_upright, find_brain, surest_turn
-from heatproof.register.find_pose import GOOD_FIT, LEAST_FIT, Brain, Pose, coarse_brain, find_pose
+from heatproof.register.find_pose import GOOD_FIT, Brain, Pose, coarse_brain, find_pose
 from heatproof.space import FWHM_TO_SIGMA, grid_of
 
 LARGE_TURN = 35.0
@@ -68,7 +68,7 @@ def prepare(
     Raises
     ------
     StudyError
-        If what is found is too large for a brain, or resembles the template in no pose.
+        If what deepbet finds is too large for a brain.
     """
 
     def lay(extracted: np.ndarray | None, start: np.ndarray) -> Prepared:
@@ -82,22 +82,13 @@ def prepare(
     if decision["extraction"] == "deepbet" and (found.pose.fit < GOOD_FIT or found.pose.degrees > LARGE_TURN):
         turn = surest_turn(raw, path)
         found = lay(extract_upright(raw, path, turn), turn)
-        if found.pose.fit >= LEAST_FIT:
-            found = lay(extract_upright(raw, path, found.pose.rotation), found.pose.rotation)
-    check_found(found, decision["extraction"], path)
-    return found, decision
-
-
-def check_found(found: Prepared, extraction: str, path: Path) -> None:
-    """Refuse what deepbet takes for a brain and is too large for one, and what resembles the template in no pose."""
+        found = lay(extract_upright(raw, path, found.pose.rotation), found.pose.rotation)
     millilitres = found.brain.sum() * np.prod(found.brain.spacing) / 1000
-    if extraction == "deepbet" and millilitres > LARGEST_BRAIN_ML:
-        why = f"the {millilitres:,.0f} ml that look like one are none"
-    elif abs(found.pose.fit) < LEAST_FIT:
-        why = f"what it shows resembles the template in no pose (correlation {found.pose.fit:.2f}, not {LEAST_FIT:g})"
-    else:
-        return
-    raise StudyError(f"no brain is found in {path}: {why}; exclude the scan, or give a mask if it is a T1w head")
+    if decision["extraction"] == "deepbet" and millilitres > LARGEST_BRAIN_ML:
+        raise StudyError(
+            f"no brain is found in {path}, but {millilitres:,.0f} ml of it; give a mask or exclude the scan"
+        )
+    return found, decision
 
 
 def hand_over(scan: nib.Nifti1Image, brain: np.ndarray | None, folder: str) -> tuple[ants.ANTsImage, ants.ANTsImage]:

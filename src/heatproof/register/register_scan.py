@@ -17,7 +17,7 @@ from heatproof.command import json_option, run
 from heatproof.images import load_array, load_image, save_image
 from heatproof.register.extract_brain import read_mask
 from heatproof.register.find_pose import coarse_brain
-from heatproof.register.judge import cut_area, deep, judge, local_correlation, unevenness
+from heatproof.register.judge import check_inside, cut_area, deep, judge, local_correlation, unevenness
 from heatproof.register.measure_volumes import check_written, region_means, region_volumes, volume_change
 from heatproof.register.prepare_scan import LARGE_TURN, for_voxels_of, prepare, start_of
 from heatproof.register.read_scan import read_scan
@@ -125,8 +125,10 @@ def register_scan(
         change = volume_change(fixed, moving, forward, folder)
         keep_transforms(forward, transforms)
     agreement = local_correlation(aligned, fixed.numpy(), within, fixed.spacing[0])
+    inside = float(agreement[deep(within, fixed.spacing[0])].mean())
+    check_inside(inside, scan)
     quality = {
-        "inside_agreement": float(agreement[deep(within, fixed.spacing[0])].mean()),
+        "inside_agreement": inside,
         "correlation": float(np.corrcoef(aligned[within], fixed.numpy()[within])[0, 1]),
         "brain_overlap": dice(overlap, within),
         "folded_share": float(np.mean(change[within] <= 0)),

@@ -83,8 +83,8 @@ def find_pose(template: Brain, scan: Brain, start: Rotation | None = None) -> Po
     cover all orientations evenly are tried, the best are refined in turn, and the first that is good is taken; where
     none is, the best. Size is fitted along, since a wrong one would hide the right pose, but is left to registration.
 
-    Where no pose fits well, bright and dark may be exchanged, as in a T2w: such a scan keeps the start, refined, and its
-    fit is negative.
+    Where no pose fits well, bright and dark may be exchanged, as in a T2w: such a scan keeps the start, refined, and
+    its fit is negative.
     """
     start = start or Rotation.identity()
     poses = [refine(template, scan, start)]

@@ -24,7 +24,8 @@ from scipy.spatial.transform import Rotation
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image
 from heatproof.register.extract_brain import outline
-from heatproof.register.find_pose import LEAST_FIT, coarse_brain
+from heatproof.register.find_pose import GOOD_FIT, coarse_brain
+from heatproof.register.judge import LEAST_INSIDE
 from heatproof.register.prepare_scan import prepare
 from heatproof.register.prepare_template import prepare_template
 from heatproof.register.read_scan import read_scan
@@ -73,7 +74,8 @@ def pose_rows(scans: dict[str, Path], work: Path, template: Path, options: dict)
             off = np.degrees((Rotation.from_matrix(row["rotation"]) * expected.inv()).magnitude())
             right = off <= MOST_DEGREES and dice(brain, other) >= LEAST_DICE
             figures = {"degrees off": off, "Dice of the brain": dice(brain, other), "fit": row["fit"]}
-            rows.append({"scan": scan, "pose": pose, **figures, "outcome": "right" if right else "wrong"})
+            told = "right" if right else outcome(turned, name, work, options)["outcome"]
+            rows.append({"scan": scan, "pose": pose, **figures, "outcome": told})
     return pd.DataFrame(rows)
 
 
@@ -124,10 +126,10 @@ def worse(head: nib.Nifti1Image) -> dict[str, nib.Nifti1Image]:
     }
 
 
-def outcome(image: Path, name: str, work: Path, options: dict, space: str) -> dict:
+def outcome(image: Path, name: str, work: Path, options: dict) -> dict:
     """Register a scan, and say what comes of it: refused and why, or its figures, what is poor, and notes."""
     try:
-        out = register(image, name, work / "registered", options, space)
+        out = register(image, name, work / "registered", options, options["space"])
     except subprocess.CalledProcessError:
         last = (work / "registered" / name / "log").read_text().splitlines()[-1]
         if not last.startswith("error: "):
@@ -178,19 +180,19 @@ def main() -> None:
             path = work / kind / f"{name.replace(' ', '_').replace(',', '')}_T1w.nii.gz"
             path.parent.mkdir(parents=True, exist_ok=True)
             nib.save(image, path)
-            rows[kind].append(
-                {"scan": name, **outcome(path, path.name[: -len("_T1w.nii.gz")], work, options, config["space"])}
-            )
-    counts = poses["outcome"].value_counts()
+            rows[kind].append({"scan": name, **outcome(path, path.name[: -len("_T1w.nii.gz")], work, options)})
+    counts = poses["outcome"].str.partition(":")[0].value_counts()
     text = PAGE.read_text().format(
         turned=len(poses),
         scans=len(images),
         right=counts.get("right", 0),
         refused=counts.get("refused", 0),
-        wrong=counts.get("wrong", 0),
+        poor=counts.get("poor", 0),
+        wrong=counts.get("good", 0),
         most_degrees=MOST_DEGREES,
         least_dice=LEAST_DICE,
-        least_fit=LEAST_FIT,
+        least_inside=LEAST_INSIDE,
+        good_fit=GOOD_FIT,
         lowest=min(upright),
         head=heads[0].name.removesuffix("_T1w.nii.gz"),
         poses=table(poses),

@@ -86,7 +86,7 @@ def prepare(
     millilitres = found.brain.sum() * np.prod(found.brain.spacing) / 1000
     if decision["extraction"] == "deepbet" and millilitres > LARGEST_BRAIN_ML:
         raise StudyError(
-            f"no brain is found in {path}, but {millilitres:,.0f} ml that look like one; give a mask or exclude the scan"
+            f"no brain is found in {path}, but {millilitres:,.0f} ml that look like it; give a mask, or exclude it"
         )
     return found, decision
 

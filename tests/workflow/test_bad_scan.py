@@ -116,6 +116,6 @@ def test_a_run_with_a_poor_scan_opens_and_ends_with_its_share(checkout):
     )
     write_table(quality, checkout.results / "register/qc.tsv")
     done = checkout.tiny("--cores", "1", "--until", "list_scans")
-    told = "Poor registrations: 1 of 8 scans (12 %) are registered poorly: sub-1"
+    told = "Poor registrations: 1 of 8 scans (12.5%) are registered poorly: sub-1"
     assert done.returncode == 0 and done.stdout.count(told) == 2
     assert done.stdout.index(told) < done.stdout.index("rule list_scans") < done.stdout.rindex(told)

@@ -138,6 +138,7 @@ def outcome(image: Path, name: str, work: Path, options: dict) -> dict:
     quality = json.loads((out / "qc.json").read_text())
     notes = "; ".join(quality["notes"])
     figures = {"extraction": quality["extraction"], "fit": quality["pose_fit"], "inside": quality["inside_agreement"]}
+    figures |= {name: quality[name] for name in ("unevenness", "cut_cm2", "largest_edge_mm")}
     return {**figures, "outcome": f"{'poor' if quality['poor'] else 'good'}{': ' if notes else ''}{notes}"}
 
 

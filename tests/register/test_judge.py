@@ -1,10 +1,13 @@
 """Judging a registration: by what lies inside, whatever the bias field; each doubt names what it may be."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.ndimage import shift
 
-from heatproof.register.judge import cut_area, deep, judge, local_correlation, unevenness
+from heatproof.errors import StudyError
+from heatproof.register.judge import check_inside, cut_area, deep, judge, local_correlation, unevenness
 from heatproof.space import grid_of, load_template, resample, working_grid
 
 GOOD = {"inside_agreement": 0.72, "brain_overlap": 0.96, "brain_mm3": 1.4e6, "correlation": 0.7, "pose_fit": 0.8}
@@ -40,6 +43,14 @@ def test_the_inside_tells_what_the_outline_does_not(template):
     assert inside(high, t1w, mask) < 0.5
     assert abs(inside(turned, t1w, mask)) < 0.3 and abs(inside(noise, t1w, mask)) < 0.1
     assert inside(0 * t1w, t1w, mask) == 0
+
+
+def test_an_inside_that_has_nothing_of_the_template_s_is_refused_by_name():
+    for agreement in (0.05, -0.1):
+        with pytest.raises(StudyError, match=rf"no brain is found in sub-9: .* by {agreement:.2f}"):
+            check_inside(agreement, Path("sub-9"))
+    for agreement in (0.3, -0.4):
+        check_inside(agreement, Path("sub-9"))
 
 
 def test_windows_by_hand():

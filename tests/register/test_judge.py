@@ -11,7 +11,7 @@ from heatproof.register.judge import check_inside, cut_area, deep, judge, local_
 from heatproof.space import grid_of, load_template, resample, working_grid
 
 GOOD = {"inside_agreement": 0.72, "brain_overlap": 0.96, "brain_mm3": 1.4e6, "correlation": 0.7, "pose_fit": 0.8}
-GOOD |= {"cut_cm2": 0.0, "unevenness": 0.1, "largest_edge_mm": 1.0}
+GOOD |= {"cut_cm2": 0.0, "unevenness": 0.03, "largest_edge_mm": 1.0}
 POOR = {"inside_agreement": 0.2}
 
 

@@ -20,7 +20,7 @@ LEAST_INSIDE = 0.2  # of a brain: between other poses, noise and phantoms, and b
 LIMITS = {"inside_agreement": (0.5, 1.0), "brain_overlap": (0.85, 1.0), "brain_mm3": (0.7e6, 2.3e6)}
 CAUSES = {
     "cut_cm2": (0.0, 15.0, "{:.0f} cm2 of the brain lie on the edge of its field of view: is it cut off?"),
-    "unevenness": (0.0, 0.25, "its brightness runs unlike the template's (unevenness {:.2f}): a bias field?"),
+    "unevenness": (0.0, 0.06, "its brightness runs unlike the template's (unevenness {:.2f}): a bias field?"),
     "largest_edge_mm": (0.0, 3.0, "its voxels are {:.3g} mm long: too coarse?"),
     "pose_fit": (GOOD_FIT, 1.0, "how the brain lies is in doubt (correlation {:.2f}): not as its header says?"),
 }

@@ -22,7 +22,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
 from heatproof.errors import StudyError
-from heatproof.images import load_array, load_image
+from heatproof.images import load_image
 from heatproof.register.extract_brain import outline
 from heatproof.register.find_pose import GOOD_FIT, coarse_brain
 from heatproof.register.judge import LEAST_INSIDE
@@ -52,10 +52,10 @@ def found(image: Path, out: Path, template: Path, options: dict) -> tuple[dict, 
             row["rotation"] = prepared.pose.rotation.tolist()
             nib.save(nib.Nifti1Image((prepared.brain.numpy() > 0).astype(np.uint8), raw.affine), f"{out}.nii.gz")
         except StudyError as error:
-            row["refused"] = str(error).replace(f" in {image}", "").partition(";")[0]
+            row["refused"] = str(error).replace(f" in {image}", "").partition("Exclude")[0].rstrip()
         out.with_suffix(".json").write_text(json.dumps(row))
     row = json.loads(out.with_suffix(".json").read_text())
-    return row, None if "refused" in row else load_array(Path(f"{out}.nii.gz")) > 0
+    return row, None if "refused" in row else np.asarray(nib.load(f"{out}.nii.gz").dataobj) > 0
 
 
 def pose_rows(scans: dict[str, Path], work: Path, template: Path, options: dict) -> pd.DataFrame:
@@ -134,7 +134,7 @@ def outcome(image: Path, name: str, work: Path, options: dict) -> dict:
         last = (work / "registered" / name / "log").read_text().splitlines()[-1]
         if not last.startswith("error: "):
             sys.exit(f"{image}: {last}")
-        return {"outcome": "refused: " + last.removeprefix("error: ").replace(f" in {image}", "").partition(";")[0]}
+        return {"outcome": "refused: " + last.removeprefix("error: ").replace(f" in {image}", "").partition("Exclude")[0].rstrip()}
     quality = json.loads((out / "qc.json").read_text())
     notes = "; ".join(quality["notes"])
     figures = {"extraction": quality["extraction"], "fit": quality["pose_fit"], "inside": quality["inside_agreement"]}

@@ -48,9 +48,11 @@ def test_the_inside_tells_what_the_outline_does_not(template):
 def test_an_inside_that_has_nothing_of_the_template_s_is_refused_by_name():
     for agreement in (0.05, -0.1):
         with pytest.raises(StudyError, match=rf"no brain is found in sub-9: .* by {agreement:.2f}"):
-            check_inside(agreement, Path("sub-9"))
+            check_inside(agreement, 0.1, Path("sub-9"))
     for agreement in (0.3, -0.4):
-        check_inside(agreement, Path("sub-9"))
+        check_inside(agreement, agreement, Path("sub-9"))
+    with pytest.raises(StudyError, match=r"is it a T2w\?"):
+        check_inside(-0.1, -0.3, Path("sub-9"))
 
 
 def test_windows_by_hand():

@@ -87,12 +87,13 @@ def cut_area(brain: np.ndarray, spacing: tuple[float, ...]) -> float:
     return float(np.repeat(areas, 2) @ on_faces)
 
 
-def check_inside(agreement: float, path: Path) -> None:
+def check_inside(agreement: float, correlation: float, path: Path) -> None:
     """Refuse a scan whose inside has nothing of the template's, neither as a T1w nor with dark and bright exchanged."""
     if abs(agreement) < LEAST_INSIDE:
+        doubt = ", and it is dark where a T1w is bright: is it a T2w?" if correlation < 0 else "."
         raise StudyError(
             f"no brain is found in {path}: its inside agrees with the template's by {agreement:.2f}, not by "
-            f"{LEAST_INSIDE:g}; exclude it, or where it is a T1w, correct its header or give a brain mask"
+            f"{LEAST_INSIDE:g}{doubt} Exclude it, or where it is a T1w, correct its header or give a brain mask"
         )
 
 

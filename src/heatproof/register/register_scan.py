@@ -126,10 +126,11 @@ def register_scan(
         keep_transforms(forward, transforms)
     agreement = local_correlation(aligned, fixed.numpy(), within, fixed.spacing[0])
     inside = float(agreement[deep(within, fixed.spacing[0])].mean())
-    check_inside(inside, scan)
+    correlation = float(np.corrcoef(aligned[within], fixed.numpy()[within])[0, 1])
+    check_inside(inside, correlation, scan)
     quality = {
         "inside_agreement": inside,
-        "correlation": float(np.corrcoef(aligned[within], fixed.numpy()[within])[0, 1]),
+        "correlation": correlation,
         "brain_overlap": dice(overlap, within),
         "folded_share": float(np.mean(change[within] <= 0)),
         "turned_degrees": pose.degrees,

@@ -134,7 +134,8 @@ def outcome(image: Path, name: str, work: Path, options: dict) -> dict:
         last = (work / "registered" / name / "log").read_text().splitlines()[-1]
         if not last.startswith("error: "):
             sys.exit(f"{image}: {last}")
-        return {"outcome": "refused: " + last.removeprefix("error: ").replace(f" in {image}", "").partition("Exclude")[0].rstrip()}
+        why = last.removeprefix("error: ").replace(f" in {image}", "").partition("Exclude")[0]
+        return {"outcome": f"refused: {why.rstrip()}"}
     quality = json.loads((out / "qc.json").read_text())
     notes = "; ".join(quality["notes"])
     figures = {"extraction": quality["extraction"], "fit": quality["pose_fit"], "inside": quality["inside_agreement"]}

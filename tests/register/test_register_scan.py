@@ -142,14 +142,12 @@ def test_noise_in_the_shape_of_a_brain_is_refused(moved_template, small_brain, t
         register(noisy, small_brain, OPTIONS, tmp_path / "transforms")
 
 
-def test_a_t2w_is_noted(moved_template, small_brain, tmp_path, monkeypatch):
+def test_a_t2w_is_refused_as_one(moved_template, small_brain, tmp_path, monkeypatch):
     monkeypatch.setattr(find_pose, "REFINED", 1)
     voxels = nib.load(moved_template).get_fdata()
     t2w = rewrite(moved_template, tmp_path, np.where(voxels > 0, voxels.max() - voxels, 0))
-    options = OPTIONS | {"brain_extraction": "none"}
-    _, quality, _ = register(t2w, small_brain, options, tmp_path / "transforms")
-    assert "inside_agreement" in quality["poor"]
-    assert quality["notes"][-1] == "dark where a T1w is bright: is this a T2w?"
+    with pytest.raises(StudyError, match=r"dark where a T1w is bright: is it a T2w\?"):
+        register(t2w, small_brain, OPTIONS | {"brain_extraction": "none"}, tmp_path / "transforms")
 
 
 def test_a_brain_that_its_header_turns_by_90_degrees_is_turned_back_and_noted(moved_template, small_brain, tmp_path):

@@ -83,8 +83,8 @@ def find_pose(template: Brain, scan: Brain, start: Rotation | None = None) -> Po
     cover all orientations evenly are tried, the best are refined in turn, and the first that is good is taken; where
     none is, the best. Size is fitted along, since a wrong one would hide the right pose, but is left to registration.
 
-    Where no pose fits well, bright and dark may be exchanged, as in a T2w: where the start then fits better than any
-    pose, it is kept, refined, and the fit is negative.
+    Where no pose fits well, bright and dark may be exchanged, as in a T2w: where the start then fits well, it is kept,
+    refined, and the fit is negative.
     """
     start = start or Rotation.identity()
     poses = [refine(template, scan, start)]
@@ -98,7 +98,7 @@ def find_pose(template: Brain, scan: Brain, start: Rotation | None = None) -> Po
     best = max(poses, key=lambda pose: pose.fit)
     if best.fit < GOOD_FIT:
         exchanged = refine(template, scan._replace(signal=scan.signal.max() * scan.inside - scan.signal), start)
-        return exchanged._replace(fit=-exchanged.fit) if exchanged.fit > best.fit else best
+        return exchanged._replace(fit=-exchanged.fit) if exchanged.fit >= GOOD_FIT else best
     return best
 
 

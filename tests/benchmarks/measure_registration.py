@@ -128,13 +128,19 @@ def borrowed_agreement(image: Path, transforms: Path, template: Path) -> float:
     return float(agreement[deep(mask, VOXEL_SIZE)].mean())
 
 
+def measured(out: Path) -> dict:
+    """Read a registration's agreement inside and the unevenness of what was registered."""
+    quality = json.loads((out / "qc.json").read_text())
+    return {name: quality[name] for name in ("inside_agreement", "unevenness")}
+
+
 def labelled_rows(scans: dict[str, Path], work: Path, options: dict, space: str) -> pd.DataFrame:
     """Register the labelled scans well, in other ways, and badly; and one after the other in another pose.
 
     Returns
     -------
     DataFrame
-        variant, scan, inside_agreement, Dice of each structure.
+        variant, scan, inside_agreement, unevenness, Dice of each structure.
     """
     rows = []
     for variant, changed in VARIANTS.items():
@@ -143,7 +149,10 @@ def labelled_rows(scans: dict[str, Path], work: Path, options: dict, space: str)
             rows.append((variant, scan, image, out / "transforms", out))
     for (pose, angles), (scan, image) in zip(POSES.items(), cycle(scans.items()), strict=False):
         turned = turn_header(image, angles, work / f"turned/{pose.replace(' ', '_')}_{scan}_T1w.nii.gz")
-        out = register(turned, f"{pose.replace(' ', '_')}_{scan}", work / "poses", options, space)
+        try:
+            out = register(turned, f"{pose.replace(' ', '_')}_{scan}", work / "poses", options, space)
+        except subprocess.CalledProcessError:  # refused
+            continue
         labels = image.with_name(image.name.replace("_T1w", "_labels"))
         turn_header(labels, angles, turned.with_name(turned.name.replace("_T1w", "_labels")))
         rows.append((f"header: {pose}", scan, turned, out / "transforms", out))
@@ -155,9 +164,7 @@ def labelled_rows(scans: dict[str, Path], work: Path, options: dict, space: str)
         {
             "variant": variant,
             "scan": scan,
-            "inside_agreement": json.loads((out / "qc.json").read_text())["inside_agreement"]
-            if out
-            else borrowed_agreement(image, transforms, template),
+            **(measured(out) if out else {"inside_agreement": borrowed_agreement(image, transforms, template)}),
             **measure_dice(image.with_name(image.name.replace("_T1w", "_labels")), transforms, template),
         }
         for variant, scan, image, transforms, out in rows
@@ -181,6 +188,7 @@ def ranking_table(rows: pd.DataFrame) -> str:
             "Dice, least": groups["dice"].min(),
             "inside, least": groups["inside_agreement"].min(),
             "inside, most": groups["inside_agreement"].max(),
+            "unevenness, most": groups["unevenness"].max(),
         }
     )
     return table.sort_values("Dice, mean", ascending=False).reset_index().to_markdown(index=False, floatfmt=".3f")
@@ -235,7 +243,7 @@ def main() -> None:
         unmet=", ".join(name for name, goal in GOALS.items() if means[name] < goal) or "none",
         least=least.min(),
         least_goal=LEAST_DICE,
-        poses=len(turned),
+        poses=len(POSES),
         turned_back=(turned[list(GOALS)].mean(axis=1) > LEAST_DICE).sum(),
         turned_poor=(turned["inside_agreement"] < LIMITS["inside_agreement"][0]).sum(),
         good=(quality["poor"] == "").sum(),

@@ -13,12 +13,20 @@ import numpy as np
 import pytest
 import yaml
 from scipy.ndimage import binary_closing, binary_fill_holes, distance_transform_edt
+from scipy.spatial.transform import Rotation
 
 from heatproof.cohort.prepare_anatomy import prepare_anatomy
 from heatproof.cohort.simulate_scan import simulate_scan
 from heatproof.errors import StudyError
 from heatproof.register import extract_brain
-from heatproof.register.extract_brain import find_brain, otsu_threshold, outline, read_mask
+from heatproof.register.extract_brain import (
+    extract_upright,
+    find_brain,
+    otsu_threshold,
+    outline,
+    read_mask,
+    surest_turn,
+)
 from heatproof.register.read_scan import read_scan
 from heatproof.register.register_scan import dice
 from heatproof.space import grid_of, load_template, resample, working_grid
@@ -109,6 +117,23 @@ def test_deepbet_finds_the_brain_of_a_head_the_same_each_time():
     assert decision["extraction"] == "deepbet" and dice(found, brain) > 0.95
     again, _ = find_brain(head, Path("scan"), "deepbet", None)
     assert np.array_equal(found, again)
+
+
+def test_a_head_in_another_pose_is_laid_upright_and_its_brain_found_there():
+    """Turned by its header alone, front to back and tilted: the brain is that of the upright head."""
+    head, brain = head_scan(0.03)
+    for angles in ((0, 0, 180), (180, 0, 30)):
+        turn = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+        turned = nib.Nifti1Image(np.asarray(head.dataobj), nib.affines.from_matvec(turn) @ head.affine)
+        assert dice(extract_upright(turned, Path("scan"), turn), brain) > 0.93
+
+
+def test_deepbet_s_coarse_network_is_surest_of_an_upright_head():
+    head, _ = head_scan(0.03)
+    turn = Rotation.from_euler("x", 180, degrees=True).as_matrix()
+    turned = nib.Nifti1Image(np.asarray(head.dataobj), nib.affines.from_matvec(turn) @ head.affine)
+    assert np.allclose(surest_turn(head, Path("scan")), np.eye(3))
+    assert np.allclose(surest_turn(turned, Path("scan")), turn, atol=1e-9)
 
 
 def test_a_scan_without_a_brain_is_named():

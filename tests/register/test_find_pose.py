@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from heatproof.register import find_pose as module
-from heatproof.register.find_pose import block_mean, coarse_brain, even_rotations, find_pose
+from heatproof.register.find_pose import GOOD_FIT, block_mean, coarse_brain, even_rotations, find_pose
 from heatproof.register.prepare_scan import start_of
 from heatproof.space import Grid, grid_of, load_template, resample, working_grid
 
@@ -50,6 +50,20 @@ def test_a_brain_is_found_in_any_pose(brain, angles):
 def test_the_header_s_pose_is_not_left_where_it_fits(brain, monkeypatch):
     monkeypatch.setattr(module, "even_rotations", None)
     find_pose(coarse_brain(*brain), coarse_brain(*moved(brain, Rotation.from_euler("x", 20, degrees=True))))
+
+
+def test_where_dark_and_bright_are_exchanged_the_header_s_pose_is_kept(brain, monkeypatch):
+    monkeypatch.setattr(module, "REFINED", 1)
+    voxels, mask, grid = moved(brain, Rotation.from_euler("x", 20, degrees=True))
+    pose = find_pose(coarse_brain(*brain), coarse_brain(np.where(mask, 1.1 * voxels.max() - voxels, 0), mask, grid))
+    assert pose.fit < -0.6 and pose.degrees == pytest.approx(20, abs=5)
+
+
+def test_noise_in_the_shape_of_a_brain_fits_well_in_no_pose(brain, monkeypatch):
+    monkeypatch.setattr(module, "REFINED", 1)
+    voxels, mask, grid = brain
+    noise = np.random.default_rng(0).uniform(50, 150, voxels.shape)
+    assert abs(find_pose(coarse_brain(*brain), coarse_brain(noise, mask, grid)).fit) < GOOD_FIT
 
 
 def test_ants_starts_from_the_pose(brain, tmp_path):

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from heatproof.errors import StudyError
 from heatproof.images import load_array
+from heatproof.register import find_pose
 from heatproof.register.prepare_template import prepare_template
 from heatproof.register.register_scan import dice, register_scan
 from heatproof.space import grid_of, load_template, resample, working_grid
@@ -131,22 +133,21 @@ def test_a_z_scored_brain_in_microns_is_registered_as_the_brain_is(moved_templat
     assert registered[~small_brain.mask].mean() < 0.1 * registered[small_brain.mask].mean()
 
 
-def test_noise_in_the_shape_of_a_brain_is_noted(moved_template, small_brain, tmp_path):
+def test_noise_in_the_shape_of_a_brain_is_refused(moved_template, small_brain, tmp_path, monkeypatch):
+    monkeypatch.setattr(find_pose, "REFINED", 1)
     brain = nib.load(moved_template).get_fdata() > 0
     noise = np.random.default_rng(0).uniform(50, 150, brain.shape)
     noisy = rewrite(moved_template, tmp_path, np.where(brain, noise, 0))
-    _, quality, _ = register(noisy, small_brain, OPTIONS, tmp_path / "transforms")
-    assert quality["brain_overlap"] > 0.85 and "inside_agreement" in quality["poor"]
-    assert quality["notes"][-1].startswith("inside, it does not look like the template: no brain")
+    with pytest.raises(StudyError, match=r"no brain is found in .*sub-2_T1w\.nii\.gz: its inside agrees"):
+        register(noisy, small_brain, OPTIONS, tmp_path / "transforms")
 
 
-def test_a_t2w_is_noted(moved_template, small_brain, tmp_path):
+def test_a_t2w_is_refused_as_one(moved_template, small_brain, tmp_path, monkeypatch):
+    monkeypatch.setattr(find_pose, "REFINED", 1)
     voxels = nib.load(moved_template).get_fdata()
     t2w = rewrite(moved_template, tmp_path, np.where(voxels > 0, voxels.max() - voxels, 0))
-    options = OPTIONS | {"brain_extraction": "none"}
-    _, quality, _ = register(t2w, small_brain, options, tmp_path / "transforms")
-    assert "inside_agreement" in quality["poor"]
-    assert quality["notes"][-1] == "dark where a T1w is bright: is this a T2w?"
+    with pytest.raises(StudyError, match=r"dark where a T1w is bright: is it a T2w\?"):
+        register(t2w, small_brain, OPTIONS | {"brain_extraction": "none"}, tmp_path / "transforms")
 
 
 def test_a_brain_that_its_header_turns_by_90_degrees_is_turned_back_and_noted(moved_template, small_brain, tmp_path):

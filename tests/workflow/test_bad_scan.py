@@ -4,8 +4,9 @@ import shutil
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 
-from heatproof.tables import read_table
+from heatproof.tables import read_table, write_table
 
 OWN = """
 study: own
@@ -105,3 +106,16 @@ def test_a_finished_run_names_its_report_and_another_does_not(copied_study):
     assert done.returncode == 0 and f"The report: {page}" in done.stdout
     done = copied_study.tiny("--cores", "1", "--force", "results/tiny/compare/accuracy.tsv")
     assert done.returncode == 0 and "The report" not in done.stdout
+
+
+def test_a_run_with_a_poor_scan_opens_and_ends_with_its_share(checkout):
+    """Whatever is left to do, once scans are registered."""
+    checkout.results.joinpath("register").mkdir(parents=True)
+    quality = pd.DataFrame(
+        {"scan": [f"sub-{number}" for number in range(1, 9)], "poor": ["inside_agreement"] + [""] * 7}
+    )
+    write_table(quality, checkout.results / "register/qc.tsv")
+    done = checkout.tiny("--cores", "1", "--until", "list_scans")
+    told = "Poor registrations: 1 of 8 scans (12.5%) are registered poorly: sub-1"
+    assert done.returncode == 0 and done.stdout.count(told) == 2
+    assert done.stdout.index(told) < done.stdout.index("rule list_scans") < done.stdout.rindex(told)

@@ -33,9 +33,11 @@ from heatproof.failures import Failure, describe_failures
 from heatproof.feasibility import check_feasibility, long_occlusions
 from heatproof.gpus import gpus_of_job
 from heatproof.references import reference_files
+from heatproof.register.check_quality import describe_poor
 from heatproof.register.find_masks import find_masks
 from heatproof.sources import code_digest, dictionary_entries
 from heatproof.space import in_voxels
+from heatproof.tables import read_table
 
 shell.prefix(
     "set -euo pipefail; export PYTHONPATH=src MPLBACKEND=Agg "
@@ -276,14 +278,28 @@ def failure_of(job):
     return Failure(job.rule.name, dict(job.wildcards_dict), ", ".join(job.log))
 
 
+def tell_poor():
+    """Say on the terminal which scans are registered poorly, once all are registered and where any is."""
+    table = Path(f"{RESULTS}/register/qc.tsv")
+    poor = describe_poor(read_table(table)) if table.exists() else ""
+    if poor:
+        print(f"\nPoor registrations: {poor}. Their notes: {table}", file=sys.stderr)
+
+
+onstart:
+    tell_poor()
+
+
 onsuccess:
     cancel_timers()
+    tell_poor()
     if any(job.rule.name == "write_page" for job in workflow.dag.jobs):
         print(f"\nThe report: {REPORT}/report.html", file=sys.stderr)
 
 
 onerror:
     cancel_timers()
+    tell_poor()
     failed = [single for job in workflow.scheduler.failed for single in getattr(job, "jobs", [job])]
     if failed:
         print("\nWhat went wrong:", describe_failures(map(failure_of, failed)), sep="\n", file=sys.stderr)

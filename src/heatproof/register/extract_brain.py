@@ -1,11 +1,13 @@
 """Find the brain in a scan: tell a scan of a brain from one of a head, and extract the brain where there is a head."""
 
 import importlib.util
+from itertools import product
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 from scipy.ndimage import binary_closing, binary_fill_holes, label
+from scipy.spatial.transform import Rotation
 
 from heatproof.command import threads
 from heatproof.errors import StudyError
@@ -18,6 +20,7 @@ LEAST_SOLID_BRAIN = 0.87
 LARGEST_BRAIN_ML = 2300
 LEAST_BRAIN_ML = 300
 SAME_BRAIN = 0.9
+COARSE_EDGE = 128
 SAME_PLACE_MM = 0.1
 
 
@@ -119,14 +122,8 @@ def read_mask(path: Path, scan: nib.Nifti1Image) -> np.ndarray:
 
 def run_deepbet(scan: nib.Nifti1Image, path: Path) -> np.ndarray:
     """Extract the brain with deepbet (Fisch et al. 2024, doi:10.1016/j.compbiomed.2024.108845) on the CPU."""
-    if importlib.util.find_spec("deepbet") is None:
-        raise StudyError(f"{path} shows a head, and the package deepbet, which extracts brains, is absent; install it")
-    import torch
-    from deepbet import BrainExtraction
-
-    torch.set_num_threads(threads())
     try:
-        _, mask, _ = BrainExtraction(no_gpu=True).run(scan)
+        _, mask, _ = load_deepbet(path).run(scan)
     except (AssertionError, ValueError) as error:
         raise StudyError(f"no brain is found in {path}; give a mask or exclude the scan") from error
     brain = np.asarray(mask.dataobj) > 0
@@ -134,3 +131,66 @@ def run_deepbet(scan: nib.Nifti1Image, path: Path) -> np.ndarray:
     if found < LEAST_BRAIN_ML:
         raise StudyError(f"no brain is found in {path}, but {found:.0f} ml of it; give a mask or exclude the scan")
     return brain
+
+
+def load_deepbet(path: Path):
+    """Load deepbet's two networks, which come with the package, to run on the CPU in `heatproof.command.threads`."""
+    if importlib.util.find_spec("deepbet") is None:
+        raise StudyError(f"{path} shows a head, and the package deepbet, which extracts brains, is absent; install it")
+    import torch
+    from deepbet import BrainExtraction
+
+    torch.set_num_threads(threads())
+    return BrainExtraction(no_gpu=True)
+
+
+def surest_turn(scan: nib.Nifti1Image, path: Path) -> np.ndarray:
+    """Find how a head lies, by right angles: as deepbet's coarse network is surest of its voxels.
+
+    deepbet knows upright heads, and takes more than the brain of others. Its coarse network sees the whole field of
+    view in 128 x 128 x 128 voxels; how unsure it is, is the variance of its verdicts over all that it takes for brain.
+
+    Returns
+    -------
+    ndarray, shape (3, 3)
+        The rotation that brings an upright head to the scan's.
+    """
+    import torch
+    from deepbet.bet import normalize
+
+    network = load_deepbet(path).bbox_model
+    voxels = canonical_tensor(scan)[None, None]
+    small = torch.nn.functional.interpolate(voxels, [COARSE_EDGE] * 3, mode="nearest-exact")[0, 0].numpy()
+    low, high = (float(level) for level in np.quantile(small, [0.005, 0.995]))
+    turns = sorted(np.rint(Rotation.create_group("O").as_matrix()), key=np.trace, reverse=True)
+    unsure = []
+    for turn in turns:
+        turned = canonical_tensor(nib.Nifti1Image(small, turned_affine(np.eye(4), turn)))
+        with torch.no_grad():
+            share = network(normalize(turned, low, high)[None, None])[0, 1]
+        unsure.append(float((share * (1 - share)).sum() / share.sum()))
+    return turns[int(np.argmin(unsure))]
+
+
+def canonical_tensor(scan: nib.Nifti1Image):
+    """Return a scan's voxels as a tensor whose axes run to the right, to the front and up."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(nib.as_closest_canonical(scan).get_fdata(dtype=np.float32)))
+
+
+def extract_upright(scan: nib.Nifti1Image, path: Path, turn: np.ndarray) -> np.ndarray:
+    """Extract the brain of a head that a rotation, shape (3, 3), brought to where it lies, as if it lay upright."""
+    there = Grid(scan.shape, turned_affine(scan.affine, turn))
+    corners = nib.affines.apply_affine(there.affine, list(product(*((0, n - 1) for n in there.shape))))
+    edge = np.cbrt(np.prod(voxel_sizes(there.affine)))
+    shape = tuple(int(n) for n in np.rint(np.ptp(corners, axis=0) / edge) + 1)
+    upright = Grid(shape, nib.affines.from_matvec(edge * np.eye(3), corners.min(axis=0)))
+    voxels = resample(np.asarray(scan.dataobj), there, upright)
+    brain = run_deepbet(nib.Nifti1Image(voxels, upright.affine), path)
+    return resample(brain.astype(np.float32), upright, there) > 0.5
+
+
+def turned_affine(affine: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Undo a rotation, shape (3, 3), of what an affine places in space."""
+    return nib.affines.from_matvec(turn.T) @ affine

@@ -49,7 +49,7 @@ class Pose(NamedTuple):
     degrees : float
         Angle of the rotation.
     fit : float
-        Correlation with the template within its brain.
+        Correlation with the template within its brain; of the scan with bright and dark exchanged, where negative.
     """
 
     rotation: np.ndarray
@@ -76,14 +76,18 @@ def block_mean(array: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     return padded.reshape(parts).mean(axis=(1, 3, 5))
 
 
-def find_pose(template: Brain, scan: Brain) -> Pose:
+def find_pose(template: Brain, scan: Brain, start: Rotation | None = None) -> Pose:
     """Find the rotation and shift that bring the template's brain to a scan's.
 
-    The pose that the header gives is refined, and taken where the fit is good. Else rotations that cover all
-    orientations evenly are tried, the best are refined in turn, and the first that is good is taken; where none is, the
-    best. Size is fitted along, since a wrong one would hide the right pose, but is left to registration.
+    The pose that the header gives, or another start, is refined, and taken where the fit is good. Else rotations that
+    cover all orientations evenly are tried, the best are refined in turn, and the first that is good is taken; where
+    none is, the best. Size is fitted along, since a wrong one would hide the right pose, but is left to registration.
+
+    Where no pose fits well, bright and dark may be exchanged, as in a T2w: where the start then fits well, it is kept,
+    refined, and the fit is negative.
     """
-    poses = [refine(template, scan, Rotation.identity())]
+    start = start or Rotation.identity()
+    poses = [refine(template, scan, start)]
     if poses[0].fit < GOOD_FIT:
         rotations = even_rotations(TRIED)
         scores = [score(template, scan, rotation, np.zeros(9)) for rotation in rotations]
@@ -91,7 +95,11 @@ def find_pose(template: Brain, scan: Brain) -> Pose:
             poses.append(refine(template, scan, rotations[number]))
             if poses[-1].fit >= GOOD_FIT:
                 break
-    return max(poses, key=lambda pose: pose.fit)
+    best = max(poses, key=lambda pose: pose.fit)
+    if best.fit < GOOD_FIT:
+        exchanged = refine(template, scan._replace(signal=scan.signal.max() * scan.inside - scan.signal), start)
+        return exchanged._replace(fit=-exchanged.fit) if exchanged.fit >= GOOD_FIT else best
+    return best
 
 
 def refine(template: Brain, scan: Brain, start: Rotation) -> Pose:

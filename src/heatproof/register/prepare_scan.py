@@ -1,14 +1,94 @@
-"""Prepare a scan for ANTs: hand it over, correct its bias field, say where to start, smooth it for larger voxels."""
+"""Prepare a scan for ANTs: find its brain and how it lies, correct its bias field, smooth it for larger voxels."""
+
+from pathlib import Path
+from typing import NamedTuple
 
 import ants
 import nibabel as nib
 import numpy as np
+from scipy.spatial.transform import Rotation
 
-from heatproof.register.find_pose import Brain, Pose
-from heatproof.space import FWHM_TO_SIGMA
+from heatproof.errors import StudyError
+from heatproof.register.extract_brain import LARGEST_BRAIN_ML, extract_upright, find_brain, surest_turn
+from heatproof.register.find_pose import GOOD_FIT, Brain, Pose, coarse_brain, find_pose
+from heatproof.space import FWHM_TO_SIGMA, grid_of
 
+LARGE_TURN = 35.0
 BIAS_EDGE_MM = 8.0
 BIAS_CONVERGENCE = {"iters": [50, 50, 50, 50], "tol": 1e-3}
+
+
+class Prepared(NamedTuple):
+    """A scan for ANTs.
+
+    Attributes
+    ----------
+    original, moving : ANTsImage
+        The scan, or only its brain where one was extracted; in its own intensities, and in those that are registered.
+    brain : ANTsImage
+        The brain's mask.
+    pose : Pose
+    """
+
+    original: ants.ANTsImage
+    moving: ants.ANTsImage
+    brain: ants.ANTsImage
+    pose: Pose
+
+
+def prepare(
+    raw: nib.Nifti1Image, path: Path, model: Brain, options: dict, mask: Path | None, folder: str
+) -> tuple[Prepared, dict]:
+    """Find the brain of a scan and how it lies.
+
+    deepbet knows upright heads. Where the brain that it finds does not fit the template as the header lays it, or is
+    turned far, the head is laid upright, first by right angles, then as the brain found there lies, and its brain
+    extracted again.
+
+    Parameters
+    ----------
+    raw : Nifti1Image
+        As `heatproof.register.read_scan.read_scan` returns it.
+    path : Path
+        Its file, for messages.
+    model : Brain
+        The template's.
+    options : dict
+        brain_extraction and n4 of the config's ``register`` section.
+    mask : Path or None
+    folder : str
+        Receives files for ANTs.
+
+    Returns
+    -------
+    prepared : Prepared
+    decision : dict
+        As `heatproof.register.extract_brain.find_brain` returns it.
+
+    Raises
+    ------
+    StudyError
+        If what deepbet finds is too large for a brain.
+    """
+
+    def lay(extracted: np.ndarray | None, start: np.ndarray) -> Prepared:
+        original, brain = hand_over(raw, extracted, folder)
+        moving = correct_bias(original, brain) if options["n4"] else original
+        coarse = coarse_brain(moving.numpy(), brain.numpy(), grid_of(raw))
+        return Prepared(original, moving, brain, find_pose(model, coarse, Rotation.from_matrix(start)))
+
+    extracted, decision = find_brain(raw, path, options["brain_extraction"], mask)
+    found = lay(extracted, np.eye(3))
+    if decision["extraction"] == "deepbet" and (found.pose.fit < GOOD_FIT or found.pose.degrees > LARGE_TURN):
+        turn = surest_turn(raw, path)
+        found = lay(extract_upright(raw, path, turn), turn)
+        found = lay(extract_upright(raw, path, found.pose.rotation), found.pose.rotation)
+    millilitres = found.brain.sum() * np.prod(found.brain.spacing) / 1000
+    if decision["extraction"] == "deepbet" and millilitres > LARGEST_BRAIN_ML:
+        raise StudyError(
+            f"no brain is found in {path}, but {millilitres:,.0f} ml that look like it; give a mask, or exclude it"
+        )
+    return found, decision
 
 
 def hand_over(scan: nib.Nifti1Image, brain: np.ndarray | None, folder: str) -> tuple[ants.ANTsImage, ants.ANTsImage]:

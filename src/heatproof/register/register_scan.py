@@ -15,16 +15,14 @@ import pandas as pd
 
 from heatproof.command import json_option, run
 from heatproof.images import load_array, load_image, save_image
-from heatproof.register.extract_brain import find_brain, read_mask
-from heatproof.register.find_pose import coarse_brain, find_pose
-from heatproof.register.judge import deep, judge, local_correlation
+from heatproof.register.extract_brain import read_mask
+from heatproof.register.find_pose import coarse_brain
+from heatproof.register.judge import check_inside, cut_area, deep, judge, local_correlation, unevenness
 from heatproof.register.measure_volumes import check_written, region_means, region_volumes, volume_change
-from heatproof.register.prepare_scan import correct_bias, for_voxels_of, hand_over, start_of
+from heatproof.register.prepare_scan import LARGE_TURN, for_voxels_of, prepare, start_of
 from heatproof.register.read_scan import read_scan
 from heatproof.space import grid_of
 from heatproof.tables import read_table, write_table
-
-LARGE_TURN = 35.0
 
 
 def keep_transforms(forward: list[str], folder: Path) -> None:
@@ -95,8 +93,10 @@ def register_scan(
     quality : dict
         inside_agreement, the mean local correlation with the template in the depth of the brain; correlation with it in
         its brain mask; brain_overlap, Dice of the masks; folded_share of the brain, where the transform turns space
-        inside out; turned_degrees; more from `measure_brain`, `heatproof.register.extract_brain.find_brain` and
-        `heatproof.register.judge.judge`, whose doubts follow the notes of `heatproof.register.read_scan.read_scan`.
+        inside out; turned_degrees and pose_fit, of `heatproof.register.find_pose.Pose`; unevenness and cut_cm2, as
+        `heatproof.register.judge` measures them; largest_edge_mm of a voxel; more from `measure_brain`,
+        `heatproof.register.extract_brain.find_brain` and `heatproof.register.judge.judge`, whose doubts follow the
+        notes of `heatproof.register.read_scan.read_scan`.
     volumes : DataFrame
         index, name, volume_mm3 in the individual brain and agreement, the mean local correlation, of each region.
     """
@@ -106,11 +106,8 @@ def register_scan(
         load_array(fixed_folder / "T1w.nii.gz"), within, grid_of(load_image(fixed_folder / "T1w.nii.gz"))
     )
     raw, notes = read_scan(scan)
-    extracted, decision = find_brain(raw, scan, options["brain_extraction"], mask)
     with tempfile.TemporaryDirectory() as folder:
-        original, brain = hand_over(raw, extracted, folder)
-        moving = correct_bias(original, brain) if options["n4"] else original
-        pose = find_pose(model, coarse_brain(moving.numpy(), brain.numpy(), grid_of(raw)))
+        (original, moving, brain, pose), decision = prepare(raw, scan, model, options, mask, folder)
         ants.config.set_ants_deterministic(seed_value=options["seed"] + 1)
         forward = ants.registration(
             fixed,
@@ -128,12 +125,19 @@ def register_scan(
         change = volume_change(fixed, moving, forward, folder)
         keep_transforms(forward, transforms)
     agreement = local_correlation(aligned, fixed.numpy(), within, fixed.spacing[0])
+    inside = float(agreement[deep(within, fixed.spacing[0])].mean())
+    correlation = float(np.corrcoef(aligned[within], fixed.numpy()[within])[0, 1])
+    check_inside(inside, correlation, scan)
     quality = {
-        "inside_agreement": float(agreement[deep(within, fixed.spacing[0])].mean()),
-        "correlation": float(np.corrcoef(aligned[within], fixed.numpy()[within])[0, 1]),
+        "inside_agreement": inside,
+        "correlation": correlation,
         "brain_overlap": dice(overlap, within),
         "folded_share": float(np.mean(change[within] <= 0)),
         "turned_degrees": pose.degrees,
+        "pose_fit": pose.fit,
+        "unevenness": unevenness(aligned, fixed.numpy(), within, fixed.spacing[0]),
+        "cut_cm2": cut_area(brain.numpy() > 0, brain.spacing),
+        "largest_edge_mm": float(max(brain.spacing)),
         **measure_brain(raw, brain, read_mask(mask, raw) if mask else None),
         **decision,
     }

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from heatproof.compare.regions import METRICS
+from heatproof.register.check_quality import describe_poor
 from heatproof.report import paper
 from heatproof.report.figures import CHECKS, percent, percents, title_of
 from heatproof.tables import own
@@ -320,12 +321,12 @@ def metric_spans(top: pd.DataFrame, column: str) -> list[str]:
 
 def poor_registrations(quality: pd.DataFrame) -> list[str]:
     """Say how many scans are registered poorly, where any is: no table of regions is to be trusted for them."""
-    poor = quality.loc[quality["poor"].fillna("") != "", "scan"]
-    if poor.empty:
+    poor = describe_poor(quality)
+    if not poor:
         return []
     return [
-        f"{len(poor)} of {len(quality)} scans are registered poorly ({', '.join(poor)}): regions do not lie where the "
-        "atlas has them there. Look at their notes under Registration, and mend or exclude them."
+        f"{poor}. Regions do not lie where the atlas has them there: look at their notes under Registration, and mend "
+        "or exclude them."
     ]
 
 

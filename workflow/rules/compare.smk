@@ -183,7 +183,7 @@ rule measure_method:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(1000, 100 + 6 * len(SEEDS)),
+        mem_mb=megabytes(1000, 150 + 10 * len(SEEDS)),
         runtime=minutes(240),
     params:
         source=code_of("heatproof.compare.measure_method"),

@@ -19,6 +19,7 @@ from heatproof.cohort.twins import has_twins, list_twins
 from heatproof.compare.layout import split_name
 from heatproof.config import (
     BASELINES,
+    FLOORS,
     T_MAP_SPLITS,
     check_config,
     check_models,

@@ -12,6 +12,13 @@ MAP_FILES = [
     *(["units.tsv", "left_out/units.tsv"] if EFFECTS else []),
 ]
 TRUTH_OPTION = f"--truth {TRUTH}" if TRUTH else ""
+EFFECTS = (
+    expand(f"{STUDY}/attribute/effects/seed-{{seed}}.tsv", seed=SEEDS) if config["attribute"].get("effects") else []
+)
+PREDICTIONS = expand(f"{RESULTS}/train/seed-{{seed}}/predictions.tsv", seed=SEEDS)
+FOLLOWED_EFFECTS = words("--effects", EFFECTS, "--predictions", PREDICTIONS) if EFFECTS else ""
+CUBES = config["attribute"]["effects"]["cubes"] if EFFECTS else None
+SCALED = [name for name in MODELLED if split_name(name)[1] in ["", *FLOORS]]
 
 
 rule average_maps:
@@ -293,6 +300,40 @@ rule measure_ensembles:
         "python -m heatproof.compare.measure_ensembles --folder $(dirname $(dirname {output})) "
         "--method {wildcards.method} --seeds {params.seeds} --template $(dirname {input.template[0]}) "
         "{params.truth} --options {params.options:q} --out {output} > {log} 2>&1"
+
+
+rule measure_scale:
+    """Measure the maps of all models by one method, smoothed by several widths."""
+    input:
+        models=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_TP.nii.gz", seed=SEEDS, allow_missing=True),
+        template=REGION_FILES,
+        truth=TRUTH or [],
+        effects=[*EFFECTS, *PREDICTIONS] if EFFECTS else [],
+    output:
+        f"{COMPARE}/{{method}}/scale.tsv",
+    log:
+        f"{STUDY}/logs/measure_scale/{{method}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/measure_scale.{{method}}.tsv"
+    wildcard_constraints:
+        method="|".join(map(re.escape, SCALED)),
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000, 100 + 3 * len(SEEDS)),
+        runtime=minutes(60),
+    params:
+        source=code_of("heatproof.compare.measure_scale"),
+        seeds=SEEDS,
+        options=as_json(
+            {"regions": config["compare"]["regions"], "smoothing": config["compare"]["smoothing"], "cubes": CUBES}
+        ),
+        truth=TRUTH_OPTION,
+        effects=FOLLOWED_EFFECTS,
+    shell:
+        "python -m heatproof.compare.measure_scale --folder $(dirname $(dirname {output})) --method {wildcards.method} "
+        "--seeds {params.seeds} --template $(dirname {input.template[0]}) {params.truth} {params.effects} "
+        "--options {params.options:q} --out {output} > {log} 2>&1"
 
 
 rule write_tables:

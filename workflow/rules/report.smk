@@ -6,6 +6,7 @@ MEAN_MAPS = f"{STUDY}/compare/{{method}}/seed-{{seed}}/mean_TP.nii.gz"
 PATCHES = cubic_patches(config["attribute"]["methods"])
 TABLES = f"{STUDY}/compare/{{table}}.tsv"
 HISTORIES = expand(f"{RESULTS}/train/seed-{{seed}}/history.tsv", seed=SEEDS)
+SCALES = expand(f"{STUDY}/compare/{{method}}/scale.tsv", method=SCALED)
 ENSEMBLES = expand(f"{STUDY}/compare/{{method}}/ensembles.tsv", method=JUDGED)
 CONVERGENCE = expand(f"{STUDY}/attribute/{{method}}/convergence.tsv", method=WALKED)
 CHECKED_TABLE = [f"{STUDY}/compare/checks.tsv"] if CHECKS else []
@@ -51,6 +52,11 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
         "made_of": [*expand(TABLES, table="scores"), *CHECKED_TABLE],
         "arguments": words("--scores", expand(TABLES, table="scores"), CHECKS_OPTION, "--methods", JUDGED),
         "drawn": bool(TRUTH or "random_head" in CHECKS),
+    },
+    "draw_scale": {
+        "figure": "scale",
+        "made_of": SCALES,
+        "arguments": words("--tables", SCALES, "--methods", METHODS),
     },
     "draw_ensembles": {
         "figure": "ensembles",

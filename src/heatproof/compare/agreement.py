@@ -60,7 +60,7 @@ class BrainMap:
 
     @cached_property
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and sample variance of the cube of `WINDOW` voxels around each voxel; of the map scaled to an rms of 1."""
+        """Mean and sample variance of the cube of `WINDOW` voxels around each voxel, in the map scaled to `rms` 1."""
         unit = self.values.astype(float) / self.rms
         mean = cube_means(unit, self.inside)
         return mean, SAMPLE * (cube_means(unit**2, self.inside) - mean**2)

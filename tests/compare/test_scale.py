@@ -114,7 +114,17 @@ def test_the_command_measures_the_mean_maps_of_all_models_that_have_one(study):
     out = study.compare / "rough/scale.tsv"
     study.run("measure_scale", **one, truth=study.truth, **files, options=options, out=out)
     table = read_table(out)
-    assert list(table.columns) == ["method", "check", "measure", "values", "fwhm", "seed_a", "seed_b", "value", "chance"]
+    assert list(table.columns) == [
+        "method",
+        "check",
+        "measure",
+        "values",
+        "fwhm",
+        "seed_a",
+        "seed_b",
+        "value",
+        "chance",
+    ]
     assert table.groupby("measure").size().to_dict() == {
         "faithfulness_pearson_cubes": 2 * 2 * 2,
         "pearson": 2 * 2,

@@ -61,15 +61,13 @@ class Page(HTMLParser):
 def write(folder, config):
     """Write the page of a study whose figures are blank."""
     figures = [*(f"figure-1-{method}" for method in config["attribute"]["methods"]), "figure-2-methods"]
-    figures += ["figure-3-overlap", "overlap-curve", "training", "bounds"]
+    figures += ["figure-3-overlap", "overlap-curve", "training", "bounds", "scale"]
     figures = [folder / f"report/{name}.png" for name in figures]
     for figure in figures:
         figure.parent.mkdir(exist_ok=True)
         imsave(figure, [[0.0, 1.0]])
     arguments = ["--results", folder, "--models", folder, "--figures", *figures, "--config", json.dumps(config)]
-    arguments += ["--output", folder / "report/report.html"]
-    if (folder / "compare/checks.tsv").exists():
-        arguments += ["--checks", folder / "compare/checks.tsv"]
+    arguments += ["--checks", folder / "compare/checks.tsv", "--output", folder / "report/report.html"]
     before, sys.argv = sys.argv, ["write_page", *map(str, arguments)]
     write_page.main()
     sys.argv = before
@@ -328,7 +326,8 @@ def test_the_licence_of_the_atlas_is_named(page):
 def test_the_same_files_give_the_same_page(page, study):
     folder, config = study
     figures = sorted(folder.glob("report/*.png"))
-    assert write_page.render(write_page.gather(folder, folder, figures, config)) == page
+    checks = folder / "compare/checks.tsv"
+    assert write_page.render(write_page.gather(folder, folder, figures, config, checks)) == page
 
 
 def test_a_method_that_is_switched_off_is_not_on_the_page():

@@ -49,9 +49,10 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
     },
     "draw_bounds": {
         "figure": "bounds",
-        "made_of": [*expand(TABLES, table="scores"), *CHECKED_TABLE],
-        "arguments": words("--scores", expand(TABLES, table="scores"), CHECKS_OPTION, "--methods", JUDGED),
-        "drawn": bool(TRUTH or "random_head" in CHECKS),
+        "made_of": [*expand(TABLES, table="scores"), *SCALES, *CHECKED_TABLE],
+        "arguments": words("--scores", expand(TABLES, table="scores"), "--scale", SCALES)
+        + words("", CHECKS_OPTION, "--methods", JUDGED),
+        "drawn": bool(TRUTH or EFFECTS or "random_head" in CHECKS or "initial_head" in CHECKS),
     },
     "draw_scale": {
         "figure": "scale",
@@ -146,6 +147,7 @@ rule write_page:
         ),
         checks=CHECKED_TABLE,
         check_accuracy=[f"{STUDY}/compare/checks_accuracy.tsv"] if CHECKS else [],
+        scale=expand(f"{STUDY}/compare/{{method}}/scale.tsv", method=JUDGED),
         figures=expand(f"{REPORT}/{{figure}}.png", figure=dict.fromkeys(DRAWN)),
     output:
         report(

@@ -12,8 +12,8 @@ from heatproof.report.figures import NO_PAIRS, STYLE, WIDTH, empty_figure, metho
 from heatproof.tables import own, read_table
 
 PANELS = {
-    "pearson": "robustness over retraining:\ncorrelation of two models' maps",
-    "faithfulness_pearson_cubes": "faithfulness: correlation\nwith effects of cubes",
+    "pearson": "robustness:\ncorrelation of two models' maps",
+    "faithfulness_pearson_cubes": "faithfulness:\ncorrelation with effects of cubes",
     "pr_auc": "localisation: area under the\nprecision-recall curve",
 }
 FORMS = {"signed": "signed maps", "absolute": "absolute maps"}
@@ -55,12 +55,14 @@ def draw_scale(table: pd.DataFrame, methods: Sequence[str]) -> plt.Figure:
     size = (WIDTH, 4.4 + 0.14 * (len(methods) // 3))
     figure, grid = plt.subplots(2, len(panels), figsize=size, layout="constrained", sharex=True, squeeze=False)
     for column, (measure, title) in zip(grid.T, panels.items(), strict=True):
-        for axes, (form, name) in zip(column, FORMS.items(), strict=True):
+        for axes, form in zip(column, FORMS, strict=True):
             draw_curves(axes, table[(table["measure"] == measure) & (table["values"] == form)], methods)
-            axes.set_title(f"{title}, {name}", loc="left", size=7)
             axes.set_xticks(sorted(table["fwhm"].unique()))
             axes.spines[["top", "right"]].set_visible(False)
-        column[-1].set_xlabel("smoothing within the brain, mm FWHM")
+        column[0].set_title(title, loc="left")
+        column[-1].set_xlabel("smoothing, mm FWHM")
+    for axes, name in zip(grid[:, 0], FORMS.values(), strict=True):
+        axes.set_ylabel(name)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=7)
     return figure

@@ -1,13 +1,16 @@
 """What a study found, in sentences that say no more than its numbers."""
 
 from collections.abc import Callable
+from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 from heatproof.report.comparison import number
 from heatproof.report.figures import percent, title_of
 from heatproof.tables import own
 
+SCALED = {"pearson": "robustness", "faithfulness_pearson_cubes": "faithfulness", "pr_auc": "localisation"}
 T_MAPS = {"t_map": "training", "t_map_test": "test"}
 
 
@@ -110,6 +113,39 @@ def of_maps(scores: pd.DataFrame, measure: str, kind: str) -> pd.DataFrame:
     rows = scores[(scores["measure"] == measure) & (scores["outcome"] == "TP") & (scores["kind"] == kind)]
     rows = own(rows)
     return rows.set_index("method")[["value", "low", "high", "chance"]].dropna(subset="value")
+
+
+def ranking_by_scale(table: pd.DataFrame) -> str:
+    """Say in one sentence whether the ranking of methods turns with the width by which their maps are smoothed.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``scale.tsv`` of methods: method, check, measure, values, fwhm, value. Signed maps count, and of localisation
+        absolute values of the smoothed signed maps.
+    """
+    rows = own(table[(table["values"] == "signed")]).dropna(subset="value")
+    said = []
+    for measure, words in SCALED.items():
+        means = rows[rows["measure"] == measure].pivot_table(index="method", columns="fwhm", values="value")
+        means = means.dropna()
+        if len(means) < 2 or means.shape[1] < 2:
+            continue
+        narrow, wide = means.columns[0], means.columns[-1]
+        pairs = list(combinations(means.index, 2))
+        order = np.sign([[means.at[a, fwhm] - means.at[b, fwhm] for fwhm in (narrow, wide)] for a, b in pairs])
+        turned, first = np.count_nonzero(order[:, 0] * order[:, 1] < 0), [title_of(name) for name in means.idxmax()]
+        said.append(
+            f"by {words}, {turned or 'none'} of {len(pairs)} ({first[0]} is first"
+            + (")" if first[0] == first[-1] else f" at {narrow:g} mm, {first[-1]} at {wide:g} mm)")
+        )
+    if not said:
+        return ""
+    widths = sorted(rows["fwhm"].unique())
+    return (
+        f"Pairs of methods that change places when maps are smoothed by {widths[-1]:g} mm instead of {widths[0]:g} mm: "
+        f"{'; '.join(said)}."
+    )
 
 
 def judge(scores: pd.DataFrame, checks: pd.DataFrame | None) -> list[str]:

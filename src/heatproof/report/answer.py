@@ -274,10 +274,10 @@ def measured(scores: pd.DataFrame, checks: pd.DataFrame | None, methods: Mapping
     model_free = [name for name, options in methods.items() if options["method"] in BASELINES]
     change, check = dependence(checks)
     change = change.rename_axis("method").reset_index().assign(measure="depends", check="", outcome="TP", kind="method")
-    scores = pd.concat(
-        [scores[scores["outcome"] == "TP"], change.assign(chance=RESPECTS["depends"].floor)], ignore_index=True
-    )
-    scores["model_free"] = scores["method"].isin(model_free) & (scores["check"] == "")
+    change["chance"] = RESPECTS["depends"].floor
+    tables = [table for table in (scores[scores["outcome"] == "TP"], change) if len(table)]
+    scores = pd.concat(tables, ignore_index=True) if tables else scores
+    scores = scores.assign(model_free=scores["method"].isin(model_free) & (scores["check"] == ""))
     found = {}
     for key, respect in RESPECTS.items():
         names = [name for name in respect.measures if scores.loc[scores["measure"] == name, "value"].notna().any()]

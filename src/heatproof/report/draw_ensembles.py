@@ -1,4 +1,4 @@
-"""Draw how robust, and where the truth is known how right, the mean map of several models is, against their number."""
+"""Draw how robust the mean map of several models is, and where the truth is known how well localised."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from heatproof.command import json_option, run
 from heatproof.report.figures import NO_PAIRS, STYLE, WIDTH, empty_figure, method_colours, save_figure, title_of
 from heatproof.tables import read_table
 
-PANELS = {"pearson": "robustness: correlation of two mean maps", "pr_auc": "rightness: area under the PR curve"}
+PANELS = {"pearson": "robustness: correlation of two mean maps", "pr_auc": "localisation: area under the PR curve"}
 
 
 def draw_curves(axes: plt.Axes, rows: pd.DataFrame, methods: Sequence[str]) -> None:

@@ -69,10 +69,10 @@ TITLES = {
     "t_map_test": "t-map of test scans (no model)",
 }
 CHECKS = {
-    "random_head": "head drawn anew",
-    "initial_head": "head as it began",
+    "random_head": "re-initialised head",
+    "initial_head": "head before training",
     "untrained": "untrained",
-    "shuffled_labels": "labels shuffled",
+    "shuffled_labels": "permuted labels",
     "same_initialisation": "same initialisation",
     "same_order": "same order of batches",
     "noise": "noise like its maps",

@@ -149,7 +149,7 @@ def ranking_by_scale(table: pd.DataFrame) -> str:
 
 
 def judge(scores: pd.DataFrame, checks: pd.DataFrame | None) -> list[str]:
-    """Say in sentences whether robust maps are also right, as far as the study can tell.
+    """Say in sentences how well localised maps are, and how far they depend on what was learned.
 
     Parameters
     ----------
@@ -184,15 +184,16 @@ def judge(scores: pd.DataFrame, checks: pd.DataFrame | None) -> list[str]:
                 f"{agreement.loc[robust, 'value']:.2f}); {area}."
             )
     elif len(agreement):
-        said.append("These numbers say how far models agree, not whether their maps are right.")
+        said.append("These numbers say how far models agree, not whether their maps show the change.")
     heads = pd.Series(dtype=float)
     if checks is not None:
         heads = checks[checks["check"] == "random_head"].groupby("method")["spearman"].mean().dropna()
     if len(heads):
         said.append(
-            "Rank correlation of the absolute values of a model’s mean map and of its map after the last layers are "
-            f"drawn anew, with nothing that they learned: {extremes(heads, '{:.2f}'.format)}. A method near 1 shows "
-            "the same places whatever they learned, though signs may turn."
+            "Rank correlation of the absolute values of a model’s mean map with those of its map after the last layers "
+            "are re-initialised (model parameter randomisation, Adebayo et al. 2018): "
+            f"{extremes(heads, '{:.2f}'.format)}. A method near 1 shows the same places whatever these layers learned, "
+            "though signs may turn."
         )
     if scores["low"].notna().any():
         said.append(

@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import pearsonr
 from sklearn.metrics import average_precision_score
 
-from heatproof.compare.measure_scale import follower, mean_effects, measure_scale, smoother
+from heatproof.compare.measure_scale import follower, measure_scale, smoother
 from heatproof.images import load_array
 from heatproof.tables import read_table, write_table
 from heatproof.units import units_of
@@ -82,18 +82,6 @@ def test_a_map_of_the_effects_is_faithful_and_its_negative_is_not_but_for_its_si
     assert np.isnan(follow(values, 5, np.asarray))
 
 
-def test_effects_are_averaged_over_true_positives_from_their_twins_where_there_are_any():
-    predictions = pd.DataFrame({"scan": ["a", "b", "c"], "split": "test", "label": "patient"})
-    predictions["predicted"] = ["patient", "control", "patient"]
-    rows = [(scan, "controls", "cubes", "x", 9.0) for scan in "abc"]
-    rows += [("a", "twin", "cubes", "x", 1.0), ("b", "twin", "cubes", "x", 50.0), ("c", "twin", "cubes", "x", 2.0)]
-    rows += [("a", "twin", "regions", "x", 7.0)]
-    effects = pd.DataFrame(rows, columns=["scan", "reference", "unit_kind", "unit", "effect"])
-    np.testing.assert_array_equal(mean_effects(effects, predictions, ["y", "x"]), [np.nan, 1.5])
-    controls = effects[effects["reference"] == "controls"]
-    assert mean_effects(controls, predictions, ["x"]).tolist() == [9.0]
-
-
 def test_the_command_measures_the_mean_maps_of_all_models_that_have_one(study):
     outcomes = {f"sub-{i}": "TP" if i % 2 else "TN" for i in range(6)}
     for seed in (3, 1, 4):
@@ -105,12 +93,15 @@ def test_the_command_measures_the_mean_maps_of_all_models_that_have_one(study):
         rows = [(f"sub-{i}", "twin", "cubes", name, rng.normal()) for i in (1, 3, 5) for name in names]
         table = pd.DataFrame(rows, columns=["scan", "reference", "unit_kind", "unit", "effect"])
         write_table(table, study.root / f"effects/seed-{seed}.tsv")
+        margins = pd.DataFrame({"scan": ["sub-1", "sub-3", "sub-5"], "reference": "twin", "margin": [3.0, 3.1, 2.9]})
+        write_table(margins.assign(margin_reference=-3.0), study.root / f"effects/seed-{seed}_margins.tsv")
     files = {
+        "margins": [study.root / f"effects/seed-{seed}_margins.tsv" for seed in study.seeds],
         "effects": [study.root / f"effects/seed-{seed}.tsv" for seed in study.seeds],
         "predictions": [study.root / f"train/seed-{seed}/predictions.tsv" for seed in study.seeds],
     }
     one = {"folder": study.compare, "method": "rough", "seeds": study.seeds, "template": study.template}
-    options = {"regions": "hemispheres", "smoothing": [0, 4], "cubes": 4.0}
+    options = {"regions": "hemispheres", "smoothing": [0, 4], "cubes": 4.0, "participant_groups": 3}
     out = study.compare / "rough/scale.tsv"
     study.run("measure_scale", **one, truth=study.truth, **files, options=options, out=out)
     table = read_table(out)

@@ -12,12 +12,7 @@ MAP_FILES = [
     *(["units.tsv", "left_out/units.tsv"] if EFFECTS else []),
 ]
 TRUTH_OPTION = f"--truth {TRUTH}" if TRUTH else ""
-EFFECTS = (
-    expand(f"{STUDY}/attribute/effects/seed-{{seed}}.tsv", seed=SEEDS) if config["attribute"].get("effects") else []
-)
-PREDICTIONS = expand(f"{RESULTS}/train/seed-{{seed}}/predictions.tsv", seed=SEEDS)
-FOLLOWED_EFFECTS = words("--effects", EFFECTS, "--predictions", PREDICTIONS) if EFFECTS else ""
-CUBES = config["attribute"]["effects"]["cubes"] if EFFECTS else None
+SCALE_OPTIONS = subset(OPTIONS, "regions", "smoothing", "participant_groups", "cubes")
 SCALED = [name for name in MODELLED if split_name(name)[1] in ["", *FLOORS]]
 
 
@@ -305,10 +300,10 @@ rule measure_ensembles:
 rule measure_scale:
     """Measure the maps of all models by one method, smoothed by several widths."""
     input:
+        unpack(effects_of_models),
         models=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_TP.nii.gz", seed=SEEDS, allow_missing=True),
         template=REGION_FILES,
         truth=TRUTH or [],
-        effects=[*EFFECTS, *PREDICTIONS] if EFFECTS else [],
     output:
         f"{COMPARE}/{{method}}/scale.tsv",
     log:
@@ -325,11 +320,9 @@ rule measure_scale:
     params:
         source=code_of("heatproof.compare.measure_scale"),
         seeds=SEEDS,
-        options=as_json(
-            {"regions": config["compare"]["regions"], "smoothing": config["compare"]["smoothing"], "cubes": CUBES}
-        ),
+        options=SCALE_OPTIONS,
         truth=TRUTH_OPTION,
-        effects=FOLLOWED_EFFECTS,
+        effects=lambda wildcards, input: named_options(input, effects_of_models(wildcards)),
     shell:
         "python -m heatproof.compare.measure_scale --folder $(dirname $(dirname {output})) --method {wildcards.method} "
         "--seeds {params.seeds} --template $(dirname {input.template[0]}) {params.truth} {params.effects} "

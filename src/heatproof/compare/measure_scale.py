@@ -24,14 +24,15 @@ from scipy.ndimage import gaussian_filter
 
 from heatproof.command import json_option, run
 from heatproof.compare.agreement import correlation, crop_box, in_volume
+from heatproof.compare.effects import effects_arguments, effects_of
 from heatproof.compare.layout import mean_map_path, model_folder, split_name
-from heatproof.compare.outcomes import scans_by_outcome
 from heatproof.compare.ranks import settled
 from heatproof.compare.rightness import pr_auc, true_effects, true_share, true_voxels
+from heatproof.compare.unit_sums import read_units
 from heatproof.images import load_array, load_image
 from heatproof.space import FWHM_TO_SIGMA, voxel_sizes
 from heatproof.tables import read_table, write_table
-from heatproof.units import units_of
+from heatproof.units import KINDS
 
 COLUMNS = ["method", "check", "measure", "values", "fwhm", "seed_a", "seed_b", "value", "chance"]
 FORMS: dict[str, Callable] = {"signed": np.asarray, "absolute": np.abs}
@@ -137,29 +138,6 @@ def measure_scale(
     return pd.DataFrame(rows, columns=COLUMNS[2:])
 
 
-def mean_effects(effects: pd.DataFrame, predictions: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
-    """Average the effects of cubes on one model over its true positives.
-
-    Parameters
-    ----------
-    effects : DataFrame
-        scan, reference, unit_kind, unit, effect; of the twins where there are any, else of controls.
-    predictions : DataFrame
-        Of the model.
-    names : sequence of str
-        Of the cubes, in the order of the result.
-
-    Returns
-    -------
-    ndarray, shape (cubes,)
-        NaN for a cube without an effect.
-    """
-    reference = "twin" if (effects["reference"] == "twin").any() else "controls"
-    recognised = scans_by_outcome(predictions)["TP"]
-    chosen = (effects["reference"] == reference) & (effects["unit_kind"] == "cubes") & effects["scan"].isin(recognised)
-    return effects[chosen].groupby("unit")["effect"].mean().reindex(names).to_numpy()
-
-
 def follower(effects: Mapping[int, np.ndarray], cubes: np.ndarray) -> Callable[[np.ndarray, int, Callable], float]:
     """Return a function that correlates a map's sums over cubes with the cubes' effects.
 
@@ -194,8 +172,7 @@ def main() -> None:
     parser.add_argument("--seeds", required=True, type=int, nargs="+")
     parser.add_argument("--template", required=True, type=Path, help="folder of brain_mask, regions and regions.tsv")
     parser.add_argument("--truth", help="ground_truth/regions.tsv: region, prescribed; where it is known")
-    parser.add_argument("--effects", nargs="*", help="effects/seed-{seed}.tsv of every model, where there are any")
-    parser.add_argument("--predictions", nargs="*", help="predictions.tsv of every model, for the effects")
+    effects_arguments(parser)
     parser.add_argument("--options", required=True, type=json_option, help="the config's compare as JSON, and cubes")
     parser.add_argument("--out", required=True, help="scale.tsv")
     args = parser.parse_args()
@@ -207,10 +184,12 @@ def main() -> None:
         effects = true_effects(labels, read_table(args.template / "regions.tsv"), read_table(args.truth))
         true = true_voxels(effects, brain, args.truth)
     if args.effects:
-        numbers, names = units_of("cubes", args.template, args.options["regions"], args.options["cubes"])
-        tables = zip(map(read_table, args.effects), map(read_table, args.predictions), strict=True)
-        means = [mean_effects(*of_model, names) for of_model in tables]
-        follow = follower(dict(zip(args.seeds, means, strict=True)), numbers[brain])
+        cubes = read_units(args.template, args.options)[KINDS.index("cubes")]
+        effects = {
+            seed: of_model.spread("cubes").loc[of_model.kept(0)].mean().reindex(cubes.table["unit"]).to_numpy()
+            for seed, of_model in effects_of(args).items()
+        }
+        follow = follower(effects, cubes.numbers[brain])
     maps = read_maps(args.folder, args.method, args.seeds, brain)
     table = measure_scale(maps, brain, voxel_sizes(image.affine), args.options["smoothing"], true, follow)
     method, check = split_name(args.method)

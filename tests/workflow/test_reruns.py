@@ -129,7 +129,10 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
         | some("draw_seeds", "draw_methods", "draw_overlaps", "draw_overlap_curve", "draw_bounds", "draw_training")
         | some("draw_scale", "draw_ensembles", "draw_convergence"),
     ),
-    "k of top-k (`compare.top_k`)": (config("compare={top_k: 4}"), AGREED | some("measure_ensembles", "draw_ensembles")),
+    "k of top-k (`compare.top_k`)": (
+        config("compare={top_k: 4}"),
+        AGREED | some("measure_ensembles", "draw_ensembles"),
+    ),
     "a width of smoothing (`compare.smoothing`)": (
         config("compare={smoothing: [0, 6]}"),
         SCALED | some("draw_bounds") | DESCRIBED,

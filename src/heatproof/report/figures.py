@@ -31,7 +31,14 @@ STYLE = {
     "svg.hashsalt": "heatproof",
 }
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")  # Okabe and Ito 2008, no yellow
+COLOURS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#e69f00",
+)  # Okabe and Ito 2008, less yellow and black
 LINES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D")
 
@@ -99,11 +106,6 @@ def method_styles(methods: Sequence[str]) -> dict[str, dict]:
         method: {"color": colour, "linestyle": line, "marker": marker}
         for method, ((line, marker), colour) in zip(methods, cycle(styles), strict=False)
     }
-
-
-def method_colours(methods: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each method, as in `method_styles`."""
-    return {method: style["color"] for method, style in method_styles(methods).items()}
 
 
 def empty_figure(reason: str) -> plt.Figure:

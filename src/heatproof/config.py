@@ -18,6 +18,7 @@ from heatproof.references import check_references
 
 MAP_CHECKS = ("noise", "t_map")
 T_MAP_SPLITS = {"t_map": "train", "t_map_test": "test"}  # the t-maps, and the scans that each is made of
+FLOORS = ("noise", "random_head", "initial_head", "untrained")  # sanity checks that a method has to exceed
 BASELINES = ("edges", "input")  # methods that do not look at the model
 TEXT = ("study", "label", "patient", "control", "only", "exclude")
 OTHER_BASE = r"[-+]?(0[0-7_]+|\d+(:[0-5]?\d)+(\.\d*)?)"

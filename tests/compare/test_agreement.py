@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.spatial.distance import dice as dice_distance
 from skimage.metrics import structural_similarity
 
-from heatproof.compare.agreement import BrainMap, correlation, top_voxels, unit_volume
+from heatproof.compare import agreement
+from heatproof.compare.agreement import BrainMap, correlation, cube_means, ssim, top_voxels
 from heatproof.compare.layout import left_out_groups
 from heatproof.compare.measures import PAIRS_OF_MAPS, compare_pairs
 from heatproof.images import load_array
@@ -54,18 +55,36 @@ def test_every_measure_equals_its_reference(brain):
         assert row["chance"] == pytest.approx(2 * tops[0].mean() * tops[1].mean() / (tops[0].mean() + tops[1].mean()))
 
 
-def test_ssim_is_scikit_image_s_on_the_whole_grid(brain):
-    a, b = random_maps(brain, 2, smooth=1)
-    b += a
-    whole = []
+def ssim_by_scikit_image(a, b, brain):
+    """Return the structural similarity of two maps near their values, on the whole grid."""
+    volumes, near = [], np.zeros(brain.shape, bool)
     for values in (a, b):
         volume = np.zeros(brain.shape)
         volume[brain] = values / np.sqrt(np.mean(values.astype(float) ** 2))
-        whole.append(np.pad(volume, 3))
-    lift = max(np.abs(volume).max() for volume in whole)
-    _, similarity = structural_similarity(*(volume + lift for volume in whole), win_size=7, data_range=1.0, full=True)
-    expected = similarity[3:-3, 3:-3, 3:-3][brain].mean()
-    assert compare_voxels([a, b], brain, 5)["ssim"].iloc[0] == pytest.approx(expected, abs=1e-9)
+        near |= maximum_filter(volume != 0, 7, mode="constant")
+        volumes.append(np.pad(volume, 3))
+    lift = max(np.abs(volume).max() for volume in volumes)
+    lifted = [volume + lift for volume in volumes]
+    _, similarity = structural_similarity(*lifted, win_size=7, data_range=1.0, full=True)
+    return similarity[3:-3, 3:-3, 3:-3][brain & near].mean()
+
+
+@pytest.mark.parametrize("kept", [1.0, 0.02])
+def test_ssim_is_scikit_image_s_on_the_whole_grid(brain, kept):
+    a, b = random_maps(brain, 2, smooth=1)
+    b += a
+    a, b = (np.where(values >= np.quantile(values, 1 - kept), values, 0) for values in (a, b))
+    found = ssim(BrainMap(a, brain, 5), BrainMap(b, brain, 5), {})
+    assert 0.05 < found < 0.9
+    assert found == pytest.approx(ssim_by_scikit_image(a, b, brain), abs=1e-10)
+
+
+def test_ssim_of_ten_maps_smooths_each_map_twice_and_each_pair_once(brain, monkeypatch):
+    """Means and variances are those of a map, however many others it is compared with."""
+    smoothed = []
+    monkeypatch.setattr(agreement, "cube_means", lambda *given: smoothed.append(given) or cube_means(*given))
+    compare_voxels(random_maps(brain, 10), brain, 5)
+    assert len(smoothed) == 2 * 10 + 45
 
 
 def test_identical_maps_are_at_the_ceiling_whatever_their_strength(brain):
@@ -119,13 +138,6 @@ def test_top_voxels_by_hand():
 
 def test_a_constant_has_no_correlation():
     assert np.isnan(correlation(np.ones(5), np.arange(5.0)))
-
-
-def test_a_unit_volume_holds_the_brain_in_a_border_of_zeros(brain):
-    (a,) = random_maps(brain, 1)
-    volume = unit_volume(a, brain)
-    assert volume.shape == (19 + 6, 19 + 6, 19 + 6)
-    assert np.mean(volume[volume != 0] ** 2) == pytest.approx(1)
 
 
 def test_the_table_of_a_study_is_the_measures_of_its_files(study):

@@ -119,6 +119,16 @@ def make_compare(folder, methods, seeds, empty):
         scores.append((method, "", "agreement_pearson_cubes", "TP", 0.7, 0.6, 0.8, 0.0, "method"))
         for shared in ("same_initialisation", "same_order"):
             scores.append((method, shared, "pearson", "TP", 0.7, 0.6, 0.8, 0.0, "bound"))
+        scale = [
+            (method, "", measure, form, fwhm, *models, 0.2 + 0.1 * m + fwhm / 40, 0.0)
+            for measure, models in {"pearson": seeds[:2], "faithfulness_pearson_cubes": [seeds[0]] * 2}.items()
+            for form in ("signed", "absolute")
+            for fwhm in (0, 8)
+            if len(models) == 2
+        ]
+        columns = ["method", "check", "measure", "values", "fwhm", "seed_a", "seed_b", "value", "chance"]
+        write_table(pd.DataFrame(scale, columns=columns), folder / f"{method}/scale.tsv")
+    heads = [(method, "random_head", seed, 0.3, 0.4 + 0.01 * seed) for method in methods for seed in seeds]
     scores.append(("effects", "", "agreement_pearson_cubes", "TP", 0.4, 0.3, 0.5, 0.0, "bound"))
     scores.append(("effects", "last", "faithfulness_pearson_cubes", "TP", 0.97, 0.95, 0.99, 0.0, "bound"))
     curve = [
@@ -130,6 +140,8 @@ def make_compare(folder, methods, seeds, empty):
     variance = [(method, "pearson", "TP", 0.003, 0.001) for method in methods]
     widths = [("lrp", "pearson", "TP", models, 1 / models, 0.01) for models in (3, 4, 10, 30)]
     tables = {
+        "checks": (heads, "method check seed pearson spearman"),
+        "checks_accuracy": ([], "check seed balanced_accuracy"),
         "overlap_curve": (curve, "method metric k overlap_mean chance"),
         "seeds": (widths, "method measure outcome n_models width floor"),
         "variance": (variance, "method measure outcome models participants"),

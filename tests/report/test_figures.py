@@ -21,12 +21,14 @@ from heatproof.report import (
     draw_overlap_curve,
     draw_overlaps,
     draw_patches,
+    draw_scale,
     draw_seeds,
     draw_training,
 )
+from heatproof.report.answer import mean_with_interval
 from heatproof.report.brains import average, colour_scale, draw_map, load_brain, panel_size, read_map
 from heatproof.report.comparison import bound_rows
-from heatproof.report.figures import TITLES
+from heatproof.report.figures import TITLES, method_styles
 from heatproof.tables import read_table
 
 
@@ -53,6 +55,14 @@ def commands(folder, config):
         draw_overlap_curve: [
             *["--curve", compare / "overlap_curve.tsv", "--methods", *methods, "--top-k", 10, "--options", options]
         ],
+        draw_scale: [
+            *["--tables", *(compare / f"{method}/scale.tsv" for method in methods), "--methods", *methods],
+            *["--options", options],
+        ],
+        draw_bounds: [
+            *["--scores", compare / "scores.tsv", "--checks", compare / "checks.tsv", "--methods", *methods],
+            *["--scale", *(compare / f"{method}/scale.tsv" for method in methods), "--options", options],
+        ],
         draw_training: ["--seeds", *seeds, "--histories", *histories, "--options", options],
         draw_patches: [
             "--scores",
@@ -73,7 +83,11 @@ def test_the_methods_of_a_preset_have_titles(preset):
 
 
 @pytest.mark.parametrize(
-    "module", [draw_seeds, draw_methods, draw_overlaps, draw_overlap_curve, draw_patches, draw_training]
+    "module",
+    [
+        *[draw_seeds, draw_methods, draw_overlaps, draw_overlap_curve, draw_patches, draw_training],
+        *[draw_bounds, draw_scale],
+    ],
 )
 def test_a_command_writes_the_same_bytes_twice_in_a_sane_size(module, study, tmp_path, monkeypatch):
     arguments = commands(*study)[module]
@@ -89,7 +103,12 @@ def test_a_command_writes_the_same_bytes_twice_in_a_sane_size(module, study, tmp
 @pytest.mark.parametrize("rows", ["absent", "empty"])
 def test_where_no_two_models_can_be_compared_a_figure_says_so_and_has_no_axes(study, rows):
     tables = {path.stem: read_table(path) for path in (study[0] / "compare").glob("*.tsv")}
-    paired = ["l2_rms", "pearson", *(f"top_10_{metric}" for metric in ("sum", "density", "gain"))]
+    paired = [
+        "l2_rms",
+        "pearson",
+        "agreement_pearson_cubes",
+        *(f"top_10_{metric}" for metric in ("sum", "density", "gain")),
+    ]
     scores = tables["scores"]
     scores.loc[scores["measure"].isin(paired), "value"] = np.nan
     scores = scores.dropna(subset="value") if rows == "absent" else scores
@@ -97,8 +116,11 @@ def test_where_no_two_models_can_be_compared_a_figure_says_so_and_has_no_axes(st
     curve = curve[:0] if rows == "absent" else curve.assign(overlap_mean=np.nan)
     head = pd.DataFrame({"method": ["lrp"], "check": "random_head", "seed": 0, "spearman": 0.3})
     ensembles = pd.DataFrame({"method": ["lrp"], "measure": "pearson", "n_models": 1, "chance": 0.0})
+    scale = read_table(study[0] / "compare/lrp/scale.tsv")
+    scale = scale[:0] if rows == "absent" else scale.assign(value=np.nan)
     for figure in (
-        draw_bounds.draw_bounds(scores, head, ["lrp", "occlusion"]),
+        draw_bounds.draw_bounds(scores, scale, head, ["lrp", "occlusion"]),
+        draw_scale.draw_scale(scale, ["lrp", "occlusion"]),
         draw_overlaps.draw_overlaps(pairs, top.assign(overlap_mean=np.nan), ["lrp"], [0]),
         draw_overlap_curve.draw_overlap_curve(curve, ["lrp"], 10),
         draw_patches.draw_patches(scores, {"occlusion": 5, "lrp": 2}, 4.0),
@@ -303,7 +325,7 @@ def test_convergence_ends_at_the_scan_with_the_mean_over_models():
 
 
 def bounds():
-    """Scores of two methods, noise like one's maps, and the t-map; what stays of each method's maps in two models."""
+    """Scores of two methods, noise like one's maps, and the t-map; agreement of absolute maps; what heads change."""
     rows = [("lrp", "", 0.9, 0.3), ("occlusion", "", 0.5, 0.6)]
     rows += [("lrp", "noise", 0.0, 0.05), ("t_map", "", 1.0, 0.7)]
     scores = pd.DataFrame(
@@ -314,43 +336,96 @@ def bounds():
         ],
         columns=["method", "check", "measure", "outcome", "value", "low", "high", "chance", "kind"],
     )
+    names = [("lrp", "", 0.7), ("occlusion", "", 0.4), ("lrp", "noise", 0.1)]
+    rows = [
+        (method, check, "pearson", form, fwhm, *pair, value + fwhm / 100 - 0.2 * (form == "signed"), 0.0)
+        for method, check, value in names
+        for form in ("signed", "absolute")
+        for fwhm in (0, 8)
+        for pair in ((0, 1), (0, 2), (1, 2))
+    ]
+    columns = ["method", "check", "measure", "values", "fwhm", "seed_a", "seed_b", "value", "chance"]
     checks = pd.DataFrame({"method": ["lrp", "lrp", "occlusion", "occlusion"], "seed": [0, 1, 0, 1]})
-    return scores, checks.assign(check="random_head", spearman=[0.95, 0.85, 0.1, 0.3])
+    checks = checks.assign(check="random_head", spearman=[0.95, 0.85, 0.1, 0.3])
+    return scores, pd.DataFrame(rows, columns=columns), checks
 
 
-def test_robustness_is_drawn_against_rightness_and_against_what_stays_without_the_head():
-    scores, checks = bounds()
-    figure = draw_bounds.draw_bounds(scores, checks, ["lrp", "occlusion"])
-    left, right = figure.axes
-    points = [tuple(float(v[0]) for v in container[0].get_data()) for container in left.containers]
-    assert points == [(0.9, 0.3), (0.5, 0.6), (0.0, 0.05), (1.0, 0.7)]
-    points = [tuple(float(v[0]) for v in container[0].get_data()) for container in right.containers]
-    np.testing.assert_allclose(points, [(0.9, 0.9), (0.5, 0.2)])
-    assert {"t-map of training scans (no model)", "chance", "noise like its maps"} <= set(texts(figure))
-    assert len(draw_bounds.draw_bounds(scores, None, ["lrp", "occlusion"]).axes) == 1
+def faithful(scores):
+    """Add faithfulness and agreement over cubes, with what bounds them."""
+    rows = [("lrp", "", 0.8, 0.2), ("occlusion", "", 0.3, 0.7), ("effects", "", 0.85, None)]
+    rows += [("effects", "other_model", None, 0.75), ("lrp", "noise", 0.05, 0.0)]
+    rows = [
+        (method, check, measure, "TP", value, value - 0.1, value + 0.1, 0.0, "method")
+        for method, check, *values in rows
+        for measure, value in zip(("agreement_pearson_cubes", "faithfulness_pearson_cubes"), values, strict=True)
+        if value is not None
+    ]
+    return pd.concat([scores, pd.DataFrame(rows, columns=scores.columns)], ignore_index=True)
+
+
+def points_in(axes):
+    return [tuple(float(v[0]) for v in container[0].get_data()) for container in axes.containers]
+
+
+def crosses_in(axes):
+    return [tuple(map(float, line.get_xydata()[0])) for line in axes.lines if line.get_marker() == "x"]
+
+
+def test_both_axes_of_a_panel_are_about_the_same_form_of_the_maps():
+    scores, scale, checks = bounds()
+    figure = draw_bounds.draw_bounds(faithful(scores), scale, checks, ["lrp", "occlusion"])
+    signed, absolute = figure.axes
+    assert points_in(signed) == [(0.8, 0.2), (0.3, 0.7)] and crosses_in(signed) == [(0.05, 0.0)]
+    np.testing.assert_allclose(points_in(absolute), [(0.7, 0.3), (0.4, 0.6)])
+    np.testing.assert_allclose(crosses_in(absolute), [(0.1, 0.05)])
+    assert {"faithfulness (signed maps)", "localisation (absolute maps)", "1 LRP", "2 Occlusion"} <= set(texts(figure))
+    assert {"chance", "another model's effects", "the models' effects", "sanity checks"} <= set(texts(figure))
     plt.close("all")
 
 
-def test_intervals_of_methods_are_drawn_whole_and_those_of_checks_where_there_is_room():
-    scores, checks = bounds()
-    robustness = scores["measure"] == "pearson"
-    scores.loc[robustness & (scores["method"] == "lrp") & (scores["check"] == ""), "low"] = -0.4
-    scores.loc[robustness & (scores["check"] == "noise"), "low"] = -1.0
-    for axes in draw_bounds.draw_bounds(scores, checks, ["lrp", "occlusion"]).axes:
-        assert -0.6 < axes.get_xlim()[0] < -0.4
+def test_where_neither_is_known_what_the_head_changes_is_drawn():
+    scores, scale, checks = bounds()
+    scores = scores[scores["measure"] == "pearson"]
+    (axes,) = draw_bounds.draw_bounds(scores, scale, checks, ["lrp", "occlusion"]).axes
+    np.testing.assert_allclose(points_in(axes), [(0.7, 0.1), (0.4, 0.8)])
     plt.close("all")
+
+
+def test_the_interval_of_absolute_maps_agreement_is_that_of_other_trainings():
+    rows = pd.DataFrame({"seed_a": [0, 0, 1], "seed_b": [1, 2, 2], "value": [0.5, 0.4, 0.6]})
+    value, low, high = draw_bounds.with_interval(rows)
+    assert value == pytest.approx(0.5) and low < 0.5 - 0.05 and high == pytest.approx(1 - low)
+    assert np.isnan(draw_bounds.with_interval(rows[:1])[1:]).all()
 
 
 def test_the_interval_of_a_mean_over_models_is_student_s():
-    mean, low, high = draw_bounds.mean_with_interval(pd.Series([1.0, 2.0, 3.0, np.nan]))
+    mean, low, high = mean_with_interval(pd.Series([1.0, 2.0, 3.0, np.nan]))
     assert (mean, low, high) == pytest.approx((2, 2 - 4.302653 / np.sqrt(3), 2 + 4.302653 / np.sqrt(3)))
-    mean, *ends = draw_bounds.mean_with_interval(pd.Series([0.4, 0.5]))
+    mean, *ends = mean_with_interval(pd.Series([0.4, 0.5]))
     assert mean == pytest.approx(0.45) and np.isnan(ends).all()
 
 
-def test_methods_and_checks_are_listed_by_rightness():
+def test_scale_has_a_line_for_each_method_and_a_band_of_its_checks_signed_above_absolute():
+    _, scale, _ = bounds()
+    figure = draw_scale.draw_scale(scale, ["lrp", "occlusion", "grad_cam"])
+    signed, absolute = figure.axes
+    lines = {line.get_label(): line for line in absolute.lines}
+    np.testing.assert_allclose(lines["LRP"].get_xydata(), [[0, 0.7], [8, 0.78]])
+    np.testing.assert_allclose({line.get_label(): line for line in signed.lines}["LRP"].get_ydata(), [0.5, 0.58])
+    assert set(lines) == {"chance", "LRP", "Occlusion"}
+    (band,) = absolute.collections
+    assert band.get_paths()[0].get_extents().extents == pytest.approx([0, 0.1, 8, 0.18])
+    plt.close("all")
+
+
+def test_sixteen_methods_are_told_apart_by_colour_line_or_marker():
+    styles = method_styles([f"method_{i}" for i in range(16)]).values()
+    assert len({tuple(style.values()) for style in styles}) == 16
+
+
+def test_methods_and_checks_are_listed_by_localisation():
     heads, rows = bound_rows(bounds()[0], 10)
-    assert heads == ["Rightness: PR area", "Robustness: Pearson"]
+    assert heads == ["Localisation: PR area", "Robustness: Pearson"]
     assert [row["name"] for row in rows[:4]] == [
         "t-map of training scans (no model)",
         "Occlusion",

@@ -11,6 +11,7 @@ import yaml
 from matplotlib.image import imsave
 
 from heatproof.report import write_page
+from heatproof.report.answer import RULES
 from heatproof.report.comparison import note_rows, quality_rows
 from heatproof.tables import write_table
 
@@ -61,15 +62,13 @@ class Page(HTMLParser):
 def write(folder, config):
     """Write the page of a study whose figures are blank."""
     figures = [*(f"figure-1-{method}" for method in config["attribute"]["methods"]), "figure-2-methods"]
-    figures += ["figure-3-overlap", "overlap-curve", "training", "bounds"]
+    figures += ["figure-3-overlap", "overlap-curve", "training", "bounds", "scale"]
     figures = [folder / f"report/{name}.png" for name in figures]
     for figure in figures:
         figure.parent.mkdir(exist_ok=True)
         imsave(figure, [[0.0, 1.0]])
     arguments = ["--results", folder, "--models", folder, "--figures", *figures, "--config", json.dumps(config)]
-    arguments += ["--output", folder / "report/report.html"]
-    if (folder / "compare/checks.tsv").exists():
-        arguments += ["--checks", folder / "compare/checks.tsv"]
+    arguments += ["--checks", folder / "compare/checks.tsv", "--output", folder / "report/report.html"]
     before, sys.argv = sys.argv, ["write_page", *map(str, arguments)]
     write_page.main()
     sys.argv = before
@@ -102,7 +101,48 @@ def test_where_there_is_one_model_nothing_is_shown_that_takes_two(page_of_one):
     assert not re.search(r'href="#(distance|regions|agreement)"|Figure [34]\.|alt="Rightness', text)
     assert text.count("How far models agree is not known: that takes two (train.seeds).") == 1
     assert "no value" not in text and "on average" not in text
-    assert shown.tables["bounds-table"][0] == ["", "Rightness: PR area"] and len(shown.tables["rightness-table"]) == 6
+    assert (
+        shown.tables["bounds-table"][0] == ["", "Localisation: PR area"] and len(shown.tables["rightness-table"]) == 6
+    )
+
+
+def test_the_page_begins_with_the_answer(page, parsed):
+    lead = re.search(r'<p class="lead">(.*?)</p>', page)[1]
+    assert lead == (
+        "Of 4 methods, tried on 2 networks that differ by chance alone, for 4 this study cannot tell (Occlusion, LRP, "
+        "Guided backpropagation, Gradient × input)."
+    )
+    assert page.index(lead) < page.index("<table")
+    head, *rows = parsed.tables["answer-table"]
+    assert [text.split(" 0 1")[0] for text in head] == [
+        *["Method", "Robust over retraining", "Faithful to the model", "Localises the change"],
+        *["Depends on what was learned", "Verdict"],
+    ]
+    assert rows[1] == [
+        *["3 LRP reference: empty scan", "0.70 0.60 to 0.80", "0.60 0.50 to 0.70", "0.70 0.60 to 0.80"],
+        *["0.59 no interval", "? cannot tell"],
+    ]
+
+
+def test_an_interval_is_drawn_from_its_lower_to_its_upper_end_with_the_floor(page):
+    row = page[page.index(">3</span> LRP") :]
+    cell = row[row.index('data-label="Localises the change"') : row.index('data-label="Depends on what was learned"')]
+    assert (
+        'class="interval" x1="60.0%" x2="80.0%"' in cell and '<circle cx="70.0%" cy="8" r="4" class="above"/>' in cell
+    )
+    assert 'class="floor" x1="12.0%" x2="12.0%"' in cell and 'title="floor: chance, 0.12"' in cell
+
+
+def test_the_rule_of_the_verdict_is_stated_in_words_and_the_questions_are_told_apart(page):
+    for rule in RULES:
+        assert f"<dt>{rule.verdict}</dt><dd>{rule.words}</dd>" in page
+    assert "what makes this a patient rather than healthy?" in page
+    assert "what makes this a patient rather than nothing?" in page
+
+
+def test_every_figure_says_how_it_is_read(page):
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", page, re.S)
+    assert len(captions) > 8 and all("How to read it:" in caption for caption in captions)
 
 
 def test_every_anchor_of_the_contents_is_there(page, page_of_one):
@@ -214,7 +254,7 @@ def test_the_models_of_checks_stand_with_their_accuracy(study, tmp_path_factory)
     write_table(accuracy, copied / "compare/checks_accuracy.tsv")
     head, *rows = Page(write(copied, config)).tables["check-accuracy"]
     assert head == ["", "Mean", "Range"]
-    assert rows == [["Untrained", "56.2 %", "50.0–62.5 %"], ["Head drawn anew", "50.0 %", "25.0–75.0 %"]]
+    assert rows == [["Untrained", "56.2 %", "50.0–62.5 %"], ["Re-initialised head", "50.0 %", "25.0–75.0 %"]]
 
 
 def test_no_accuracy_of_checks_is_shown_where_there_are_none(parsed):
@@ -223,7 +263,7 @@ def test_no_accuracy_of_checks_is_shown_where_there_are_none(parsed):
 
 def test_faithfulness_stands_beside_chance_and_the_checks(page, parsed):
     rows = {row[0]: row[1:] for row in parsed.tables["faithfulness-table"]}
-    assert rows["LRP"] == rows["LRP, head drawn anew"] == ["0.30 0.20 to 0.40"] * 3
+    assert rows["LRP"] == rows["LRP, re-initialised head"] == ["0.30 0.20 to 0.40"] * 3
     assert rows["Chance"] == ["0.60", "0.40", "0.00"]
     assert "Recovery: cubes of 20.0 mm are given back their health" in page
 
@@ -234,7 +274,7 @@ def test_faithfulness_to_effects_stands_between_its_ceilings_and_floors(parsed):
     assert rows[""][1] == "Pearson, cubes" and len(rows[""]) == 6
     assert names[1] == "The models’ own effects, last replaced against first" and names[-1] == "Chance"
     assert names[2] == "Occlusion" and rows["Occlusion"][1] == "0.80 0.70 to 0.90"
-    assert rows["LRP, head drawn anew"][1] == "−0.10 −0.20 to 0.00"
+    assert rows["LRP, re-initialised head"][1] == "−0.10 −0.20 to 0.00"
     single = [row[0] for row in parsed.tables["single-effects-table"]]
     assert single[1] == "Occlusion" and "The models’ own effects, last replaced against first" not in single
 
@@ -328,7 +368,8 @@ def test_the_licence_of_the_atlas_is_named(page):
 def test_the_same_files_give_the_same_page(page, study):
     folder, config = study
     figures = sorted(folder.glob("report/*.png"))
-    assert write_page.render(write_page.gather(folder, folder, figures, config)) == page
+    checks = folder / "compare/checks.tsv"
+    assert write_page.render(write_page.gather(folder, folder, figures, config, checks)) == page
 
 
 def test_a_method_that_is_switched_off_is_not_on_the_page():

@@ -4,7 +4,7 @@ import pytest
 
 from heatproof.report.comparison import number
 from heatproof.report.figures import percent, percents, title_of
-from heatproof.report.words import extremes, judge, summarise
+from heatproof.report.words import extremes, judge, ranking_by_scale, summarise
 
 
 def plain(text):
@@ -99,7 +99,25 @@ def test_what_is_robust_is_set_against_what_is_right():
     )
     assert "and of the test scans, 0.50. The 95 % interval lies above chance for Occlusion. " in known
     assert known.endswith("agree most, voxel by voxel, is LRP (correlation 0.90); its area is 0.12.")
-    assert "they learned: 0.10 (Occlusion) to 0.80 (LRP). A method near 1 shows the same places" in head
+    assert "Adebayo et al. 2018): 0.10 (Occlusion) to 0.80 (LRP). A method near 1 shows the same places" in head
     assert limits.startswith("Intervals are about other trainings")
     unknown, _ = judge(scores[scores["measure"] == "pearson"], None)
-    assert unknown == "These numbers say how far models agree, not whether their maps are right."
+    assert unknown == "These numbers say how far models agree, not whether their maps show the change."
+
+
+def test_a_ranking_that_turns_with_the_scale_is_said_to():
+    values = {"lrp": (0.5, 0.6), "gradient_input": (0.1, 0.8), "occlusion": (0.05, 0.1)}
+    rows = [
+        (method, "", "pearson", "signed", fwhm, value)
+        for method, both in values.items()
+        for fwhm, value in zip((0, 20), both, strict=True)
+    ]
+    rows += [(method, "", "pr_auc", "signed", fwhm, 0.1) for method in values for fwhm in (0, 20)]
+    rows += [("lrp", "noise", "pearson", "signed", 0, 0.0), ("lrp", "", "pearson", "absolute", 0, 0.0)]
+    table = pd.DataFrame(rows, columns=["method", "check", "measure", "values", "fwhm", "value"])
+    assert ranking_by_scale(table) == (
+        "Pairs of methods that change places when maps are smoothed by 20 mm instead of 0 mm: by robustness, 1 of 3 "
+        "(LRP is first at 0 mm, Gradient × input at 20 mm); by localisation, none of 3 (Gradient × input is first)."
+    )
+    assert ranking_by_scale(table[table["method"] == "lrp"]) == ""
+    assert ranking_by_scale(table[:0]) == ""

@@ -29,10 +29,10 @@ JOBS = {
     },
     **{"measure_effects": 2, "recover_by_effects": 2, "recover_by_map": 10, "compare_effects": 1},
     **{"measure_accuracy": 1, "measure_check_accuracy": 1},
-    **{"measure_method": 15, "measure_t_map": 2, "measure_ensembles": 5},
+    **{"measure_method": 15, "measure_t_map": 2, "measure_ensembles": 5, "measure_scale": 15},
     **{"compare_checks": 1, "write_tables": 1},
     **{"draw_seeds": 5, "draw_methods": 1, "draw_overlaps": 1, "draw_overlap_curve": 1, "draw_bounds": 1},
-    **{"draw_ensembles": 1, "draw_convergence": 1, "draw_training": 1, "write_page": 1},
+    **{"draw_scale": 1, "draw_ensembles": 1, "draw_convergence": 1, "draw_training": 1, "write_page": 1},
     **{"write_provenance": 1, "describe_derivatives": 4, "write_crate": 1},
 }
 
@@ -44,18 +44,19 @@ def some(*rules: str, **counts: int) -> dict[str, int]:
 
 DESCRIBED = some("write_provenance", "describe_derivatives", "write_page", "write_crate")
 TABULATED = some("write_tables", "draw_bounds", "draw_overlaps", "draw_overlap_curve") | DESCRIBED
-AVERAGED = some("measure_ensembles", "draw_ensembles")
+SCALED = some("measure_scale", "draw_scale")
+AVERAGED = some("measure_ensembles", "draw_ensembles") | SCALED
 AGREED = some("measure_method", "measure_t_map") | TABULATED
-COMPARED = some("compare_checks", "draw_methods", "draw_ensembles") | TABULATED
+COMPARED = some("compare_checks", "draw_methods", "draw_ensembles", "draw_scale") | TABULATED
 MEASURED = COMPARED | AVERAGED | AGREED | some("draw_seeds")
 DRAWN = MEASURED | some("average_maps", "make_noise", "make_t_map", "compare_effects")
 BUT_T_MAP = some("average_maps", "make_noise", "draw_seeds", "measure_method")
 FOLLOWED = some("delete_regions", "recover_by_map")
-REPLACED = some("measure_effects", "recover_by_effects", "compare_effects", "measure_t_map")
+REPLACED = some("measure_effects", "recover_by_effects", "compare_effects", "measure_t_map") | SCALED
 WALKED = some("trace_convergence", "draw_convergence")
 EXPLAINED = COMPARED | AVERAGED | BUT_T_MAP | FOLLOWED | some("explain_scans")
 ONE_METHOD = COMPARED | some("check_network", explain_scans=4, average_maps=4, make_noise=2, draw_seeds=1)
-ONE_METHOD |= some(measure_method=3, delete_regions=4, recover_by_map=2, measure_ensembles=1)
+ONE_METHOD |= some(measure_method=3, measure_scale=3, delete_regions=4, recover_by_map=2, measure_ensembles=1)
 ONE_WALKED = ONE_METHOD | WALKED | {"trace_convergence": 1}
 PREDICTED = some("predict_scans", "measure_accuracy", "predict_by_check", "measure_check_accuracy")
 ONE_SEED = MEASURED | PREDICTED | some("draw_training", fit_model=1, randomise_model=1)
@@ -126,9 +127,16 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
         config("report={dpi: 70}"),
         DESCRIBED
         | some("draw_seeds", "draw_methods", "draw_overlaps", "draw_overlap_curve", "draw_bounds", "draw_training")
-        | some("draw_ensembles", "draw_convergence"),
+        | some("draw_scale", "draw_ensembles", "draw_convergence"),
     ),
-    "k of top-k (`compare.top_k`)": (config("compare={top_k: 4}"), AGREED | AVERAGED),
+    "k of top-k (`compare.top_k`)": (
+        config("compare={top_k: 4}"),
+        AGREED | some("measure_ensembles", "draw_ensembles"),
+    ),
+    "a width of smoothing (`compare.smoothing`)": (
+        config("compare={smoothing: [0, 6]}"),
+        SCALED | some("draw_bounds") | DESCRIBED,
+    ),
     "an LRP rule (`attribute.methods.lrp.rule`)": (config("attribute={methods: {lrp: {rule: epsilon}}}"), ONE_WALKED),
     "occlusion's patch": (config("attribute={methods: {occlusion: {patch: 5}}}"), ONE_METHOD),
     "another reference (`attribute.methods.integrated_gradients_mean_control.baseline`)": (

@@ -19,6 +19,7 @@ from heatproof.cohort.twins import has_twins, list_twins
 from heatproof.compare.layout import split_name
 from heatproof.config import (
     BASELINES,
+    FLOORS,
     T_MAP_SPLITS,
     check_config,
     check_models,
@@ -188,6 +189,13 @@ def store_of_t_map(wildcards):
     return {"images": f"{RESULTS}/train/store/{split}.npy", "scans": f"{RESULTS}/train/store/{split}.tsv"}
 
 
+def effects_of_models(wildcards):
+    """Name the effects on every model, their margins and the predictions; nothing where a study has no effects."""
+    files = {name: f"{STUDY}/attribute/effects/seed-{{seed}}{end}.tsv" for name, end in EFFECT_TABLES.items()}
+    files |= {"predictions": f"{RESULTS}/train/seed-{{seed}}/predictions.tsv"}
+    return {name: expand(path, seed=SEEDS) for name, path in files.items()} if EFFECTS else {}
+
+
 def outputs_of_models(wildcards):
     """Name what models did where parts of scans were replaced, as far as a study has it, and their predictions."""
     files = {}
@@ -195,16 +203,19 @@ def outputs_of_models(wildcards):
         files |= {"curves": f"{STUDY}/attribute/{wildcards.method}/deletion_seed-{{seed}}.tsv"}
     if wildcards.get("method") in RECOVERED:
         files |= {"recovery": f"{STUDY}/attribute/{wildcards.method}/recovery_seed-{{seed}}.tsv"}
-    if EFFECTS:
-        files |= {name: f"{STUDY}/attribute/effects/seed-{{seed}}{end}.tsv" for name, end in EFFECT_TABLES.items()}
     if files:
         files |= {"predictions": f"{RESULTS}/train/seed-{{seed}}/predictions.tsv"}
-    return {name: expand(path, seed=SEEDS) for name, path in files.items()}
+    return {name: expand(path, seed=SEEDS) for name, path in files.items()} | effects_of_models(wildcards)
+
+
+def named_options(input, names):
+    """Return some named inputs of a rule as options of a command."""
+    return [word for name in names for word in (f"--{name}", *input[name])]
 
 
 def output_options(wildcards, input):
     """Return what `outputs_of_models` names as options of a command."""
-    return [word for name in outputs_of_models(wildcards) for word in (f"--{name}", *input[name])]
+    return named_options(input, outputs_of_models(wildcards))
 
 
 def own_or(fixed, seed):

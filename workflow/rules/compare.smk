@@ -12,6 +12,8 @@ MAP_FILES = [
     *(["units.tsv", "left_out/units.tsv"] if EFFECTS else []),
 ]
 TRUTH_OPTION = f"--truth {TRUTH}" if TRUTH else ""
+SCALE_OPTIONS = subset(OPTIONS, "regions", "smoothing", "participant_groups", "cubes")
+SCALED = [name for name in MODELLED if split_name(name)[1] in ["", *FLOORS]]
 
 
 rule average_maps:
@@ -183,7 +185,7 @@ rule measure_method:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=megabytes(1000, 100 + 6 * len(SEEDS)),
+        mem_mb=megabytes(1000, 150 + 10 * len(SEEDS)),
         runtime=minutes(240),
     params:
         source=code_of("heatproof.compare.measure_method"),
@@ -293,6 +295,38 @@ rule measure_ensembles:
         "python -m heatproof.compare.measure_ensembles --folder $(dirname $(dirname {output})) "
         "--method {wildcards.method} --seeds {params.seeds} --template $(dirname {input.template[0]}) "
         "{params.truth} --options {params.options:q} --out {output} > {log} 2>&1"
+
+
+rule measure_scale:
+    """Measure the maps of all models by one method, smoothed by several widths."""
+    input:
+        unpack(effects_of_models),
+        models=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_TP.nii.gz", seed=SEEDS, allow_missing=True),
+        template=REGION_FILES,
+        truth=TRUTH or [],
+    output:
+        f"{COMPARE}/{{method}}/scale.tsv",
+    log:
+        f"{STUDY}/logs/measure_scale/{{method}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/measure_scale.{{method}}.tsv"
+    wildcard_constraints:
+        method="|".join(map(re.escape, SCALED)),
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000, 100 + 3 * len(SEEDS)),
+        runtime=minutes(60),
+    params:
+        source=code_of("heatproof.compare.measure_scale"),
+        seeds=SEEDS,
+        options=SCALE_OPTIONS,
+        truth=TRUTH_OPTION,
+        effects=lambda wildcards, input: named_options(input, effects_of_models(wildcards)),
+    shell:
+        "python -m heatproof.compare.measure_scale --folder $(dirname $(dirname {output})) --method {wildcards.method} "
+        "--seeds {params.seeds} --template $(dirname {input.template[0]}) {params.truth} {params.effects} "
+        "--options {params.options:q} --out {output} > {log} 2>&1"
 
 
 rule write_tables:

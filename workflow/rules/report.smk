@@ -6,6 +6,7 @@ MEAN_MAPS = f"{STUDY}/compare/{{method}}/seed-{{seed}}/mean_TP.nii.gz"
 PATCHES = cubic_patches(config["attribute"]["methods"])
 TABLES = f"{STUDY}/compare/{{table}}.tsv"
 HISTORIES = expand(f"{RESULTS}/train/seed-{{seed}}/history.tsv", seed=SEEDS)
+SCALES = expand(f"{STUDY}/compare/{{method}}/scale.tsv", method=SCALED)
 ENSEMBLES = expand(f"{STUDY}/compare/{{method}}/ensembles.tsv", method=JUDGED)
 CONVERGENCE = expand(f"{STUDY}/attribute/{{method}}/convergence.tsv", method=WALKED)
 CHECKED_TABLE = [f"{STUDY}/compare/checks.tsv"] if CHECKS else []
@@ -48,9 +49,15 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
     },
     "draw_bounds": {
         "figure": "bounds",
-        "made_of": [*expand(TABLES, table="scores"), *CHECKED_TABLE],
-        "arguments": words("--scores", expand(TABLES, table="scores"), CHECKS_OPTION, "--methods", JUDGED),
-        "drawn": bool(TRUTH or "random_head" in CHECKS),
+        "made_of": [*expand(TABLES, table="scores"), *SCALES, *CHECKED_TABLE],
+        "arguments": words("--scores", expand(TABLES, table="scores"), "--scale", SCALES)
+        + words("", CHECKS_OPTION, "--methods", JUDGED),
+        "drawn": bool(TRUTH or EFFECTS or "random_head" in CHECKS or "initial_head" in CHECKS),
+    },
+    "draw_scale": {
+        "figure": "scale",
+        "made_of": SCALES,
+        "arguments": words("--tables", SCALES, "--methods", METHODS),
     },
     "draw_ensembles": {
         "figure": "ensembles",
@@ -140,6 +147,7 @@ rule write_page:
         ),
         checks=CHECKED_TABLE,
         check_accuracy=[f"{STUDY}/compare/checks_accuracy.tsv"] if CHECKS else [],
+        scale=expand(f"{STUDY}/compare/{{method}}/scale.tsv", method=JUDGED),
         figures=expand(f"{REPORT}/{{figure}}.png", figure=dict.fromkeys(DRAWN)),
     output:
         report(

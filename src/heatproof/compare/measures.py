@@ -235,9 +235,10 @@ MEASURES: dict[str, Measure] = {
         Range(0, 1),
         true_share,
         table=5,
-        title="Mass inside",
-        definition="share of the absolute relevance in the brain that lies in the true regions",
+        title="Relevance mass",
+        definition="relevance mass accuracy: share of the brain's absolute relevance that lies in the true regions",
         at_chance="the same",
+        source="Arras et al. 2022",
     ),
     "true_top": Measure(
         true_top,
@@ -245,10 +246,11 @@ MEASURES: dict[str, Measure] = {
         Range(0, 1),
         true_share,
         table=5,
-        title="Top voxels inside",
-        definition="of as many top voxels as there are true ones, the share that is true; equal voxels count in "
-        "proportion",
+        title="Relevance rank",
+        definition="relevance rank accuracy: of as many top voxels as there are true ones, the share that is true; "
+        "equal voxels count in proportion",
         at_chance="the same",
+        source="Arras et al. 2022",
     ),
     "effect_rank_{metric}": Measure(
         effect_rank,

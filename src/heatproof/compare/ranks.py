@@ -11,7 +11,7 @@ DIGITS = 32  # binary, of the 53 of float64: the rest may be rounding in sums of
 
 
 def rankable(values: np.ndarray) -> np.ndarray:
-    """Return the values of regions as they are, or NaN for all if every one is 0: these can not be ranked."""
+    """Return the values of regions as they are, or NaN for all if every one is 0: these cannot be ranked."""
     return values if np.nan_to_num(values).any() else np.full_like(values, np.nan)
 
 
@@ -84,7 +84,7 @@ def chance_overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def why_unranked(values: np.ndarray, k: int) -> str | None:
-    """Say in words why the first k regions can not be named; None if they can.
+    """Say in words why the first k regions cannot be named; None if they can.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def why_unranked(values: np.ndarray, k: int) -> str | None:
 
 
 def top_overlap(a: np.ndarray, b: np.ndarray, options: Mapping) -> float:
-    """Return the share of the first ``top_k`` regions that two rankings share; NaN where one can not name them."""
+    """Return the share of the first ``top_k`` regions that two rankings share; NaN where one cannot name them."""
     k = options["top_k"]
     return np.nan if why_unranked(a, k) or why_unranked(b, k) else float(overlaps(a, b)[k - 1])
 

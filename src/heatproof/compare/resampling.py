@@ -74,7 +74,7 @@ def variance_from_models(measured: Measured) -> float:
     Values of single models are independent: their variance by their number N. The value of a pair is taken as
     ``mean + g_a + g_b + e_ab``, a part of each model and one of the pair alone; the mean over all pairs then has the
     variance ``4 var(g) / N + 2 var(e) / (N (N - 1))``. Leaving out each model would give ``4 var(e) / (N (N - 2))`` for
-    the last term, three times too much with 4 models. With 3 models the parts can not be told apart, and that is what
+    the last term, three times too much with 4 models. With 3 models the parts cannot be told apart, and that is what
     is taken.
 
     Parameters

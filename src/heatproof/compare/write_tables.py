@@ -7,7 +7,7 @@ Reads ``measures.tsv`` of every method and check, and ``mean_maps.tsv`` and ``re
 - ``l2.tsv``: method check outcome n_models l2_mean l2_sum rms, over the pairs that have a value (Table 1 of Eitel and
   Ritter 2019); rms is their mean rms;
 - ``top_regions_pairs.tsv``: method check metric seed_a seed_b overlap (share of the first k regions that two models
-  have in common), every pair of models once, overlap empty where one of the two can not name k regions (Figure 3);
+  have in common), every pair of models once, overlap empty where one of the two cannot name k regions (Figure 3);
 - ``top_regions.tsv``: method check metric k overlap_mean overlap_with_diagonal chance, over the pairs that have a value
   (Table 2);
 - ``overlap_curve.tsv``: method metric k overlap_mean chance, for every k: the mean over pairs of models, and that of

@@ -168,7 +168,7 @@ def overlap_rows(top: pd.DataFrame, scores: pd.DataFrame, methods: Mapping[str, 
 
 
 def bound_rows(scores: pd.DataFrame, top_k: int) -> tuple[list[str], list[dict] | None]:
-    """Write rightness and robustness of every method and of what bounds it, the most right first.
+    """Write localisation and robustness of every method and of its sanity checks, the best localised first.
 
     Returns
     -------
@@ -178,7 +178,11 @@ def bound_rows(scores: pd.DataFrame, top_k: int) -> tuple[list[str], list[dict] 
         As `measure_rows` writes them, for methods and checks with any value; sorted by robustness where the truth is
         not known.
     """
-    columns = {"pr_auc": "Rightness: PR area", "true_top": "top voxels inside", "pearson": "Robustness: Pearson"}
+    columns = {
+        "pr_auc": "Localisation: PR area",
+        "true_top": "relevance rank accuracy",
+        "pearson": "Robustness: Pearson",
+    }
     columns |= {f"top_{top_k}_sum": f"top {top_k} regions"}
     known = scores[(scores["outcome"] == "TP") & scores["measure"].isin(columns)].dropna(subset="value")
     columns = {name: head for name, head in columns.items() if (known["measure"] == name).any()}

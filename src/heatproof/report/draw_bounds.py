@@ -1,159 +1,202 @@
-"""Draw robustness and rightness of every method side by side, with what bounds them.
+"""Draw how faithful, and how well localised, every method's maps are against how robust they are.
 
-Left, where the truth is known: how right a method's maps are against how far two models agree on them. Right, where
-heads were randomised: how much of a map stays when the model's last layers are drawn anew, against the same. A method
-that ignores the model is perfectly robust: it lies at the top right of the second panel.
+Both axes of a panel are about the same form of the maps. Left, where effects were measured: signed sums over cubes.
+Right, where the truth is known: absolute values, voxel by voxel. Where neither is known: how far absolute values change
+when the last layers are re-initialised.
 """
 
 import argparse
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from heatproof.command import json_option, run
-from heatproof.compare.measures import range_of
-from heatproof.report.figures import (
-    CHECKS,
-    NO_PAIRS,
-    STYLE,
-    WIDTH,
-    empty_figure,
-    method_colours,
-    save_figure,
-    title_of,
-)
+from heatproof.compare.resampling import Measured, quantile, variance_from_models
+from heatproof.report.answer import dependence
+from heatproof.report.figures import NO_PAIRS, STYLE, WIDTH, empty_figure, method_styles, save_figure, title_of
 from heatproof.tables import read_table
 
-ROBUSTNESS, RIGHTNESS, HEAD = "pearson", "pr_auc", "random_head"
-MARKERS = {"": "o", HEAD: "X", "untrained": "P", "shuffled_labels": "D", "noise": "+"}
+NAMES = ["method", "check"]
+ENDS = ["value", "low", "high"]
+BEHIND = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}  # labels of lines
 
 
-def mean_with_interval(values: pd.Series, level: float = 0.95) -> tuple[float, float, float]:
-    """Return the mean over models and its interval by Student's t, which is NaN with fewer than 3 models."""
-    values = values.dropna()
-    half = student.ppf((1 + level) / 2, len(values) - 1) * values.sem() if len(values) > 2 else np.nan
-    return values.mean(), values.mean() - half, values.mean() + half
+class Panel(NamedTuple):
+    """What a panel shows.
+
+    Attributes
+    ----------
+    across, up : DataFrame
+        value, low, high by method and check.
+    labels : (str, str)
+        Of both axes.
+    lines : dict
+        Label to the height of a horizontal line.
+    limit : float
+        Place of a vertical line: how far the models' effects agree; NaN for none.
+    """
+
+    across: pd.DataFrame
+    up: pd.DataFrame
+    labels: tuple[str, str]
+    lines: dict[str, float]
+    limit: float = np.nan
 
 
 def points_of(scores: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Return value, low and high of a measure of maps over true positives, by method and check."""
     rows = scores[(scores["measure"] == measure) & (scores["outcome"] == "TP")]
-    return rows.set_index(["method", "check"])[["value", "low", "high"]]
+    return rows.set_index(NAMES)[ENDS].dropna(subset="value")
 
 
-def head_points(checks: pd.DataFrame) -> pd.DataFrame:
-    """Return value, low and high of the likeness of a method's maps before and after its heads are drawn anew."""
-    chosen = checks[checks["check"] == HEAD].groupby("method")["spearman"]
-    names = pd.MultiIndex.from_tuples([(method, "") for method, _ in chosen], names=["method", "check"])
-    rows = [mean_with_interval(values) for _, values in chosen]
-    return pd.DataFrame(rows, names, ["value", "low", "high"]).clip(*range_of("spearman")[:2])
+def agreement_of_absolute_maps(scale: pd.DataFrame) -> pd.DataFrame:
+    """Return the correlation of two models' absolute maps, the least smoothed, as `points_of` does.
+
+    The interval is that of other trainings alone.
+
+    Parameters
+    ----------
+    scale : DataFrame
+        ``scale.tsv`` of methods and checks.
+    """
+    rows = scale[(scale["measure"] == "pearson") & (scale["values"] == "absolute")].dropna(subset="value")
+    found = {name: with_interval(of_name) for name, of_name in rows[rows["fwhm"] == rows["fwhm"].min()].groupby(NAMES)}
+    index = pd.MultiIndex.from_tuples(found, names=NAMES)
+    return pd.DataFrame(list(found.values()), index, ENDS, dtype=float)
 
 
-def draw_points(axes: plt.Axes, across: pd.DataFrame, up: pd.DataFrame, colours: Mapping[str, tuple]) -> None:
-    """Draw one point with its two intervals for each name in ``up``; ``across`` has them all."""
-    for name in up.index:
-        x, y = across.loc[name], up.loc[name]
-        method, check = name
-        colour = colours.get(method, (0.3, 0.3, 0.3, 1.0))
-        errors = [np.nan_to_num([[p["value"] - p["low"]], [p["high"] - p["value"]]]) for p in (x, y)]
-        axes.errorbar(
-            *(x["value"], y["value"], np.maximum(errors[1], 0), np.maximum(errors[0], 0)),
-            fmt=MARKERS.get(check, "s") if method in colours else "*",
-            color=colour,
-            markersize=5 if check else 6,
-            markerfacecolor="white" if check else colour,
-            linewidth=0.7,
-            alpha=0.75 if check else 1,
-        )
-        if method not in colours:
-            place = dict(xytext=(-6, 0), textcoords="offset points", ha="right", va="center", size=6, color="0.3")
-            axes.annotate(title_of(method, check), (x["value"], y["value"]), **place)
+def with_interval(rows: pd.DataFrame, level: float = 0.95) -> tuple[float, float, float]:
+    """Return the mean over pairs of models (seed_a, seed_b, value) and its interval; NaN with fewer than 3 models."""
+    pairs = rows[["seed_a", "seed_b"]].to_numpy()
+    measured = Measured(rows["value"].to_numpy()[None], (pairs[:, :, None] == np.unique(pairs)).any(axis=1))
+    if measured.n_models < 3:
+        return measured.value, np.nan, np.nan
+    half = quantile(measured.n_models, measured.n_models, level) * np.sqrt(variance_from_models(measured))
+    return measured.value, max(measured.value - half, -1), min(measured.value + half, 1)
 
 
-def panels_of(scores: pd.DataFrame, checks: pd.DataFrame | None) -> dict[str, tuple[pd.DataFrame, str]]:
-    """Return the points and the label of the upward axis of each panel that a study has the numbers for, by title."""
-    panels = {}
-    if (scores["measure"] == RIGHTNESS).any():
-        panels["rightness"] = points_of(scores, RIGHTNESS), "area under the precision-recall curve"
-    if checks is not None and (checks["check"] == HEAD).any():
-        panels["what stays when the head is drawn anew"] = (
-            head_points(checks),
-            "Spearman's correlation of absolute values",
-        )
-    return panels
-
-
-def limits(points: pd.DataFrame) -> tuple[float, float]:
-    """Return the ends of an axis that shows 0, all values and the whole intervals of methods, if not of checks."""
-    methods = points[points.index.get_level_values("check") == ""]
-    low = np.nanmin([0, points["value"].min(), methods["low"].min()])
-    high = np.nanmax([0, points["value"].max(), methods["high"].max()])
-    space = 0.06 * (high - low)
-    return low - space, high + space
-
-
-def draw_chance(axes: plt.Axes, chance: float) -> None:
-    """Draw a line at the rightness of a random map."""
-    axes.axhline(chance, color="black", linewidth=0.8, linestyle="--")
-    place = dict(xycoords=axes.get_yaxis_transform(), xytext=(2, 0), textcoords="offset points", va="center", size=6)
-    axes.annotate("chance", (1, chance), **place)
-
-
-def legend_handles(names: Collection[tuple[str, str]], colours: Mapping[str, tuple]) -> list[plt.Line2D]:
-    """Make the entries of the legend: a colour for each method, and a marker for each of the checks drawn."""
-    drawn = {check for method, check in names if method in colours}
-    hollow = dict(linestyle="", color="0.3", markerfacecolor="white")
-    return [
-        *(plt.Line2D([], [], marker="o", linestyle="", color=colours[name], label=title_of(name)) for name in colours),
-        *(
-            plt.Line2D([], [], marker=marker, label=CHECKS[check], **hollow)
-            for check, marker in MARKERS.items()
-            if check and check in drawn
+def panels_of(scores: pd.DataFrame, scale: pd.DataFrame, checks: pd.DataFrame | None) -> dict[str, Panel]:
+    """Make the panels that a study has the numbers for, by title."""
+    absolute = agreement_of_absolute_maps(scale)
+    known, chance = points_of(scores, "pr_auc"), scores.loc[scores["measure"] == "pr_auc", "chance"].mean()
+    effects = points_of(scores, "agreement_pearson_cubes")
+    faithful = points_of(scores, "faithfulness_pearson_cubes")
+    panels = {
+        "faithfulness (signed maps)": Panel(
+            effects,
+            faithful,
+            ("robustness: correlation of sums over cubes", "correlation of sums over cubes with effects"),
+            {"chance": 0.0, "another model's effects": faithful["value"].get(("effects", "other_model"), np.nan)},
+            effects["value"].get(("effects", ""), np.nan),
         ),
+        "localisation (absolute maps)": Panel(
+            absolute,
+            known,
+            ("robustness: correlation of absolute maps", "area under the precision-recall curve"),
+            {"chance": chance},
+        ),
+    }
+    panels = {title: panel for title, panel in panels.items() if len(shown_in(panel))}
+    if panels:
+        return panels
+    change = dependence(checks)[0]
+    change.index = pd.MultiIndex.from_product([change.index, [""]], names=NAMES)
+    labels = "robustness: correlation of absolute maps", "1 less the rank correlation of absolute values"
+    panel = Panel(absolute, change.dropna(subset="value"), labels, {})
+    return {"change when the head is re-initialised": panel} if len(shown_in(panel)) else {}
+
+
+def shown_in(panel: Panel) -> pd.MultiIndex:
+    """List method and check of the points of a panel."""
+    return panel.across.index.intersection(panel.up.index)
+
+
+def draw_point(axes: plt.Axes, across: pd.Series, up: pd.Series, number: int, style: Mapping) -> None:
+    """Draw a method's point with its two intervals, and its number in it."""
+    errors = [np.nan_to_num([[of["value"] - of["low"]], [of["high"] - of["value"]]]) for of in (up, across)]
+    axes.errorbar(
+        *(across["value"], up["value"], *(np.maximum(error, 0) for error in errors)),
+        fmt=style["marker"],
+        color=style["color"],
+        markersize=9,
+        markerfacecolor="white",
+        markeredgewidth=1.2,
+        linewidth=0.7,
+        zorder=3,
+    )
+    place = dict(ha="center", va="center_baseline", size=5.5, color="black", zorder=4)
+    axes.text(across["value"], up["value"], str(number), **place)
+
+
+def draw_panel(axes: plt.Axes, panel: Panel, methods: Sequence[str]) -> None:
+    """Draw the points of methods over those of their sanity checks, and the lines."""
+    names = shown_in(panel)
+    for method, check in names[names.get_level_values("check") != ""]:
+        at = [of.at[(method, check), "value"] for of in (panel.across, panel.up)]
+        axes.plot(*at, marker="x", color="0.6", markersize=4, linestyle="", zorder=2)
+    styles = method_styles(methods)
+    for number, method in enumerate(methods, 1):
+        if (method, "") in names:
+            draw_point(axes, panel.across.loc[(method, "")], panel.up.loc[(method, "")], number, styles[method])
+    for label, height in panel.lines.items():
+        if np.isfinite(height):
+            axes.axhline(height, color="0.4", linewidth=0.8, linestyle="--", zorder=1)
+            place = dict(xycoords=axes.get_yaxis_transform(), xytext=(-2, 2), textcoords="offset points", ha="right")
+            axes.annotate(label, (1, height), size=6, color="0.3", bbox=BEHIND, zorder=5, **place)
+    if np.isfinite(panel.limit):
+        axes.axvline(panel.limit, color="0.4", linewidth=0.8, linestyle=":", zorder=1)
+        place = dict(xycoords=axes.get_xaxis_transform(), xytext=(-2, -2), textcoords="offset points", rotation=90)
+        axes.annotate(
+            "the models' effects", (panel.limit, 1), size=6, color="0.3", ha="right", va="top", bbox=BEHIND, **place
+        )
+    axes.set_xlabel(panel.labels[0])
+    axes.set_ylabel(panel.labels[1])
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def legend_handles(methods: Sequence[str], checks: bool) -> list[plt.Line2D]:
+    """Make the entries of the legend: each method with its number, and one for all sanity checks."""
+    hollow = dict(linestyle="", markerfacecolor="white", markersize=6)
+    entries = [
+        plt.Line2D([], [], marker=style["marker"], color=style["color"], label=f"{number} {title_of(method)}", **hollow)
+        for number, (method, style) in enumerate(method_styles(methods).items(), 1)
     ]
+    crosses = plt.Line2D([], [], marker="x", color="0.6", markersize=4, linestyle="", label="sanity checks")
+    return [*entries, *([crosses] if checks else [])]
 
 
-def draw_bounds(scores: pd.DataFrame, checks: pd.DataFrame | None, methods: Sequence[str]) -> plt.Figure:
+def draw_bounds(
+    scores: pd.DataFrame, scale: pd.DataFrame, checks: pd.DataFrame | None, methods: Sequence[str]
+) -> plt.Figure:
     """Draw the panels that a study has the numbers for.
 
     Parameters
     ----------
     scores : DataFrame
-        ``scores.tsv``: method, check, measure, outcome, value, low, high, chance, kind.
+        ``scores.tsv``: method, check, measure, outcome, value, low, high, chance.
+    scale : DataFrame
+        ``scale.tsv`` of methods and checks.
     checks : DataFrame or None
         ``checks.tsv``: method, check, seed, spearman.
     methods : sequence of str
-        Order of the colours.
+        Those that are judged, in the order of their numbers.
     """
-    colours = method_colours(methods)
-    across = points_of(scores, ROBUSTNESS)
-    across = across[across["value"].notna()]
-    panels = {
-        title: (up.loc[across.index.intersection(up.index)].dropna(subset="value"), label)
-        for title, (up, label) in panels_of(scores, checks).items()
-    }
-    panels = {title: (up, label) for title, (up, label) in panels.items() if len(up)}
+    panels = panels_of(scores, scale, checks)
     if not panels:
         return empty_figure(NO_PAIRS)
-    figure, all_axes = plt.subplots(1, len(panels), figsize=(WIDTH, 3.4), layout="constrained", squeeze=False)
-    for axes, (title, (up, label)) in zip(all_axes[0], panels.items(), strict=True):
-        draw_points(axes, across, up, colours)
+    size = (WIDTH, 3.3 + 0.15 * (len(methods) // 3))
+    figure, all_axes = plt.subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
+    for axes, (title, panel) in zip(all_axes[0], panels.items(), strict=True):
+        draw_panel(axes, panel, methods)
         axes.set_title(title, loc="left")
-        axes.set_xlabel("robustness: correlation of two models' mean maps")
-        axes.set_ylabel(label)
-        axes.set_xlim(*limits(across.loc[up.index]))
-        axes.locator_params(axis="x", nbins=6)
-        axes.set_ylim(*limits(up))
-        axes.spines[["top", "right"]].set_visible(False)
-    chance = scores.loc[scores["measure"] == RIGHTNESS, "chance"].mean()
-    if "rightness" in panels and np.isfinite(chance):
-        draw_chance(all_axes[0, 0], chance)
-    handles = legend_handles({name for up, _ in panels.values() for name in up.index}, colours)
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=7)
+    crossed = any((shown_in(panel).get_level_values("check") != "").any() for panel in panels.values())
+    figure.legend(
+        handles=legend_handles(methods, crossed), loc="outside lower center", ncols=3, frameon=False, fontsize=7
+    )
     return figure
 
 
@@ -161,15 +204,19 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scores", required=True, help="compare/scores.tsv")
+    parser.add_argument("--scale", required=True, nargs="+", help="scale.tsv of methods and checks")
     parser.add_argument("--checks", type=Path, help="compare/checks.tsv, where there is one")
-    parser.add_argument("--methods", required=True, nargs="+")
+    parser.add_argument(
+        "--methods", required=True, nargs="+", help="those that are judged, in the order of their numbers"
+    )
     parser.add_argument("--options", required=True, type=json_option, help="the config's report as JSON")
     parser.add_argument("--output", required=True, nargs="+", help="png and svg")
     args = parser.parse_args()
 
     checks = read_table(args.checks) if args.checks else None
+    scale = pd.concat(map(read_table, args.scale), ignore_index=True)
     with plt.rc_context(STYLE):
-        figure = draw_bounds(read_table(args.scores), checks, args.methods)
+        figure = draw_bounds(read_table(args.scores), scale, checks, args.methods)
         save_figure(figure, args.output, args.options["dpi"])
 
 

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from heatproof.command import json_option, run
-from heatproof.report.figures import STYLE, WIDTH, method_colours, save_figure, title_of
+from heatproof.report.figures import STYLE, WIDTH, method_styles, save_figure, title_of
 from heatproof.tables import read_table
 
 
@@ -20,14 +20,14 @@ def draw_convergence(table: pd.DataFrame, methods: Sequence[str]) -> plt.Figure:
     table : DataFrame
         ``convergence.tsv`` of all methods: method, seed, layer, step, value.
     methods : sequence of str
-        Order of the colours.
+        Order of the styles.
     """
-    colours = method_colours(methods)
+    styles = method_styles(methods)
     figure, axes = plt.subplots(figsize=(WIDTH, 2.6), layout="constrained")
     for method, rows in table.groupby("method", sort=False):
         of_method = rows.pivot(index="step", columns="seed", values="value")
-        axes.plot(of_method, color=colours[method], linewidth=0.5, alpha=0.5)
-        axes.plot(of_method.mean(axis=1), color=colours[method], linewidth=1.5, label=title_of(method))
+        axes.plot(of_method, color=styles[method]["color"], linewidth=0.5, alpha=0.5)
+        axes.plot(of_method.mean(axis=1), linewidth=1.5, markersize=3, label=title_of(method), **styles[method])
     layers = table.drop_duplicates("step").sort_values("step")
     names = [f"into {layer}" for layer in layers["layer"]]
     axes.set_xticks(layers["step"], [*names[:-1], "scan"] if names else [], rotation=30, ha="right")

@@ -1,4 +1,4 @@
-"""Draw how robust, and where the truth is known how right, the mean map of several models is, against their number."""
+"""Draw how robust the mean map of several models is, and where the truth is known how well localised."""
 
 import argparse
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.ticker import ScalarFormatter
 
 from heatproof.command import json_option, run
-from heatproof.report.figures import NO_PAIRS, STYLE, WIDTH, empty_figure, method_colours, save_figure, title_of
+from heatproof.report.figures import NO_PAIRS, STYLE, WIDTH, empty_figure, method_styles, save_figure, title_of
 from heatproof.tables import read_table
 
-PANELS = {"pearson": "robustness: correlation of two mean maps", "pr_auc": "rightness: area under the PR curve"}
+PANELS = {"pearson": "robustness: correlation of two mean maps", "pr_auc": "localisation: area under the PR curve"}
 
 
 def draw_curves(axes: plt.Axes, rows: pd.DataFrame, methods: Sequence[str]) -> None:
@@ -23,14 +23,19 @@ def draw_curves(axes: plt.Axes, rows: pd.DataFrame, methods: Sequence[str]) -> N
     rows : DataFrame
         One measure: method, n_models, value, predicted, chance.
     """
-    colours = method_colours(methods)
+    styles = method_styles(methods)
     for method, of_method in rows.sort_values("n_models").groupby("method"):
         measured = of_method.dropna(subset="value")
-        style = {"color": colours[method], "linewidth": 1.2}
-        axes.plot(measured["n_models"], measured["value"], marker="o", markersize=3, label=title_of(method), **style)
+        style = {
+            "color": styles[method]["color"],
+            "marker": styles[method]["marker"],
+            "markersize": 3,
+            "linewidth": 1.2,
+        }
+        axes.plot(measured["n_models"], measured["value"], label=title_of(method), **style)
         if of_method["predicted"].notna().any():
             beyond = pd.concat([measured["value"].tail(1), of_method["predicted"].dropna()])
-            axes.plot(of_method.loc[beyond.index, "n_models"], beyond, linestyle=":", **style)
+            axes.plot(of_method.loc[beyond.index, "n_models"], beyond, **style | {"linestyle": ":", "marker": ""})
     axes.axhline(rows["chance"].mean(), color="black", linewidth=0.8, linestyle="--", label="chance")
 
 
@@ -42,7 +47,7 @@ def draw_ensembles(table: pd.DataFrame, methods: Sequence[str]) -> plt.Figure:
     table : DataFrame
         ``ensembles.tsv`` of all methods: method, measure, n_models, value, predicted, chance.
     methods : sequence of str
-        Order of the colours.
+        Order of the styles.
     """
     table = table[table["value"].notna() | table["predicted"].notna()]
     panels = {measure: title for measure, title in PANELS.items() if (table["measure"] == measure).any()}

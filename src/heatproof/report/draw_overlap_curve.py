@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.ticker import PercentFormatter
 
 from heatproof.command import json_option, run
-from heatproof.report.figures import NO_PAIRS, STYLE, WIDTH, empty_figure, method_colours, save_figure, title_of
+from heatproof.report.figures import NO_PAIRS, STYLE, WIDTH, empty_figure, method_styles, save_figure, title_of
 from heatproof.tables import read_table
 
 
@@ -19,7 +19,7 @@ def draw_overlap_curve(curve: pd.DataFrame, methods: list[str], top_k: int) -> p
     curve : DataFrame
         ``overlap_curve.tsv``: method, metric, k, overlap_mean, chance.
     methods : list of str
-        Order of the colours.
+        Order of the styles.
     top_k : int
         The depth of Table 2, marked by a vertical line.
     """
@@ -27,17 +27,16 @@ def draw_overlap_curve(curve: pd.DataFrame, methods: list[str], top_k: int) -> p
     if curve["overlap_mean"].isna().all():
         return empty_figure(NO_PAIRS)
     metrics = ["sum", "density", "gain"]
-    colours = method_colours(methods)
+    styles = method_styles(methods)
     figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 2.6), sharey=True, layout="constrained")
     for axes, metric in zip(panels, metrics, strict=True):
         rows = curve[curve["metric"] == metric]
         for method in methods:
             of_method = rows[rows["method"] == method]
-            axes.plot(
-                of_method["k"], of_method["overlap_mean"], color=colours[method], linewidth=1.2, label=title_of(method)
-            )
+            style = styles[method] | {"marker": "", "linewidth": 1.2, "label": title_of(method)}
+            axes.plot(of_method["k"], of_method["overlap_mean"], **style)
         chance = rows.groupby("k")["chance"].mean()
-        axes.plot(chance.index, chance, color="black", linewidth=1, linestyle="--", label="chance")
+        axes.plot(chance.index, chance, color="black", linewidth=0.8, linestyle=(0, (1, 1)), label="chance")
         axes.axvline(top_k, color="0.7", linewidth=0.6, zorder=0)
         axes.set_title(metric, loc="left")
         axes.set_xlabel("first k regions")

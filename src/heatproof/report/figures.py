@@ -1,6 +1,7 @@
 """What all figures share: their look, the names of methods, and files whose bytes depend on the data alone."""
 
 from collections.abc import Iterable, Sequence
+from itertools import cycle, product
 from pathlib import Path
 
 import matplotlib
@@ -29,6 +30,17 @@ STYLE = {
     "ytick.color": "0.2",
     "svg.hashsalt": "heatproof",
 }
+
+COLOURS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#e69f00",
+)  # Okabe and Ito 2008, less yellow and black
+LINES = ("-", "--", ":", "-.")
+MARKERS = ("o", "s", "^", "D")
 
 TITLES = {
     "gradient_input": "Gradient × input",
@@ -64,10 +76,10 @@ TITLES = {
     "t_map_test": "t-map of test scans (no model)",
 }
 CHECKS = {
-    "random_head": "head drawn anew",
-    "initial_head": "head as it began",
+    "random_head": "re-initialised head",
+    "initial_head": "head before training",
     "untrained": "untrained",
-    "shuffled_labels": "labels shuffled",
+    "shuffled_labels": "permuted labels",
     "same_initialisation": "same initialisation",
     "same_order": "same order of batches",
     "noise": "noise like its maps",
@@ -84,10 +96,16 @@ def title_of(method: str, check: str = "") -> str:
     return f"{title}, {CHECKS.get(check, check.replace('_', ' '))}" if check else title
 
 
-def method_colours(methods: Sequence[str]) -> dict[str, tuple]:
-    """Return a colour for each method, the same in every figure of a study."""
-    colours = plt.get_cmap("turbo")((np.arange(len(methods)) + 0.5) / len(methods))
-    return dict(zip(methods, map(tuple, colours), strict=True))
+def method_styles(methods: Sequence[str]) -> dict[str, dict]:
+    """Return colour, line style and marker of each method, the same in every figure of a study.
+
+    Colours are told apart with every kind of colour vision; methods that share one differ in line style and marker.
+    """
+    styles = product(zip(LINES, MARKERS, strict=True), COLOURS)
+    return {
+        method: {"color": colour, "linestyle": line, "marker": marker}
+        for method, ((line, marker), colour) in zip(methods, cycle(styles), strict=False)
+    }
 
 
 def empty_figure(reason: str) -> plt.Figure:

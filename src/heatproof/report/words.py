@@ -1,13 +1,16 @@
 """What a study found, in sentences that say no more than its numbers."""
 
 from collections.abc import Callable
+from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 from heatproof.report.comparison import number
 from heatproof.report.figures import percent, title_of
 from heatproof.tables import own
 
+SCALED = {"pearson": "robustness", "faithfulness_pearson_cubes": "faithfulness", "pr_auc": "localisation"}
 T_MAPS = {"t_map": "training", "t_map_test": "test"}
 
 
@@ -112,8 +115,41 @@ def of_maps(scores: pd.DataFrame, measure: str, kind: str) -> pd.DataFrame:
     return rows.set_index("method")[["value", "low", "high", "chance"]].dropna(subset="value")
 
 
+def ranking_by_scale(table: pd.DataFrame) -> str:
+    """Say in one sentence whether the ranking of methods turns with the width by which their maps are smoothed.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``scale.tsv`` of methods: method, check, measure, values, fwhm, value. Signed maps count, and of localisation
+        absolute values of the smoothed signed maps.
+    """
+    rows = own(table[(table["values"] == "signed")]).dropna(subset="value")
+    said = []
+    for measure, words in SCALED.items():
+        means = rows[rows["measure"] == measure].pivot_table(index="method", columns="fwhm", values="value")
+        means = means.dropna()
+        if len(means) < 2 or means.shape[1] < 2:
+            continue
+        narrow, wide = means.columns[0], means.columns[-1]
+        pairs = list(combinations(means.index, 2))
+        order = np.sign([[means.at[a, fwhm] - means.at[b, fwhm] for fwhm in (narrow, wide)] for a, b in pairs])
+        turned, first = np.count_nonzero(order[:, 0] * order[:, 1] < 0), [title_of(name) for name in means.idxmax()]
+        said.append(
+            f"by {words}, {turned or 'none'} of {len(pairs)} ({first[0]} is first"
+            + (")" if first[0] == first[-1] else f" at {narrow:g} mm, {first[-1]} at {wide:g} mm)")
+        )
+    if not said:
+        return ""
+    widths = sorted(rows["fwhm"].unique())
+    return (
+        f"Pairs of methods that change places when maps are smoothed by {widths[-1]:g} mm instead of {widths[0]:g} mm: "
+        f"{'; '.join(said)}."
+    )
+
+
 def judge(scores: pd.DataFrame, checks: pd.DataFrame | None) -> list[str]:
-    """Say in sentences whether robust maps are also right, as far as the study can tell.
+    """Say in sentences how well localised maps are, and how far they depend on what was learned.
 
     Parameters
     ----------
@@ -148,15 +184,16 @@ def judge(scores: pd.DataFrame, checks: pd.DataFrame | None) -> list[str]:
                 f"{agreement.loc[robust, 'value']:.2f}); {area}."
             )
     elif len(agreement):
-        said.append("These numbers say how far models agree, not whether their maps are right.")
+        said.append("These numbers say how far models agree, not whether their maps show the change.")
     heads = pd.Series(dtype=float)
     if checks is not None:
         heads = checks[checks["check"] == "random_head"].groupby("method")["spearman"].mean().dropna()
     if len(heads):
         said.append(
-            "Rank correlation of the absolute values of a model’s mean map and of its map after the last layers are "
-            f"drawn anew, with nothing that they learned: {extremes(heads, '{:.2f}'.format)}. A method near 1 shows "
-            "the same places whatever they learned, though signs may turn."
+            "Rank correlation of the absolute values of a model’s mean map with those of its map after the last layers "
+            "are re-initialised (model parameter randomisation, Adebayo et al. 2018): "
+            f"{extremes(heads, '{:.2f}'.format)}. A method near 1 shows the same places whatever these layers learned, "
+            "though signs may turn."
         )
     if scores["low"].notna().any():
         said.append(

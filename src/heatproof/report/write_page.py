@@ -3,7 +3,7 @@
 import argparse
 import json
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -18,6 +18,7 @@ from heatproof.compare.measures import heads
 from heatproof.compare.regions import METRICS
 from heatproof.images import load_array
 from heatproof.report import paper
+from heatproof.report.answer import RESPECTS, RULES, answer_heads, answer_rows, answer_sentence, beside_rows
 from heatproof.report.brains import average, colour_scale, read_map
 from heatproof.report.comparison import (
     OUTCOMES,
@@ -42,7 +43,7 @@ from heatproof.report.comparison import (
 from heatproof.report.figures import percent, title_of
 from heatproof.report.runtimes import duration, measure_runtimes
 from heatproof.report.viewers import coarsen, pack_pages, view_map
-from heatproof.report.words import comparable, judge, summarise
+from heatproof.report.words import comparable, judge, ranking_by_scale, summarise
 from heatproof.space import load_template
 from heatproof.tables import own, read_table
 
@@ -115,8 +116,19 @@ def count_scans(scans: pd.DataFrame) -> list[dict]:
 
 def informative(figures: Sequence[Path], paired: bool, robust: bool) -> list[Path]:
     """Leave out figures that say no more than that no two models could be compared."""
-    empty = {"bounds": not robust, "figure-3-overlap": not paired, "overlap-curve": not paired}
+    empty = {"bounds": not robust, "figure-3-overlap": not paired, "overlap-curve": not paired, "scale": not robust}
     return [figure for figure in figures if not empty.get(figure.stem)]
+
+
+def along(value: float, ends: tuple[float, float]) -> str:
+    """Return where a value lies on a scale that ends at two numbers, in per cent of its length."""
+    low, high = ends
+    return f"{100 * min(max((value - low) / (high - low), 0), 1):.1f}%"
+
+
+def scale_tables(folder: Path, methods: Iterable[str]) -> pd.DataFrame:
+    """Read ``scale.tsv`` of every method in the stage's folder."""
+    return pd.concat([read_table(folder / method / "scale.tsv") for method in methods], ignore_index=True)
 
 
 def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, checks: Path | None = None) -> dict:
@@ -129,7 +141,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
     columns[6] = {name: head for name, head in columns[6].items() if (scores["measure"] == name).any()}
     named = [(method, "") for method in methods]
     bound_heads, bounds = bound_rows(scores, config["compare"]["top_k"])
-    judged = [name for name in methods if (scores.loc[scores["method"] == name, "kind"] == "method").any()]
+    judged = [name for name in sorted(methods) if (scores.loc[scores["method"] == name, "kind"] == "method").any()]
     shared, noise = own(top[top["method"].isin(judged)]), noise_of(top, judged)
     paired = comparable(own(l2), own(top))
     robust = bool(((scores["measure"] == "pearson") & (scores["outcome"] == "TP") & scores["value"].notna()).any())
@@ -139,12 +151,21 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
     variance = read_table(compare / "variance.tsv")
     quality = read_table(models / "register/qc.tsv")
     runtimes = measure_runtimes(*dict.fromkeys([models / "benchmarks", results / "benchmarks"]))
+    judging = scores, read_table(checks) if checks else None, methods
+    answers = answer_rows(*judging, judged)
     return {
         "config": config,
-        "answer": [
-            *poor_registrations(quality),
+        "answer": answer_sentence(answers, len(config["train"]["seeds"])),
+        "alarms": poor_registrations(quality),
+        "answer_heads": answer_heads(*judging),
+        "answer_rows": answers,
+        "beside_rows": beside_rows(*judging),
+        "rules": RULES,
+        "respects": RESPECTS,
+        "ranking_by_scale": ranking_by_scale(scale_tables(compare, judged)),
+        "found": [
             *summarise(scans, accuracy, own(l2[l2["method"].isin(judged)]), shared, noise),
-            *judge(scores, read_table(checks) if checks else None),
+            *judge(scores, judging[1]),
         ],
         "paired": paired,
         "scans": count_scans(scans),
@@ -202,7 +223,7 @@ def render(content: dict) -> str:
     """Fill the page's template."""
     folder = FileSystemLoader(Path(__file__).parent)
     page = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters["duration"] = duration
+    page.filters |= {"duration": duration, "along": along}
     return page.get_template(TEMPLATE).render(content)
 
 

@@ -58,6 +58,7 @@ def incremental_work(
     *,
     begin: Callable[[torch.dtype], NamedTuple],
     memory: int,
+    small: int | None = None,
 ) -> Work:
     """Prepare the patches of one image, for a network that is a chain of layers.
 
@@ -76,9 +77,11 @@ def incremental_work(
         Takes the type of differences, and returns the record of what hiding changes in the scan.
     memory : int
         Bytes that all chunks in work may take, beyond the kept records.
+    small : int, optional
+        Voxels that plain passes would run through, up to which differences are float64; by default `SMALL`.
     """
-    small = len(places) * image.numel() <= SMALL
-    dtype = torch.float64 if small else torch.float32
+    small = SMALL if small is None else small
+    dtype = torch.float64 if len(places) * image.numel() <= small else torch.float32
     first = begin(dtype)
     stages = stages_of([first, *chain.keep(layers, image, dtype)], windows)
     places = places[reaching(stages, places)]

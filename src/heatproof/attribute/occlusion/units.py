@@ -18,6 +18,8 @@ from heatproof.attribute.occlusion.plain import plain_work
 from heatproof.device import in_float32
 from heatproof.errors import StudyError
 
+SMALL = 2**22  # as in `incremental`; units are large, and convolving large windows in float64 takes ten times as long
+
 
 class Questions(NamedTuple):
     """One question for each reference and each unit in which it differs from the image.
@@ -139,7 +141,7 @@ def plan_units(
         asked = zip(*(boxes[number - 1] for number in questions.numbers), strict=True)
         windows = [np.array([(edge.start, edge.stop) for edge in axis]).T for axis in asked]
         begin = partial(differences_of, image, questions, units, references)
-        return incremental_work(network, image, target, windows, places, begin=begin, memory=memory)
+        return incremental_work(network, image, target, windows, places, begin=begin, memory=memory, small=SMALL)
     hide = partial(hide_unit, questions, units, references)
     return plain_work(network, image, target, places, hide=hide, memory=memory)
 

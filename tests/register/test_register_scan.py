@@ -138,7 +138,7 @@ def test_noise_in_the_shape_of_a_brain_is_refused(moved_template, small_brain, t
     brain = nib.load(moved_template).get_fdata() > 0
     noise = np.random.default_rng(0).uniform(50, 150, brain.shape)
     noisy = rewrite(moved_template, tmp_path, np.where(brain, noise, 0))
-    with pytest.raises(StudyError, match=r"no brain is found in .*sub-2_T1w\.nii\.gz: its inside agrees"):
+    with pytest.raises(StudyError, match=r"no brain is found in .*sub-2_T1w\.nii\.gz"):
         register(noisy, small_brain, OPTIONS, tmp_path / "transforms")
 
 

@@ -13,6 +13,7 @@ from heatproof.tables import read_table, write_table
 
 @pytest.fixture
 def scans(config):
+    config["cohort"]["simulate"]["sessions"] = [0.5, 0.5]
     return read_cohort(config["cohort"], "cohort").scans
 
 

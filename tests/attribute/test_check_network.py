@@ -171,11 +171,28 @@ def test_the_paper_s_network_can_have_every_method_tried_without_the_work_of_it(
 
 
 def test_a_method_that_a_network_can_not_have_is_told_with_its_key_and_what_to_do(tried):
-    table = tried({"function": f"{networks.__name__}:squeezed_resnet"})
+    table = tried({"function": f"{networks.__name__}:by_groups"})
     refused = table[table["possible"] == "no"]
-    assert refused["name"].tolist() == ["from_blurred", "lrp"] and "convergence" not in table["what"].tolist()
+    assert refused["name"].tolist() == ["from_blurred", "lrp"]
+    assert table.loc[table["what"] == "convergence", "name"].tolist() == ["from_twin", "gradient_input"]
     with pytest.raises(StudyError, match=r"attribute.methods.lrp: lrp does not know .* \(null in its place"):
         require_possible(table)
+
+
+def test_a_residual_network_with_gates_can_have_lrp_and_its_convergence(tried):
+    table = tried({"function": f"{networks.__name__}:squeezed_resnet"})
+    assert table.loc[table["possible"] == "no", "name"].tolist() == ["from_blurred"]  # DeepLIFT knows chains alone
+    assert table.loc[table["what"] == "convergence", "name"].tolist() == ["from_twin", "gradient_input", "lrp"]
+
+
+def test_convergence_that_can_not_be_measured_is_noted_and_left_out(tried):
+    methods = {"gradient_input": ALL | {"method": "gradient_input"}}
+    several_heads = {"function": f"{networks.__name__}:branching"}
+    compare = {"checks": ["noise"], "cascade_parts": 1}
+    table = tried(several_heads, {"methods": methods, "convergence_scans": 1}, compare)
+    (row,) = table[table["what"] == "convergence"].itertuples()
+    assert row.possible == "no" and "the last of which nothing passes by" in row.note
+    require_possible(table)
 
 
 def test_all_that_is_impossible_is_told_at_once(tried):

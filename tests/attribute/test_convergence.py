@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from heatproof.attribute.convergence import STEPS_BACK, inputs_of_last, is_chain, mean_cosine, trace_convergence
+from heatproof.attribute.convergence import STEPS_BACK, last_with_weights, mean_cosine, trace_convergence
 from heatproof.attribute.gradients import gradient, guided_backprop
+from heatproof.attribute.graph import graph_of, value_of, walk_back
 from heatproof.attribute.outputs import one_hot
 from heatproof.errors import StudyError
 
@@ -23,9 +24,7 @@ def trace(model, images, method, **options):
 def test_going_back_step_by_step_is_going_back_at_once(method, function, paper_network, scans):
     outputs, steps = STEPS_BACK[method](paper_network, scans)
     torch.testing.assert_close(outputs, paper_network(scans))
-    values = one_hot(outputs, 1)
-    for step in reversed(steps):
-        values = step.back(values)
+    *_, (_, values) = walk_back(steps, len(steps), one_hot(outputs, 1))
     torch.testing.assert_close(values, function(paper_network, scans, 1))
 
 
@@ -75,17 +74,19 @@ def test_the_inputs_of_the_last_layer_are_what_it_is_given(paper_network, scans)
     last = [module for module in paper_network.modules() if isinstance(module, nn.Linear)][-1]
     with last.register_forward_hook(lambda module, inputs, outputs: given.append(inputs[0])):
         paper_network(scans)
-    np.testing.assert_array_equal(inputs_of_last(paper_network, scans).detach(), given[0].detach())
+    nodes = graph_of(paper_network, scans)
+    (source,) = nodes[last_with_weights(nodes) - 1].sources
+    np.testing.assert_array_equal(value_of(nodes, scans, source), given[0].detach())
 
 
-def test_what_is_not_a_chain_is_told_and_refused(scans):
+def test_a_network_of_less_than_two_layers_with_weights_is_refused(scans):
     class Other(nn.Module):
         def forward(self, images):
             return images.mean(dim=(2, 3, 4)).repeat(1, 2)
 
-    assert not is_chain(Other())
-    with pytest.raises(StudyError, match="chains of layers"):
-        trace(Other(), scans, "gradient_input")
+    for network in (Other(), nn.Sequential(nn.Flatten(), nn.Linear(scans[0].numel(), 2).double())):
+        with pytest.raises(StudyError, match="networks of at least two layers with weights"):
+            trace(network.eval(), scans, "gradient_input")
 
 
 def test_a_method_that_does_not_go_back_layer_by_layer_is_refused(paper_network, scans):

@@ -113,9 +113,47 @@ class Recurrent(nn.Module):
         return self.head(features.mean((2, 3, 4)))
 
 
+class Dense(nn.Module):
+    """Dense blocks of norm, ReLU and convolution, joined by concatenation, with a transition and a last norm."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv3d(1, 4, 3, 2, 1), nn.BatchNorm3d(4), nn.ReLU(inplace=True))
+        self.grown = nn.ModuleList([Grown(4), Grown(8)])
+        self.transition = nn.Sequential(nn.BatchNorm3d(12), nn.ReLU(), nn.Conv3d(12, 6, 1), nn.AvgPool3d(2))
+        self.norm, self.head = nn.BatchNorm3d(6), nn.Linear(6, 2)
+
+    def forward(self, images):
+        features = self.stem(images)
+        for grown in self.grown:
+            features = torch.cat([features, grown(features)], dim=1)
+        features = functional.relu_(self.norm(self.transition(features)))
+        return self.head(torch.flatten(features.mean((2, 3, 4)), 1))
+
+
+class Grown(nn.Sequential):
+    def __init__(self, inputs):
+        first = [nn.BatchNorm3d(inputs), nn.ReLU(), nn.Conv3d(inputs, 6, 1, bias=False)]
+        super().__init__(*first, nn.BatchNorm3d(6), nn.ReLU(), nn.Conv3d(6, 4, 3, padding=1, bias=False))
+
+
+class ByGroups(nn.Module):
+    """GroupNorm and LeakyReLU, in residual blocks."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.block, self.head = nn.Conv3d(1, 4, 3, 2), nn.Conv3d(4, 4, 3, padding=1), nn.Linear(4, 2)
+        self.first, self.second = nn.GroupNorm(2, 4), nn.GroupNorm(2, 4)
+
+    def forward(self, images):
+        features = functional.leaky_relu(self.first(self.stem(images)), 0.1)
+        features = functional.leaky_relu(features + self.second(self.block(features)), 0.1)
+        return self.head(features.mean((2, 3, 4)))
+
+
 KINDS = (
     *("sfcn", "sfcn_averaged_last", "resnet", "squeezed_resnet", "transformer"),
-    *("by_hand", "recurrent", "normed_head", "slices", "lazy"),
+    *("by_hand", "recurrent", "normed_head", "slices", "lazy", "dense", "by_groups"),
 )
 
 
@@ -133,6 +171,18 @@ def resnet(shape):
 
 def squeezed_resnet(shape):
     return ResNet(excited=True)
+
+
+def branching(shape):
+    return Branching()
+
+
+def dense(shape):
+    return Dense()
+
+
+def by_groups(shape):
+    return ByGroups()
 
 
 def transformer(shape):

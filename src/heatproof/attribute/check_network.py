@@ -1,7 +1,8 @@
 """Try the network and every method of a config on random scans, before hours are spent on real ones: ``possible.tsv``.
 
 Columns: what name possible note. what is ``network``, ``check``, ``method``, or ``convergence`` of a method; possible
-is ``yes`` or ``no``; note says why not, or what is known of the network. The command ends with an error after a ``no``.
+is ``yes`` or ``no``; note says why not, or what is known of the network. The command ends with an error after a ``no``,
+but for convergence, which is not measured then.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from heatproof.attribute import METHODS
-from heatproof.attribute.convergence import STEPS_BACK, is_chain, trace_convergence
+from heatproof.attribute.convergence import STEPS_BACK, trace_convergence
 from heatproof.attribute.explain import check_options, explain, from_template, keyword_options
 from heatproof.attribute.layers import require_repeatable
 from heatproof.attribute.trace_convergence import walking_options
@@ -210,29 +211,28 @@ def try_all(network: nn.Module, scans: Tensor, template: Path, attribute: dict, 
         add("check", check, try_check, check, network, shape, compare["cascade_parts"])
     for name, options in methods.items():
         add("method", name, try_method, name, options, network, scans, template)
-    walked = methods if attribute["convergence_scans"] and is_chain(network) else {}
-    for name, options in walked.items():
-        if options["method"] in STEPS_BACK:
+    possible = {name for what, name, answer, _ in rows if what == "method" and answer == "yes"}
+    for name, options in methods.items():
+        if attribute["convergence_scans"] and options["method"] in STEPS_BACK and name in possible:
             add("convergence", name, try_convergence, options, network, scans)
     return pd.DataFrame(rows, columns=["what", "name", "possible", "note"])
 
 
 REMEDIES = {
     "method": "attribute.methods.{name}: {note} (null in its place leaves it out)",
-    "convergence": "attribute.convergence_scans: of {name}, {note} (0 leaves it out)",
     "check": "compare.checks: {name}: {note}",
 }
 
 
 def require_possible(table: pd.DataFrame) -> None:
-    """Refuse a study with anything that is not possible.
+    """Refuse a study with a method or check that is not possible; a convergence that is not is left out.
 
     Raises
     ------
     StudyError
         With each, its key in the config and the reason.
     """
-    refused = table[table["possible"] == "no"]
+    refused = table[(table["possible"] == "no") & table["what"].isin(REMEDIES)]
     if len(refused):
         reasons = [REMEDIES[row.what].format(name=row.name, note=row.note) for row in refused.itertuples(index=False)]
         raise StudyError(f"not possible with the network of train.network: {'; '.join(reasons)}")

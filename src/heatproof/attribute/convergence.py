@@ -7,7 +7,7 @@ References
 Sixt, Granz and Landgraf 2020, When explanations lie: why many modified BP attributions fail (arXiv:1912.09818).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import combinations
 
@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from heatproof.attribute import gradients, propagation
-from heatproof.attribute.layers import CONVOLUTIONS, WEIGHTED, Step, apply_apart, require_evaluation, unfold
+from heatproof.attribute.graph import Node, graph_of, value_of, walk_back
+from heatproof.attribute.layers import CONVOLUTIONS, WEIGHTED, Step, require_evaluation
 from heatproof.errors import StudyError
 
 STEPS_BACK: dict[str, Callable[..., tuple[Tensor, list[Step]]]] = {
@@ -35,16 +36,26 @@ def name_layers(layers: list[nn.Module]) -> list[str]:
     return names
 
 
-def is_chain(model: nn.Module) -> bool:
-    """Tell whether a network can be walked through, and has weights in at least two of its layers."""
-    return len([name for name in name_layers(unfold(model)) if name]) > 1
+def last_with_weights(nodes: Sequence[Node]) -> int:
+    """Return the number of the last layer with weights of a graph, through which all that it computes must pass.
 
-
-def inputs_of_last(model: nn.Module, images: Tensor) -> Tensor:
-    """Return what the last layer with weights of a chain is given."""
-    layers = unfold(model)
-    last = max(i for i, layer in enumerate(layers) if isinstance(layer, WEIGHTED))
-    return apply_apart(nn.Sequential(*layers[:last]), images)
+    Raises
+    ------
+    StudyError
+        If there are less than two layers with weights, or if there is a way around the last one.
+    """
+    names = name_layers([node.layer for node in nodes])
+    numbers = [number for number, name in enumerate(names, 1) if name]
+    around = {0}
+    for number, node in enumerate(nodes, 1):
+        if around.intersection(node.sources) and number != max(numbers, default=0):
+            around.add(number)
+    if len(numbers) < 2 or len(nodes) in around:
+        raise StudyError(
+            "convergence is measured in networks of at least two layers with weights, the last of which nothing passes "
+            "by"
+        )
+    return numbers[-1]
 
 
 def mean_cosine(vectors: list[Tensor]) -> float:
@@ -70,8 +81,8 @@ def trace_convergence(
 
     Parameters
     ----------
-    model : Sequential
-        Chain of layers in evaluation mode, images to (N, classes).
+    model : Module
+        Network in evaluation mode, images to (N, classes), that `heatproof.attribute.graph` can follow.
     images : Tensor, shape (N, 1, x, y, z)
         Scans on the working grid.
     method : str
@@ -86,28 +97,31 @@ def trace_convergence(
     Returns
     -------
     dict of float
-        Layer, from the last to the first: `mean_cosine` of what arrives at its inputs. The first entry is that of the
-        beginnings; the last one that of the maps. 1: the maps are the same whatever was begun with.
+        Layer, from the last to the first: `mean_cosine` of what arrives at what it reads, from all layers that read it.
+        The first entry is that of the beginnings; the last one that of the maps. 1: the maps are the same whatever was
+        begun with. Layers that are handed nothing, as in a gate, are left out.
 
     Raises
     ------
     StudyError
-        If the network is not a chain with weights in at least two of its layers, or if the method does not know one.
+        If the network has not two layers with weights, or a way around the last of them, or if the method does not know
+        a layer.
     """
     if method not in STEPS_BACK:
         raise StudyError(f"convergence is not measured for {method!r}; choose one of {', '.join(STEPS_BACK)}")
-    if not is_chain(model):
-        raise StudyError("convergence is measured in chains of layers, with weights in at least two of them")
     require_evaluation(model)
+    nodes = graph_of(model, images)
+    begin = nodes[last_with_weights(nodes) - 1].sources[0]
+    top = value_of(nodes, images, begin)
     _, steps = STEPS_BACK[method](model, images, **options)
-    names = name_layers([step.layer for step in steps])
-    while not names[-1]:
-        names.pop()
-    top = inputs_of_last(model, images)
-    relevances = [top * torch.randn(top.shape, generator=generator).to(top) for _ in range(draws)]
-    cosines = {names.pop(): mean_cosine(relevances)}
-    for name, step in reversed(list(zip(names, steps, strict=False))):
-        relevances = [step.back(relevance) for relevance in relevances]
-        if name:
-            cosines[name] = mean_cosine(relevances)
+    layers: dict[int, list[str]] = {}
+    for name, step in zip(name_layers([step.layer for step in steps]), steps, strict=True):
+        layers.setdefault(step.sources[0], []).extend([name] if name else [])
+    draw = partial(torch.randn, top.shape, generator=generator)
+    walks = [walk_back(steps, begin, top * draw().to(top)) for _ in range(draws)]
+    cosines = {}
+    for arrived in zip(*walks, strict=True):
+        (number, *_), relevances = zip(*arrived, strict=True)
+        names = layers.get(number, [])
+        cosines |= dict.fromkeys(reversed(names), mean_cosine(relevances)) if names else {}
     return cosines

@@ -1,11 +1,12 @@
 """Attribution by the gradient of the target's output: gradient * input, and guided backpropagation."""
 
-from functools import partial
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from heatproof.attribute.layers import Step, outputs_of, pull_back, unfold
+from heatproof.attribute.graph import graph_of, walk_up
+from heatproof.attribute.layers import Step, outputs_of, pull_back_each
 from heatproof.attribute.outputs import one_hot
 from heatproof.attribute.references import require_reference
 from heatproof.errors import StudyError
@@ -132,20 +133,22 @@ def computation(outputs: Tensor) -> set[torch.autograd.graph.Node]:
 
 
 def steps_back(model: nn.Module, images: Tensor, *, guided: bool = False) -> tuple[Tensor, list[Step]]:
-    """Walk up a chain of layers, and return its outputs and what hands the gradient back through each.
+    """Walk up a network, and return its outputs and what hands the gradient back through each layer.
 
     Parameters
     ----------
-    model : Sequential
-        Chain of layers in evaluation mode; chains in it are unfolded.
+    model : Module
+        Network in evaluation mode that `graph_of` can follow.
     images : Tensor, shape (N, 1, x, y, z)
     guided : bool
         Whether what is negative is dropped before each ReLU on the way back.
     """
-    outputs, steps = images.detach(), []
-    for layer in unfold(model):
-        outputs, back = pull_back(layer, outputs)
-        if guided and isinstance(layer, nn.ReLU):
-            back = partial(lambda pull, gradients: pull(torch.relu(gradients)), back)
-        steps.append(Step(layer, back))
-    return outputs, steps
+    nodes = graph_of(model, images)
+
+    def forward(number: int, inputs: list[Tensor]) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, ...]]]:
+        layer = nodes[number - 1].layer
+        outputs, back = pull_back_each(layer, *inputs)
+        rectified = guided and isinstance(layer, nn.ReLU)
+        return outputs, (lambda gradients: back(torch.relu(gradients))) if rectified else back
+
+    return walk_up(nodes, images.detach(), forward)

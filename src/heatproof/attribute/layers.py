@@ -4,7 +4,7 @@ A layer is walked through only where it does exactly what its class in torch doe
 its own making are not looked through: the network runs as a whole, or is refused.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -24,17 +24,21 @@ TOLERANCE = 1e-3  # of the largest output: far above rounding, far below what co
 
 
 class Step(NamedTuple):
-    """A layer on the way back from the outputs of a chain to its inputs.
+    """A layer on the way back from the outputs of a network to its inputs.
 
     Attributes
     ----------
     layer : Module
     back : callable
-        Takes a tensor of the shape of the layer's outputs to one of the shape of its inputs, and may be called again.
+        Takes a tensor of the shape of the layer's outputs to one for each of its inputs, of their shapes, or None for
+        an input that is handed nothing; it may be called again.
+    sources : tuple of int
+        Where its inputs come from: 0 the scans, n the n-th step, counted from 1.
     """
 
     layer: nn.Module
-    back: Callable[[Tensor], Tensor]
+    back: Callable[[Tensor], Sequence[Tensor | None]]
+    sources: tuple[int, ...]
 
 
 def is_bare(layer: nn.Module) -> bool:
@@ -68,16 +72,21 @@ def unfold(model: nn.Module) -> list[nn.Module]:
     return [model]
 
 
-def apply_apart(layer: nn.Module, inputs: Tensor) -> Tensor:
+def apply_apart(layer: nn.Module, *inputs: Tensor) -> Tensor:
     """Return a layer's outputs; where it may work in place, it is given a copy of its inputs."""
     apart = all(is_torchs(part) and not getattr(part, "inplace", False) for part in layer.modules())
-    return layer(inputs if apart else inputs.clone())
+    return layer(*(inputs if apart else map(torch.clone, inputs)))
 
 
 def pull_back(layer: nn.Module, inputs: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Return a layer's outputs, and the function that multiplies by the transpose of its Jacobian."""
-    outputs, product = torch.func.vjp(partial(apply_apart, layer), inputs)
+    outputs, product = pull_back_each(layer, inputs)
     return outputs, lambda gradients: product(gradients)[0]
+
+
+def pull_back_each(layer: nn.Module, *inputs: Tensor) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, ...]]]:
+    """Return a layer's outputs, and the function that multiplies by the transpose of its Jacobian for each input."""
+    return torch.func.vjp(partial(apply_apart, layer), *inputs)
 
 
 def outputs_of(model: nn.Module, images: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 
 Columns: seed layer step value. step counts from 0, the inputs of the network's last layer, where random relevance is
 laid, to the scan; value is the absolute cosine of the angle between what arrives there from two beginnings, averaged
-over pairs of beginnings and over test scans (see `heatproof.attribute.convergence`). Without a row if the network is
-not a chain of layers.
+over pairs of beginnings and over test scans (see `heatproof.attribute.convergence`). Without a row if convergence can
+not be measured in the network, or of the method in it; the log says why.
 """
 
 import argparse
@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from heatproof.attribute.convergence import STEPS_BACK, is_chain, trace_convergence
+from heatproof.attribute.convergence import STEPS_BACK, trace_convergence
 from heatproof.command import json_option, run
 from heatproof.device import prepare_device
+from heatproof.errors import StudyError
 from heatproof.store import open_store
 from heatproof.tables import write_table
 from heatproof.train.network import load_model
@@ -50,13 +51,15 @@ def main() -> None:
     rows = []
     for seed, path in zip(args.seeds, args.models, strict=True):
         model = load_model(path, device)
-        if not is_chain(model):
-            logging.info("seed %d: the network is not a chain of layers; nothing is measured", seed)
-            continue
         generator, traced = torch.Generator().manual_seed(seed), []
-        for i in chosen:
-            scan = torch.from_numpy(np.asarray(images[i], np.float32))[None, None].to(device)
-            traced.append(trace_convergence(model, scan, method=method, draws=DRAWS, generator=generator, **options))
+        try:
+            for i in chosen:
+                scan = torch.from_numpy(np.asarray(images[i], np.float32))[None, None].to(device)
+                draws = {"draws": DRAWS, "generator": generator}
+                traced.append(trace_convergence(model, scan, method=method, **draws, **options))
+        except StudyError as error:
+            logging.warning("seed %d: %s; nothing is measured", seed, error)
+            continue
         means = pd.DataFrame(traced).mean()
         rows += [(seed, layer, step, value) for step, (layer, value) in enumerate(means.items())]
         logging.info("seed %d: %.3f at the scan", seed, means.iloc[-1])

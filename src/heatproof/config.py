@@ -15,6 +15,7 @@ from heatproof.cohort.twins import has_twins
 from heatproof.errors import StudyError
 from heatproof.functions import check_methods, check_network_function, quoted
 from heatproof.references import check_references
+from heatproof.train.layers import PAPER_NETWORK
 
 MAP_CHECKS = ("noise", "t_map")
 T_MAP_SPLITS = {"t_map": "train", "t_map_test": "test"}  # the t-maps, and the scans that each is made of
@@ -74,6 +75,26 @@ def renamed(config: Mapping) -> dict:
         return dict(config)
     compare["checks"] = compare.pop("controls")
     return {**config, "compare": compare}
+
+
+def with_own_network(config: Mapping, laid_over: Mapping) -> dict:
+    """Leave out options of the default's network where another one is named: those that no config of the user gives.
+
+    Parameters
+    ----------
+    config : mapping
+        The whole configuration.
+    laid_over : mapping
+        What was laid over the embedded default.
+    """
+    train, own = config.get("train"), (laid_over.get("train") or {}).get("network") or {}
+    if (
+        not isinstance(train, Mapping)
+        or not isinstance(own, Mapping)
+        or own.get("function", PAPER_NETWORK) == PAPER_NETWORK
+    ):
+        return dict(config)
+    return {**config, "train": {**train, "network": dict(own)}}
 
 
 def check_yaml(path: str | Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from heatproof.errors import StudyError
 from heatproof.sources import dictionary_entries, find_function, lacks
-from heatproof.train.layers import PAPER_NETWORK
+from heatproof.train.layers import PAPER_NETWORK, SHAPED
 
 METHODS = "src/heatproof/attribute/__init__.py"
 CONVENTIONS = "src/heatproof/attribute/outputs.py"
@@ -64,7 +64,8 @@ def check_network_function(network: Mapping) -> None:
         raise StudyError(
             f"config: train.network: {network['function']} has no option {quoted(unknown)}; it has {', '.join(taken)}"
         )
-    if missing := [option for option in list(taken)[1:] if taken[option] and option not in network]:
+    known = network.keys() | SHAPED.keys()
+    if missing := [option for option in list(taken)[1:] if taken[option] and option not in known]:
         raise StudyError(f"config: train.network lacks {quoted(missing)}, which {network['function']} needs; add it")
 
 

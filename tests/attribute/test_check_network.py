@@ -45,7 +45,7 @@ def test_lengths_in_millimetres_are_voxels_of_the_working_grid(tmp_path):
 
 REFUSED = {
     "one_output": r"returns a tensor of shape \(2, 1\) for 2 scans; it must return logits alone, .* shape \(scans, 2\)",
-    "with_its_layers": r"returns a tuple for 2 scans; it must return logits alone",
+    "with_names": r"returns a dict for 2 scans; it must return logits alone",
     "forgetful": r"written to a file and read again, returns other logits: .* not in its state_dict",
 }
 

@@ -9,7 +9,16 @@ import pytest
 import yaml
 
 from heatproof.attribute import METHODS
-from heatproof.config import check_config, check_models, check_yaml, expand_paths, model_checks, renamed, typed
+from heatproof.config import (
+    check_config,
+    check_models,
+    check_yaml,
+    expand_paths,
+    model_checks,
+    renamed,
+    typed,
+    with_own_network,
+)
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility, long_occlusions
 from heatproof.references import check_references
@@ -52,6 +61,22 @@ def test_the_plan_warns_that_another_network_may_run_as_a_whole_for_each_patch(c
     found = next(long_occlusions(config, scans=50))
     assert found.startswith("attribute.methods.occlusion hides")
     assert "unless the network is a chain of layers" in found
+
+
+def test_another_network_has_its_own_options_and_none_of_the_default_s(config):
+    own = {"function": "heatproof.train.presets:sfcn", "dropout": 0.2}
+    for above, expected in [
+        ({"train": {"network": own}}, own),
+        (
+            {"train": {"network": {"filters": [4, 4], "pools": [2, 2]}}},
+            config["train"]["network"] | {"filters": [4, 4]},
+        ),
+        ({"train": {"network": config["train"]["network"]}}, config["train"]["network"]),
+        ({"study": "mine"}, config["train"]["network"]),
+    ]:
+        network = with_own_network(laid_over(config, above), above)["train"]["network"]
+        assert network == expected | ({"pools": [2, 2]} if network.get("filters") == [4, 4] else {})
+        check_config(with_own_network(laid_over(config, above), above))
 
 
 @pytest.mark.parametrize(("key", "value"), [("device", "mps"), ("precision", "float16")])

@@ -218,6 +218,20 @@ def with_its_layers(shape):
     return Both(nn.Flatten(), nn.Linear(math.prod(shape), 2))
 
 
+def no_network(shape):
+    return {}
+
+
+def with_names(shape):
+    """Return a dictionary."""
+
+    class Named(nn.Sequential):
+        def forward(self, images):
+            return {"logits": super().forward(images)}
+
+    return Named(nn.Flatten(), nn.Linear(math.prod(shape), 2))
+
+
 def scripted(shape):
     return torch.jit.script(linear(shape))
 
@@ -287,3 +301,51 @@ class InPart(nn.Module):
         features = self.body(images)
         features[:, :2].mul_(self.factors)
         return self.head(features.mean((2, 3, 4)))
+
+
+class Library(nn.Module):
+    """Arguments as networks of libraries take them."""
+
+    def __init__(self, spatial_dims, in_channels=3, img_size=None, num_classes=400, width=1):
+        super().__init__()
+        self.spatial_dims, self.in_channels, self.img_size = spatial_dims, in_channels, img_size
+        self.conv, self.head = nn.Conv3d(in_channels, width, 3), nn.Linear(width, num_classes)
+
+    def forward(self, images):
+        return self.head(self.conv(images).mean((2, 3, 4)))
+
+
+class Derived(Library):
+    def __init__(self, pretrained=False, **options):
+        super().__init__(**options)
+
+
+by_class = Library
+
+
+def by_keywords(*, in_channels=3, img_size=None, num_classes=400, width=1, spatial_dims):
+    return Library(spatial_dims, in_channels, img_size, num_classes, width)
+
+
+def by_a_class_it_names(pretrained=False, **options) -> "Library":
+    return Library(**options)
+
+
+def of_shape(shape, num_classes, out_channels=16):
+    network = linear(shape, num_classes)
+    network.shape, network.out_channels, network.num_classes = shape, out_channels, num_classes
+    return network
+
+
+def with_its_features(shape):
+    """Return a list of logits and features."""
+
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = linear(shape)
+
+        def forward(self, images):
+            return [self.head(images), images]
+
+    return Both()

@@ -1,5 +1,7 @@
 """The paper's network, and models on disk."""
 
+import sys
+
 import networks
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from torch import nn
 
 from heatproof.errors import StudyError
 from heatproof.train.network import build_network, create_network, load_model, save_model
+from heatproof.train.presets import sfcn
 
 OPTIONS = {"function": "heatproof.train.network:build_network", "filters": [2, 3], "pools": [2, 2], "hidden": 5}
 
@@ -83,3 +86,65 @@ def test_a_network_of_one_s_own_is_named_module_and_function():
         create_network((4, 5, 6), inherited | {"depth": 3})
     with pytest.raises(StudyError, match=r"'torch.nn:nothing' is not found"):
         create_network((4, 4, 4), {"function": "torch.nn:nothing"})
+
+
+@pytest.mark.parametrize("name", ["by_keywords", "by_class", "by_a_class_it_names", "Derived"])
+def test_what_follows_from_the_scans_and_the_classes_is_filled_in_by_name(name):
+    options = {"function": f"{networks.__name__}:{name}", "width": 3}
+    network = create_network((4, 5, 6), options)
+    assert (network.spatial_dims, network.in_channels, network.img_size) == (3, 1, (4, 5, 6))
+    assert network(torch.zeros(2, 1, 4, 5, 6)).shape == (2, 2)
+    assert create_network((4, 5, 6), options | {"num_classes": 3})(torch.zeros(1, 1, 4, 5, 6)).shape == (1, 3)
+
+
+def test_a_function_that_is_handed_the_shape_keeps_its_own_values(tmp_path):
+    network = create_network((4, 5, 6), {"function": f"{networks.__name__}:of_shape"})
+    assert (network.shape, network.out_channels, network.num_classes) == ((4, 5, 6), 16, 2)
+
+
+@pytest.mark.parametrize("kind", ["with_its_layers", "with_its_features"])
+def test_of_several_outputs_the_first_counts_and_weights_keep_their_names(kind, tmp_path):
+    options = {"function": f"{networks.__name__}:{kind}"}
+    network, images = create_network((4, 5, 6), options).eval(), torch.rand(2, 1, 4, 5, 6)
+    assert network(images).shape == (2, 2)
+    assert network.state_dict().keys() == getattr(networks, kind)((4, 5, 6)).state_dict().keys()
+    save_model(network, (4, 5, 6), options, tmp_path / "model.safetensors")
+    assert torch.equal(load_model(tmp_path / "model.safetensors")(images), network(images))
+
+
+def test_what_is_no_network_is_refused_by_name():
+    with pytest.raises(StudyError, match=r":no_network returns a dict and no torch.nn.Module"):
+        create_network((4, 5, 6), {"function": f"{networks.__name__}:no_network"})
+
+
+def test_sfcn_is_as_published():
+    network = sfcn((160, 192, 160)).eval()
+    convolutions = [layer for layer in network if isinstance(layer, nn.Conv3d)]
+    assert [layer.out_channels for layer in convolutions] == [32, 64, 128, 256, 256, 64, 2]
+    assert [layer.kernel_size[0] for layer in convolutions] == [3, 3, 3, 3, 3, 1, 1]
+    assert network[:20](torch.zeros(1, 1, 64, 64, 64)).shape == (1, 256, 2, 2, 2)
+    assert network(torch.zeros(2, 1, 48, 57, 48)).shape == (2, 2)
+    with pytest.raises(
+        StudyError, match=r"24 x 28 x 24 voxels is too small for train.network, which halves it 5 times"
+    ):
+        create_network((24, 28, 24), {"function": "heatproof.train.presets:sfcn"})
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *("heatproof.train.presets:resnet18", "heatproof.train.presets:densenet121"),
+        *("monai.networks.nets:resnet18", "monai.networks.nets:DenseNet121", "monai.networks.nets:SEResNet50"),
+    ],
+)
+def test_networks_of_monai_need_no_wrapper(function):
+    pytest.importorskip("monai", reason="MONAI is not installed")
+    network = create_network((32, 32, 32), {"function": function}).eval()
+    with torch.no_grad():
+        assert network(torch.zeros(1, 1, 32, 32, 32)).shape == (1, 2)
+
+
+def test_a_preset_of_monai_s_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "monai.networks", None)
+    with pytest.raises(StudyError, match=r"MONAI's, which can not be imported .*; pip install --no-deps monai"):
+        create_network((32, 32, 32), {"function": "heatproof.train.presets:resnet18"})

@@ -28,6 +28,7 @@ from heatproof.config import (
     model_checks,
     renamed,
     typed,
+    with_own_network,
 )
 from heatproof.errors import StudyError
 from heatproof.failures import Failure, describe_failures
@@ -41,14 +42,14 @@ from heatproof.space import in_voxels
 from heatproof.tables import read_table
 
 shell.prefix(
-    "set -euo pipefail; export PYTHONPATH=src MPLBACKEND=Agg "
+    "set -euo pipefail; export PYTHONPATH=src${{PYTHONPATH:+:$PYTHONPATH}} MPLBACKEND=Agg "
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=${{OMP_NUM_THREADS:-1}}; "
 )
 
 try:
     for path in workflow.configfiles:
         check_yaml(path)
-    config.update(expand_paths(typed(renamed(config))))
+    config.update(expand_paths(typed(renamed(with_own_network(config, workflow.config_settings.overwrite_config)))))
     check_config(config)
     RESULTS = f"results/{config['models'] or config['study']}"
     STUDY = f"results/{config['study']}"

@@ -1,10 +1,28 @@
-"""How large each layer of the paper's network is: arithmetic that needs no tensors."""
+"""How large each layer of the paper's network is, and what other networks are told of the scans: no tensors."""
 
 from collections.abc import Sequence
 
 from heatproof.errors import StudyError
 
 PAPER_NETWORK = "heatproof.train.network:build_network"
+SHAPED = {  # arguments of networks in other packages that follow from the scans and the classes, by name
+    "spatial_dims": lambda shape: len(shape),
+    "in_channels": lambda shape: 1,
+    "n_input_channels": lambda shape: 1,
+    "in_chans": lambda shape: 1,
+    "input_channels": lambda shape: 1,
+    "num_channels": lambda shape: 1,
+    "img_size": tuple,
+    "image_size": tuple,
+    "input_size": tuple,
+    "spatial_size": tuple,
+    "in_shape": lambda shape: (1, *shape),
+    "num_classes": lambda shape: 2,
+    "n_classes": lambda shape: 2,
+    "classes": lambda shape: 2,
+    "out_channels": lambda shape: 2,
+    "n_output_channels": lambda shape: 2,
+}
 
 
 def feature_edges(

@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from heatproof.errors import StudyError
 from heatproof.running import to_device
-from heatproof.train.layers import PAPER_NETWORK, feature_edges
+from heatproof.train.layers import PAPER_NETWORK, SHAPED, feature_edges
 
 
 def build_network(
@@ -67,7 +67,7 @@ def build_network(
 
 
 def network_function(name: str) -> Callable[..., nn.Module]:
-    """Find a function that builds a network by its name ``package.module:function``.
+    """Find a function or class that builds a network by its name ``package.module:function``.
 
     Raises
     ------
@@ -78,14 +78,45 @@ def network_function(name: str) -> Callable[..., nn.Module]:
     try:
         return getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
-        raise StudyError(f"train.network.function {name!r} is not found ({error}); name it module:function") from error
+        raise StudyError(
+            f"train.network.function {name!r} is not found ({error}); name it module:function, and install its package"
+        ) from error
+
+
+def parameters_of(function: Callable[..., nn.Module]) -> dict[str, Parameter]:
+    """Return the parameters of a function by name, with those that its ``**options`` stand for, where that is known.
+
+    A class hands them to the classes that it is derived from, a function to the class that it says it returns.
+    """
+    taken = dict(signature(function).parameters)
+    if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in taken.values()):
+        made = getattr(function, "__annotations__", {}).get("return")
+        made = getattr(function, "__globals__", {}).get(made, made) if isinstance(made, str) else made
+        classes = function.__mro__[1:] if isinstance(function, type) else made.__mro__ if isinstance(made, type) else ()
+        for one in classes:
+            if issubclass(one, nn.Module) and one is not nn.Module:
+                taken = dict(signature(one).parameters) | taken
+    return taken
+
+
+def takes_shape(taken: dict[str, Parameter], options: dict) -> bool:
+    """Tell whether a function is handed the grid's shape first: called so, or something needed that has no value."""
+    name, first = next(iter(taken.items()), ("", None))
+    needed = first is not None and first.default is Parameter.empty and first.kind < Parameter.VAR_POSITIONAL
+    return name == "shape" or (needed and name not in SHAPED and name not in options)
 
 
 def create_network(shape: Sequence[int], options: dict) -> nn.Module:
     """Build the network that the config's ``train.network`` names, with the options given there.
 
-    A config laid over the embedded default inherits the options of the paper's network: those that another function
-    does not take are left out. Layers that take their size from what they are given get it, and their weights, here.
+    A function or class whose first parameter is the shape of the grid is handed it, and by name those of `SHAPED` that
+    have no value of their own. Another one, of some package, is handed all of `SHAPED` that it takes. Options that are
+    given go before these. Layers that take their size
+    from what they are given get it, and their weights, here. Of a network that returns a list or tuple, the first item
+    counts.
+
+    A model of an older version may name options of the paper's network beside its own: those that the function does not
+    take are left out.
 
     Raises
     ------
@@ -95,18 +126,29 @@ def create_network(shape: Sequence[int], options: dict) -> nn.Module:
     options = dict(options)
     name = options.pop("function", PAPER_NETWORK)
     function = network_function(name)
-    taken = signature(function).parameters
-    if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in taken.values()):
+    own, taken = signature(function).parameters.values(), parameters_of(function)
+    if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in own):
         unknown = options.keys() - taken.keys() - signature(build_network).parameters.keys()
         if unknown:
             raise StudyError(f"train.network: {name} takes no option {min(unknown)!r}; it takes {', '.join(taken)}")
         options = {key: value for key, value in options.items() if key in taken}
-    model = function(tuple(shape), **options)
+    first = [tuple(shape)] if takes_shape(dict(signature(function).parameters), options) else []
+    filled = {key for key in SHAPED.keys() & taken.keys() if not first or taken[key].default is Parameter.empty}
+    model = function(*first, **{key: SHAPED[key](tuple(shape)) for key in filled} | options)
+    if not isinstance(model, nn.Module):
+        raise StudyError(f"train.network: {name} returns a {type(model).__name__} and no torch.nn.Module; correct it")
+    if type(model).forward is not nn.Sequential.forward:
+        model.register_forward_hook(first_of_several)
     if any(map(is_lazy, model.parameters())):
         with torch.no_grad():
             model.eval()(torch.zeros(1, 1, *shape))
         model.train()
     return model
+
+
+def first_of_several(model: nn.Module, images: object, outputs: object) -> object:
+    """Return the first item of what a network returns, if that is a list or tuple: its logits, before other things."""
+    return outputs[0] if isinstance(outputs, list | tuple) and outputs else outputs
 
 
 def save_model(model: nn.Module, shape: Sequence[int], options: dict, path: str | Path) -> None:

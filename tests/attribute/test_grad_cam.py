@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from heatproof.attribute.grad_cam import grad_cam
-from heatproof.attribute.outputs import with_softmax
+from heatproof.attribute.outputs import with_margin, with_softmax
 from heatproof.errors import StudyError
 
 assert_equal = partial(torch.testing.assert_close, rtol=1e-6, atol=1e-12)
@@ -78,7 +78,7 @@ def test_model_and_images_stay_as_they_were(paper_network, scans, untouched):
 @pytest.mark.parametrize("layer", [-5, 4])
 def test_a_layer_that_is_not_there_is_refused(layer, paper_network, scans):
     with pytest.raises(
-        StudyError, match=rf"no layer {layer}: for scans of 36 x 38 x 36 .* has 4 ReLUs with more than one"
+        StudyError, match=rf"no layer {layer}: for scans of 36 x 38 x 36 .* has 4 activations with more than one"
     ):
         grad_cam(paper_network, scans, 1, layer=layer)
 
@@ -112,5 +112,68 @@ def test_a_layer_with_one_voxel_is_no_layer_to_look_at(layer, name, rectify):
 
 def test_a_network_with_no_other_layer_than_such_is_refused():
     model = nn.Sequential(nn.Conv3d(1, 3, 4), nn.ReLU(), nn.Flatten(), nn.Linear(3, 2)).eval()
-    with pytest.raises(StudyError, match="no layer -1: for scans of 4 x 4 x 4 voxels the network has 0 ReLUs"):
+    with pytest.raises(StudyError, match="no layer -1: for scans of 4 x 4 x 4 voxels the network has 0 activations"):
         grad_cam(model, torch.rand(1, 1, 4, 4, 4), 1)
+
+
+ACTIVATIONS = {
+    "ReLU": {},
+    "LeakyReLU": {"negative_slope": 0.2},
+    "PReLU": {},
+    "ELU": {"alpha": 0.7},
+    "SELU": {},
+    "CELU": {"alpha": 0.6},
+    "GELU": {"approximate": "tanh"},
+    "SiLU": {},
+    "Mish": {},
+    "Softplus": {"beta": 2.0},
+    "ReLU6": {},
+    "Hardswish": {},
+    "Tanh": {},
+}
+IN_PLACE = ("ReLU", "LeakyReLU", "ELU", "SELU", "CELU", "SiLU", "Mish", "ReLU6", "Hardswish")
+
+
+@pytest.mark.parametrize(
+    ("name", "inplace"), [*((name, False) for name in ACTIVATIONS), *((name, True) for name in IN_PLACE)]
+)
+def test_any_activation_is_explained_as_captum_does(name, inplace):
+    torch.manual_seed(0)
+    activation = getattr(nn, name)(**ACTIVATIONS[name], **({"inplace": True} if inplace else {}))
+    layers = [nn.Conv3d(1, 3, 3), activation, nn.Identity(), nn.Conv3d(3, 4, 2), nn.Flatten(), nn.LazyLinear(2)]
+    model, images = nn.Sequential(*layers).eval(), torch.rand(2, 1, 5, 6, 4)
+    model(images)
+    model, images = model.double(), images.double()
+    assert_equal(grad_cam(model, images, 1), captum_grad_cam(model, model[2], images, 1))
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, with_softmax, with_margin], ids=["logit", "chance", "margin"])
+def test_a_layer_is_named_as_the_network_names_it(wrap, paper_network, untouched):
+    torch.manual_seed(0)
+    model, images = Residual().double().eval(), torch.rand(2, 1, 4, 5, 6, dtype=torch.float64)
+    check = untouched(model)
+    for name in ("inner", "first"):
+        expected = captum_grad_cam(wrap(model), getattr(model, name), images, 1)
+        assert_equal(grad_cam(wrap(model), images, 1, layer=name), expected)
+    nested = nn.Sequential(nn.Sequential(nn.Conv3d(1, 2, 3), nn.ReLU()), nn.Flatten(), nn.LazyLinear(2)).eval()
+    nested(images.float())
+    nested = nested.double()
+    assert_equal(grad_cam(wrap(nested), images, 1, layer="0.1"), grad_cam(wrap(nested), images, 1))
+    check()
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ("neck", "no module of that name"),
+        ("head", "gives no feature maps of more than one"),
+        ("unused", "is not used by"),
+    ],
+)
+def test_a_name_that_will_not_do_is_refused(layer, message, untouched):
+    model = Residual().eval()
+    model.unused = nn.Identity()
+    check = untouched(model)
+    with pytest.raises(StudyError, match=f"grad_cam('s| has no) layer '{layer}'.*{message}"):
+        grad_cam(model, torch.rand(1, 1, 4, 5, 6), 1, layer=layer)
+    check()

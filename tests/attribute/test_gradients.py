@@ -160,7 +160,7 @@ def test_a_network_of_which_a_part_can_not_be_seen_is_refused(hide, whole, metho
     hidden = hide(nn.Sequential(*parts[0], *parts[1]) if whole else parts[1])
     model = nn.Sequential(*([hidden] if whole else [parts[0], hidden]), nn.Flatten(), nn.Linear(16, 2)).eval()
     for _ in range(3):  # what is scripted is compiled when it has run
-        with pytest.raises(StudyError, match="must see each ReLU of the network"):
+        with pytest.raises(StudyError, match="must see each activation of the network"):
             method(model, torch.rand(1, 1, 4, 4, 4), 1)
 
 

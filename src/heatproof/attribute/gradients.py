@@ -97,22 +97,27 @@ RECTIFIERS = {  # steps that autograd records, and whether one of them is a ReLU
 
 
 def rectifiers(model: nn.Module, outputs: Tensor, method: str) -> list[torch.autograd.graph.Node]:
-    """Return the ReLUs on the way to the outputs of a network, in the order in which they were applied.
+    """Return the ReLUs on the way to the outputs of a network, in the order in which they were applied."""
+    steps = steps_in_order(model, outputs, method)
+    return [step for step in steps if step.name() in RECTIFIERS and RECTIFIERS[step.name()](step)]
+
+
+def steps_in_order(model: nn.Module, outputs: Tensor, method: str) -> list[torch.autograd.graph.Node]:
+    """Return every step on the way to the outputs of a network, in the order in which they were taken.
 
     Raises
     ------
     StudyError
-        If a part of the network hides its steps, and with them its ReLUs: one that is compiled or scripted, a function
-        that brings its own backward pass, a checkpoint that runs again on the way back.
+        If a part of the network hides its steps, and with them its activations: one that is compiled or scripted, a
+        function that brings its own backward pass, a checkpoint that runs again on the way back.
     """
     steps = computation(outputs)
     if any(map(hides_steps, steps)) or any(isinstance(part, torch.jit.ScriptModule) for part in model.modules()):
         raise StudyError(
-            f"{method} must see each ReLU of the network, and a part of it is compiled, scripted, a checkpoint or an "
-            "autograd.Function; hand over the plain network"
+            f"{method} must see each activation of the network, and a part of it is compiled, scripted, a checkpoint or "
+            "an autograd.Function; hand over the plain network"
         )
-    relus = [step for step in steps if step.name() in RECTIFIERS and RECTIFIERS[step.name()](step)]
-    return sorted(relus, key=lambda step: step._sequence_nr())
+    return sorted(steps, key=lambda step: step._sequence_nr())
 
 
 def hides_steps(step: torch.autograd.graph.Node) -> bool:

@@ -70,8 +70,14 @@ def with_top(model: nn.Module, top: nn.Module) -> nn.Sequential:
     if isinstance(top, Margin) and is_one_of(layers[-1], nn.LogSoftmax) and layers[-1].dim in (1, -1):
         layers = layers[:-1]
     chain = nn.Sequential(*layers, top)
+    vars(chain)["explained"] = model  # not as a part of the chain
     chain.training = top.training = False  # eval() would reach the model's own layers
     return chain
+
+
+def named_part(model: nn.Module, name: str) -> nn.Module | None:
+    """Return a module of a network by its name in the network itself, whatever `with_top` has put around it."""
+    return dict(vars(model).get("explained", model).named_modules()).get(name)
 
 
 def with_softmax(model: nn.Module) -> nn.Sequential:

@@ -114,8 +114,8 @@ def steps_in_order(model: nn.Module, outputs: Tensor, method: str) -> list[torch
     steps = computation(outputs)
     if any(map(hides_steps, steps)) or any(isinstance(part, torch.jit.ScriptModule) for part in model.modules()):
         raise StudyError(
-            f"{method} must see each activation of the network, and a part of it is compiled, scripted, a checkpoint or "
-            "an autograd.Function; hand over the plain network"
+            f"{method} must see each activation of the network, and a part of it is compiled, scripted, a checkpoint "
+            "or an autograd.Function; hand over the plain network"
         )
     return sorted(steps, key=lambda step: step._sequence_nr())
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from heatproof.attribute.occlusion import differences, incremental, occlusion, plain, unit_drops
+from heatproof.attribute.occlusion import differences, incremental, occlusion, plain
 from heatproof.attribute.occlusion.chunks import measured
 from heatproof.attribute.occlusion.method import plan_work, read_network
 from heatproof.attribute.occlusion.patches import place_patches
@@ -417,56 +417,6 @@ def test_only_what_differs_from_the_reference_is_computed(chain, image):
     patches = place_patches(image.shape[2:], 3, 3)
     places = np.concatenate(plan_work(read_network(chain), image[0], 1, patches, baseline=reference[0]).chunks)
     assert places.tolist() == [[3, 3, 4]]
-
-
-def drops_of_units(model, image, target, units, references):
-    """The definition: one whole pass in float64 for each unit and reference."""
-    exact, drops = copy.deepcopy(model).double(), []
-    with torch.no_grad():
-        for reference in references.double():
-            scans = [torch.where(units == unit, reference, image.double()) for unit in range(1, int(units.max()) + 1)]
-            scores = exact(torch.stack([image.double(), *scans]))[:, target]
-            drops.append(scores[0] - scores[1:])
-    return torch.stack(drops)
-
-
-@PROPERTY
-@given(questions(), st.integers(1, 9), st.integers(1, 3), st.booleans())
-def test_units_of_any_shape_drop_the_score_as_a_pass_for_each_does(question, most, count, scattered):
-    model, image, *_ = question
-    shape = image.shape[2:]
-    corners = torch.stack(torch.meshgrid(*map(torch.arange, shape), indexing="ij")) // 4
-    lattice = 3 * corners[0] + corners[1] + corners[2]
-    units = torch.randint(0, most + 1, shape) if scattered else lattice % (most + 1)
-    references = torch.where(torch.rand(count, 1, *shape) > 0.5, torch.randn(count, 1, *shape), image)
-    drops = unit_drops(model, image, 1, units=units, references=references)
-    exact = drops_of_units(model, image[0], 1, units, references)
-    assert drops.shape == (1, *exact.shape)
-    assert largest(drops[0] - exact) <= 1e-12 * max(1, largest(exact)) + NOISE
-
-
-def test_units_by_references_of_their_own_and_whole_networks(other_network, images):
-    references = torch.rand(2, 3, *images.shape[1:])
-    units = torch.zeros(images.shape[2:], dtype=torch.int32)
-    units[2:5, 3:6], units[6:, :2, 4:], units[3, 4, 5] = 1, 4, 2
-    drops = unit_drops(other_network, images, torch.tensor([0, 1]), units=units, references=references)
-    for number in range(2):
-        exact = drops_of_units(other_network, images[number], number, units, references[number])
-        torch.testing.assert_close(drops[number], exact, rtol=1e-5, atol=1e-6)
-    assert not drops[:, :, 2].any()
-
-
-def test_units_of_one_reference_are_those_of_each_reference_alone(chain, image):
-    units, references = torch.arange(image.numel()).reshape(image.shape[2:]) // 1000, torch.rand(2, *image.shape[1:])
-    drops = unit_drops(chain, image, 1, units=units, references=references)
-    alone = [unit_drops(chain, image, 1, units=units, references=reference[None]) for reference in references]
-    torch.testing.assert_close(drops, torch.cat(alone, 1), rtol=1e-12, atol=1e-15)
-    assert not unit_drops(chain, image, 1, units=units, references=image).any()
-
-
-def test_units_on_another_grid_are_refused(chain, image):
-    with pytest.raises(StudyError, match="the units have 21 x 24 x 20 voxels and the scans 22 x 24 x 20"):
-        unit_drops(chain, image, 1, units=torch.ones(21, 24, 20, dtype=int), references=image)
 
 
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 2), st.integers(4, 9), st.data())

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from heatproof.attribute.layers import outputs_of, require_repeatable
 from heatproof.attribute.outputs import with_margin
-from heatproof.attribute.replacement import outputs_in_order, outputs_one_by_one
+from heatproof.attribute.replacement import falls, outputs_in_order
 from heatproof.device import in_float32
 from heatproof.errors import StudyError
 from heatproof.generators import generator
@@ -141,35 +141,6 @@ def check_orders(shapley: int) -> None:
         raise StudyError(f"effects: shapley is {shapley}; give 0 for none, or an even number of orders from 4 on")
 
 
-def falls(
-    network: nn.Module, image: Tensor, other: Tensor, units: Tensor, before: float, *, target: int, batch_size: int
-) -> np.ndarray:
-    """Return by how much an output of a network falls when each unit of a scan alone is taken from another scan.
-
-    Parameters
-    ----------
-    network : Module
-    image, other : Tensor, shape (C, x, y, z)
-    units : Tensor of int64, shape (x, y, z)
-    before : float
-        The output for the whole scan.
-    target : int
-        The output.
-    batch_size : int
-
-    Returns
-    -------
-    ndarray of float64, shape (units,)
-    """
-    differing = units[(image != other).any(dim=0)].unique().tolist()
-    chosen = [unit for unit in differing if unit]
-    found = np.zeros(int(units.max()))
-    if chosen:
-        after = outputs_one_by_one(network, image, other, units, chosen, batch_size=batch_size)[:, target]
-        found[np.array(chosen) - 1] = before - after.double().cpu().numpy()
-    return found
-
-
 def shapley_values(
     network: nn.Module,
     image: Tensor,
@@ -186,7 +157,7 @@ def shapley_values(
     Parameters
     ----------
     network, image, other, units, target, batch_size
-        As for `falls`.
+        As for `heatproof.attribute.replacement.falls`.
     orders : Generator
         Random orders are drawn from it.
     number : int

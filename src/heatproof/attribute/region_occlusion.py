@@ -1,13 +1,20 @@
 """Occlusion of whole regions of an atlas: how much the score drops when one is hidden."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from heatproof.attribute.occlusion import unit_drops
-from heatproof.attribute.occlusion.method import references_of
+from heatproof.attribute.layers import outputs_of
+from heatproof.attribute.occlusion.method import references_of, require_finite
+from heatproof.attribute.replacement import falls
+from heatproof.device import in_float32
 from heatproof.errors import StudyError
 
+TOGETHER = 8  # scans that a network is given at once, where it has to run as a whole
 
+
+@in_float32()
+@torch.no_grad()
 def region_occlusion(
     model: nn.Module, images: Tensor, target: int | Tensor, *, regions: Tensor, baseline: float | Tensor = 0.0
 ) -> Tensor:
@@ -37,11 +44,6 @@ def region_occlusion(
     StudyError
         If the regions or the baseline are on another grid than the scans, or a voxel is not finite.
 
-    Notes
-    -----
-    `unit_drops` hides the regions: of a network that is a chain of known layers only what the bounding box of a region
-    touches is computed anew.
-
     References
     ----------
     Rieke et al. 2018, Visualizing convolutional networks for MRI-based diagnosis of Alzheimer's disease
@@ -52,7 +54,13 @@ def region_occlusion(
         raise StudyError(
             f"region_occlusion: the regions have {grids[0]} voxels and the scans {grids[1]}; give both the same grid"
         )
+    require_finite("image", images)
+    references = references_of(baseline, images).to(images.dtype)
     regions = regions.to(images.device, torch.int64)
-    references = references_of(baseline, images)
-    drops = unit_drops(model, images, target, units=regions, references=references[:, None])[:, 0].to(images)
-    return torch.cat([torch.zeros_like(drops[:, :1]), drops], dim=1)[:, None, regions]
+    heatmaps = torch.zeros_like(images)
+    targets = torch.as_tensor(target).expand(len(images)).tolist()
+    for heatmap, image, other, of in zip(heatmaps, images, references, targets, strict=True):
+        before = outputs_of(model, image[None])[0, of].item()
+        drops = falls(model, image, other, regions, before, target=of, batch_size=TOGETHER)
+        heatmap[0] = torch.from_numpy(np.append(0, drops)).to(images)[regions]
+    return heatmaps

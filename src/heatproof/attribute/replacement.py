@@ -89,6 +89,35 @@ def outputs_one_by_one(
     return torch.cat([outputs_of(rest, scans) for scans in changed])
 
 
+def falls(
+    network: nn.Module, image: Tensor, other: Tensor, units: Tensor, before: float, *, target: int, batch_size: int
+) -> np.ndarray:
+    """Return by how much an output of a network falls when each unit of a scan alone is taken from another scan.
+
+    Parameters
+    ----------
+    network : Module
+    image, other : Tensor, shape (C, x, y, z)
+    units : Tensor of int64, shape (x, y, z)
+    before : float
+        The output for the whole scan.
+    target : int
+        The output.
+    batch_size : int
+
+    Returns
+    -------
+    ndarray of float64, shape (units,)
+    """
+    differing = units[(image != other).any(dim=0)].unique().tolist()
+    chosen = [unit for unit in differing if unit]
+    found = np.zeros(int(units.max()))
+    if chosen:
+        after = outputs_one_by_one(network, image, other, units, chosen, batch_size=batch_size)[:, target]
+        found[np.array(chosen) - 1] = before - after.double().cpu().numpy()
+    return found
+
+
 def grid_box(values: Tensor) -> Box:
     """Return the box of all voxels of a tensor (C, x, y, z)."""
     return [(0, edge) for edge in values.shape[1:]]

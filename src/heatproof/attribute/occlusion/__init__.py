@@ -3,11 +3,9 @@
 `patches` places the patches and spreads their drops over voxels, and `method` makes the heatmap. Drops are measured
 plainly, by running the whole network for each patch (`plain`), or for networks that are a chain of layers (`chain`) by
 window arithmetic (`windows`): what a patch changes goes through the network as a difference (`differences`), many
-patches at once (`incremental`). Either way they come in `chunks`, which may be kept on disk. `units` does the
-same for any sets of voxels, each taken from one or several reference images.
+patches at once (`incremental`). Either way they come in `chunks`, which may be kept on disk.
 """
 
 from heatproof.attribute.occlusion.method import occlusion
-from heatproof.attribute.occlusion.units import unit_drops
 
-__all__ = ["occlusion", "unit_drops"]
+__all__ = ["occlusion"]

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,24 +25,6 @@ class Hidden(NamedTuple):
     """By how much hiding changes each voxel (X, Y, Z, 1)."""
 
     difference: Tensor
-
-
-class HiddenUnits(NamedTuple):
-    """Units that are hidden by references: each position is one unit by one reference.
-
-    Attributes
-    ----------
-    difference : Tensor, shape (references * X, Y, Z, 1)
-        By how much each reference changes each voxel.
-    units : Tensor of int, shape (X, Y, Z, 1)
-        Number of each voxel's unit.
-    numbers, references : ndarray of int, shape (positions,)
-    """
-
-    difference: Tensor
-    units: Tensor
-    numbers: np.ndarray
-    references: np.ndarray
 
 
 class Convolution(NamedTuple):

@@ -34,15 +34,12 @@ class Place(NamedTuple):
 
     Attributes
     ----------
-    positions : ndarray of int, shape (B, 3)
-        Of the patches, along each axis.
     starts, firsts : ndarray of int, shape (B, 3)
         First voxel of each window, in the layer's input and output.
     inputs, outputs : 3 pairs of int
         Start and stop of the first patch's window in the layer's input and output.
     """
 
-    positions: np.ndarray
     starts: np.ndarray
     firsts: np.ndarray
     inputs: Sequence[tuple[int, int]]
@@ -57,16 +54,6 @@ def on_gpu(values: Tensor) -> bool:
 def hide(layer: chain.Hidden, change: None, place: Place) -> Tensor:
     """Begin with what hiding changes in the scan."""
     return cut(layer.difference, place.starts, tuple(stop - start for start, stop in place.inputs)).clone()
-
-
-def hide_units(layer: chain.HiddenUnits, change: None, place: Place) -> Tensor:
-    """Begin with what a reference changes in the voxels of a unit, within the unit's bounding box."""
-    rows, size = place.positions[:, 0], tuple(stop - start for start, stop in place.inputs)
-    edge = layer.units.shape[0]
-    shifted = place.starts + np.multiply.outer(layer.references[rows] * edge, (1, 0, 0))
-    numbers = torch.from_numpy(layer.numbers[rows]).to(layer.units)
-    inside = cut(layer.units, place.starts, size) == numbers[:, None, None, None, None]
-    return torch.where(inside, cut(layer.difference, shifted, size), 0)
 
 
 def convolve(layer: chain.Convolution, change: Tensor, place: Place) -> Tensor:
@@ -288,7 +275,6 @@ def lead(layer: chain.Leads, change: Tensor, place: Place) -> Tensor:
 
 CHANGES = {
     chain.Hidden: hide,
-    chain.HiddenUnits: hide_units,
     chain.Convolution: convolve,
     chain.MaxPool: pool_maximum,
     chain.MeanPool: pool_mean,

@@ -6,7 +6,7 @@ convolution and what follows it up to the next), patches whose windows differ by
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -52,13 +52,12 @@ class Stage(NamedTuple):
 def incremental_work(
     layers: list[nn.Module],
     image: Tensor,
+    change: Tensor,
     target: int,
     windows: list[np.ndarray],
     places: np.ndarray,
     *,
-    begin: Callable[[torch.dtype], NamedTuple],
     memory: int,
-    small: int | None = None,
 ) -> Work:
     """Prepare the patches of one image, for a network that is a chain of layers.
 
@@ -67,22 +66,19 @@ def incremental_work(
     layers : list of Module
         As `chain.as_chain` returns them.
     image : Tensor, shape (1, D, H, W)
+    change : Tensor of float64, shape (D, H, W)
+        By how much hiding changes each voxel.
     target : int
         Class whose score is explained.
     windows : list of 3 ndarray of int, each of shape (2, positions)
         First voxels of the patches and those after their last ones, along each axis.
     places : ndarray of int, shape (n, 3)
         Positions of the patches to measure, along each axis.
-    begin : callable
-        Takes the type of differences, and returns the record of what hiding changes in the scan.
     memory : int
         Bytes that all chunks in work may take, beyond the kept records.
-    small : int, optional
-        Voxels that plain passes would run through, up to which differences are float64; by default `SMALL`.
     """
-    small = SMALL if small is None else small
-    dtype = torch.float64 if len(places) * image.numel() <= small else torch.float32
-    first = begin(dtype)
+    dtype = torch.float64 if len(places) * image.numel() <= SMALL else torch.float32
+    first = chain.Hidden(change[..., None].to(dtype).contiguous())
     stages = stages_of([first, *chain.keep(layers, image, dtype)], windows)
     places = places[reaching(stages, places)]
     nearby = [stage.windows[0][axis][0, places[:, axis]] for stage in stages for axis in (2, 1, 0)]
@@ -217,4 +213,4 @@ def places_of(stage: Stage, places: np.ndarray) -> list[Place]:
         along = [axis[:, position] for axis, position in zip(window, places.T, strict=True)]
         starts.append(np.stack([start for start, _ in along], 1))
         spans.append([tuple(ends[:, 0].tolist()) for ends in along])
-    return [Place(places, *place) for place in zip(starts, starts[1:], spans, spans[1:], strict=False)]
+    return [Place(*place) for place in zip(starts, starts[1:], spans, spans[1:], strict=False)]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from heatproof.attribute.layers import require_evaluation
-from heatproof.attribute.occlusion.chain import Hidden, as_chain
+from heatproof.attribute.occlusion.chain import as_chain
 from heatproof.attribute.occlusion.chunks import continued, measured
 from heatproof.attribute.occlusion.incremental import incremental_work
 from heatproof.attribute.occlusion.patches import Patches, Work, place_patches, spread_drops, touching
@@ -141,15 +141,10 @@ def plan_work(
     places, memory = np.argwhere(wanted), memory or default_memory(image.device)
     if isinstance(network, list):
         windows = [np.stack(ends) for ends in zip(patches.starts, patches.stops, strict=True)]
-        begin = partial(difference_of, image, baseline)
-        return incremental_work(network, image, target, windows, places, begin=begin, memory=memory)
+        change = (baseline - image.double())[0]
+        return incremental_work(network, image, change, target, windows, places, memory=memory)
     hide = partial(hide_patch, patches, baseline)
     return plain_work(network, image, target, places, hide=hide, memory=memory)
-
-
-def difference_of(image: Tensor, baseline: float | Tensor, dtype: torch.dtype) -> Hidden:
-    """Record by how much hiding changes each voxel of an image (1, D, H, W)."""
-    return Hidden((baseline - image.double())[0, ..., None].to(dtype).contiguous())
 
 
 def hide_patch(patches: Patches, baseline: float | Tensor, scan: Tensor, place: np.ndarray) -> None:

@@ -21,14 +21,16 @@ OPTIONS = {
     "lrp": {"rule": "epsilon"},
     "occlusion": {"patch": 20, "stride": 18},
     "region_occlusion": {"regions": torch.arange(36 * 38 * 36).reshape(36, 38, 36) // 6000},
+    "gradient_shap": {"controls": torch.linspace(0, 1, 36 * 38 * 36).reshape(1, 1, 36, 38, 36), "samples": 2},
 }
 BASELINES = ["edges", "input"]
+APART = ["deep_lift"]  # it refuses probabilities and margins of three classes: test_deep_lift.py
 
 each_method = pytest.mark.parametrize("method", OPTIONS)
 
 
 def test_every_method_is_tested_or_ignores_the_model():
-    assert METHODS.keys() == {*OPTIONS, *BASELINES}
+    assert METHODS.keys() == {*OPTIONS, *BASELINES, *APART}
 
 
 @pytest.mark.parametrize("method", BASELINES)

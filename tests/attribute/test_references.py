@@ -238,5 +238,9 @@ def test_a_reference_that_fits_no_scan_is_refused(paper_network, images):
     ):
         with pytest.raises(StudyError, match=message):
             call()
+    for option, method in (("reference", gradient_input), ("baseline", integrated_gradients), ("baseline", deep_lift)):
+        for broken in (float("nan"), torch.full_like(images[:1], torch.inf)):
+            with pytest.raises(StudyError, match=f"{option} has NaN or infinite values"):
+                method(paper_network, images, 1, **{option: broken})
     with pytest.raises(StudyError, match="give at least one control, on the scans' grid"):
         gradient_shap(paper_network, images, 1, controls=images[:0])

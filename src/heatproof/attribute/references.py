@@ -16,10 +16,10 @@ from torch import Tensor
 from heatproof.errors import StudyError
 from heatproof.generators import generator
 from heatproof.references import OPTIONS, name_of
+from heatproof.space import FWHM_TO_SIGMA
 from heatproof.store import open_store
 
 FWHM = 20.0  # mm, of what blurs a scan where a config names no other
-SIGMA = 1 / np.sqrt(8 * np.log(2))  # of a Gaussian, as a share of its full width at half maximum
 
 Maker = Callable[[Tensor, pd.DataFrame], Tensor]
 
@@ -72,7 +72,7 @@ def blurred(brain: Tensor, voxel_size: Sequence[float], fwhm: float) -> Maker:
         mm, full width at half maximum. What lies outside of the brain has no weight, and stays 0.
     """
     inside = brain.cpu().numpy()
-    sigma = fwhm * SIGMA / np.asarray(voxel_size)
+    sigma = fwhm * FWHM_TO_SIGMA / np.asarray(voxel_size)
     weight = gaussian_filter(inside.astype(np.float64), sigma, mode="constant")
 
     def smooth(scan: np.ndarray) -> np.ndarray:
@@ -164,11 +164,14 @@ def for_scans(options: Mapping, scans: Tensor, rows: pd.DataFrame) -> dict:
 
 
 def require_reference(images: Tensor, reference: object, what: str = "baseline") -> None:
-    """Refuse a reference image that is on another grid than the scans, or neither one for all nor one for each."""
-    if not isinstance(reference, Tensor):
+    """Refuse a reference on another grid than the scans, neither one for all nor one for each, or not finite."""
+    if reference is None:
         return
-    if reference.shape[1:] != images.shape[1:] or len(reference) not in (1, len(images)):
+    reference = torch.as_tensor(reference)
+    if reference.ndim and (reference.shape[1:] != images.shape[1:] or len(reference) not in (1, len(images))):
         raise StudyError(
             f"{what} has the shape {tuple(reference.shape)} and the scans {tuple(images.shape)}; give one image for "
             "all scans or one for each, on their grid"
         )
+    if not reference.isfinite().all():
+        raise StudyError(f"{what} has NaN or infinite values, where finite numbers are needed; correct it")

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from heatproof.attribute.layers import outputs_of
-from heatproof.attribute.occlusion.method import references_of, require_finite
+from heatproof.attribute.occlusion.method import require_finite
+from heatproof.attribute.references import require_reference
 from heatproof.attribute.replacement import falls
 from heatproof.device import in_float32
 from heatproof.errors import StudyError
@@ -54,8 +55,9 @@ def region_occlusion(
         raise StudyError(
             f"region_occlusion: the regions have {grids[0]} voxels and the scans {grids[1]}; give both the same grid"
         )
-    require_finite("image", images)
-    references = references_of(baseline, images).to(images.dtype)
+    require_finite(images)
+    require_reference(images, baseline)
+    references = torch.as_tensor(baseline).to(images).expand(images.shape)
     regions = regions.to(images.device, torch.int64)
     heatmaps = torch.zeros_like(images)
     targets = torch.as_tensor(target).expand(len(images)).tolist()

@@ -82,8 +82,9 @@ def occlusion(
     ----------
     Zeiler and Fergus 2014, doi:10.1007/978-3-319-10590-1_53.
     """
-    require_finite("image", images)
-    references = references_of(baseline, images)
+    require_finite(images)
+    require_reference(images, baseline)
+    references = torch.as_tensor(baseline, dtype=torch.float64, device=images.device).expand(images.shape)
     mask = mask.cpu().numpy() if isinstance(mask, Tensor) else mask
     patches = place_patches(images.shape[2:], patch, stride, mask)
     targets = torch.as_tensor(target).expand(len(images)).tolist()
@@ -153,21 +154,6 @@ def hide_patch(patches: Patches, baseline: float | Tensor, scan: Tensor, place: 
     scan[:, x, y, z] = baseline[:, x, y, z] if isinstance(baseline, Tensor) else baseline
 
 
-def references_of(baseline: float | Tensor, images: Tensor) -> Tensor:
-    """Return what hides each voxel of each image, in float64, of the images' shape.
-
-    Raises
-    ------
-    StudyError
-        If the baseline has a voxel that is not finite, or fits the images neither alone nor one by one.
-    """
-    require_reference(images, baseline)
-    references = torch.as_tensor(baseline, dtype=torch.float64, device=images.device)
-    references = references.expand(images.shape)
-    require_finite("baseline", references)
-    return references
-
-
 def expectation(work: Work) -> str:
     """Say how many patches an image has, and where there are many chunks, by a trial, how long they will take."""
     count = sum(map(len, work.chunks))
@@ -185,12 +171,12 @@ def default_memory(device: torch.device) -> int:
     return torch.cuda.get_device_properties(device).total_memory // 4 if device.type == "cuda" else 2 * 10**9
 
 
-def require_finite(name: str, images: Tensor) -> None:
+def require_finite(images: Tensor) -> None:
     """Refuse images with a voxel that is NaN or infinite, naming the first."""
     wrong = torch.nonzero(~torch.isfinite(images))
     if len(wrong):
         number, _, *voxel = wrong[0].tolist()
         raise StudyError(
-            f"occlusion: {name} {number} is {images[tuple(wrong[0])]} at voxel {tuple(voxel)}, where a finite number "
+            f"occlusion: image {number} is {images[tuple(wrong[0])]} at voxel {tuple(voxel)}, where a finite number "
             "is needed; repair or exclude that scan"
         )

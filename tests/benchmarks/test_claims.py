@@ -73,7 +73,7 @@ def test_without_any_number_a_page_makes_no_claim_and_quotes_none(text):
     fields |= {
         name: Anything() for name in ("test_scans", "balanced", "range", "auc", "chance", "bounds", "true", "least")
     }
-    told = tell(text.read_text(), {}, **fields, true_chance="x", rightness_chance="x", scan_points="x")
+    told = tell(text.read_text(), {}, **fields, true_chance="x", localisation_chance="x", scan_points="x")
     assert "[[" not in told and "{" not in told.replace("{checks:", "")
 
 

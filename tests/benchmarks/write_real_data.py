@@ -42,7 +42,7 @@ def hits(folder: Path, method: str, metric: str, k: int) -> float:
 
 
 def bounds_table(folder: Path) -> pd.DataFrame:
-    """Tabulate per method and for the t-map rightness, robustness, and what stays when the head is drawn anew."""
+    """Tabulate localisation, robustness and what stays when the head is re-initialised, by method and for the t-map."""
     scores, checks = read_table(folder / "compare/scores.tsv"), read_table(folder / "compare/checks.tsv")
     head = checks[checks["check"] == "random_head"].groupby("method")["spearman"].mean()
     of_either = (scores["kind"] == "method") | scores["method"].isin(["t_map", "t_map_test"])
@@ -57,7 +57,7 @@ def bounds_table(folder: Path) -> pd.DataFrame:
         row = {"method": title_of(method), "robustness: Pearson": f"{table.at[method, 'pearson']:.2f}"}
         if "pr_auc" in table:
             row |= {
-                "rightness: PR area": f"{table.at[method, 'pr_auc']:.2f}",
+                "localisation: PR area": f"{table.at[method, 'pr_auc']:.2f}",
                 "its interval": spans.at[method, "pr_auc"],
             }
         rows.append(row | {"stays without the head": f"{head[method]:.2f}" if method in head else ""})
@@ -79,7 +79,7 @@ def method_table(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def chance_of_rightness(folder: Path) -> float:
+def chance_of_localisation(folder: Path) -> float:
     """Return the area under the precision-recall curve of a random map; NaN where the truth is not known."""
     scores = read_table(folder / "compare/scores.tsv")
     return scores.loc[scores["measure"] == "pr_auc", "chance"].mean()
@@ -126,7 +126,7 @@ def describe_study(folder: Path) -> dict:
         "chance": percent(top["chance"].iloc[0]),
         "methods": method_table(folder).to_markdown(index=False, disable_numparse=True),
         "bounds": bounds_table(folder).to_markdown(index=False, disable_numparse=True),
-        "rightness_chance": f"{chance_of_rightness(folder):.2f}",
+        "localisation_chance": f"{chance_of_localisation(folder):.2f}",
         "overlap": span_of(folder, "top_10_sum", "", percent),
         "noise_overlap": span_of(folder, "top_10_sum", "noise", percent),
         "deletion": span_of(folder, "deletion", "", "{:.2f}".format),

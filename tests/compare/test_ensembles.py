@@ -13,7 +13,7 @@ from heatproof.compare.ensembles import (
     spearman_brown,
     unit_maps,
 )
-from heatproof.compare.measure_ensembles import measure_rightness, measure_robustness
+from heatproof.compare.measure_ensembles import measure_localisation, measure_robustness
 from heatproof.tables import read_table
 
 
@@ -71,9 +71,9 @@ def test_alike_maps_stay_at_the_ceiling_and_random_ones_at_chance(generator):
 def test_averaging_brings_out_what_is_right_in_noise(generator):
     true = np.arange(3000) < 300
     maps = unit_maps(generator.normal(size=(8, 3000)) + true)
-    areas = measure_rightness(maps, true).set_index(["measure", "n_models"])["value"]["pr_auc"]
+    areas = measure_localisation(maps, true).set_index(["measure", "n_models"])["value"]["pr_auc"]
     assert areas.is_monotonic_increasing and areas[8] > 2 * areas[1]
-    assert measure_rightness(unit_maps(generator.normal(size=(3, 3000))), true)["value"].mean() == pytest.approx(
+    assert measure_localisation(unit_maps(generator.normal(size=(3, 3000))), true)["value"].mean() == pytest.approx(
         0.1, abs=0.02
     )
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from heatproof.compare.localisation import pr_auc
 from heatproof.compare.measures import MEASURES, heads, least_precision, range_of
 from heatproof.compare.regions import METRICS
-from heatproof.compare.rightness import pr_auc
 
 DOCS = Path(__file__).parents[2] / "docs/measures.md"
 TABLES = {
     "agreement": (1, 2, 3, 4),
-    "rightness": (5,),
+    "localisation": (5,),
     "faithfulness": (6,),
     "effects": (7, 8, 9),
 }  # of the page, by that of the docs

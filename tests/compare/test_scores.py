@@ -22,7 +22,7 @@ AGREEMENT = [
     ),
     *((f"{name}_{metric}", "TP") for name in ("top_2", "rbo", "region_spearman", "kendall_w") for metric in METRICS),
 ]
-RIGHTNESS = [
+LOCALISATION = [
     (measure, "TP") for measure in ("pr_auc", "true_mass", "true_top", "effect_rank_sum", "effect_rank_density")
 ]
 FAITHFULNESS = [("deletion", "TP"), ("insertion", "TP")]
@@ -35,7 +35,7 @@ def arranged(rows):
 def test_there_is_one_row_for_every_method_measure_and_outcome(finished):
     scores = read_table(finished / "scores.tsv")
     assert list(scores) == ["method", "check", *KEYS[1:], "value", "low", "high", "chance", "kind"]
-    expected = {(method, *row) for method in ("smooth", "rough") for row in [*AGREEMENT, *RIGHTNESS, *FAITHFULNESS]}
+    expected = {(method, *row) for method in ("smooth", "rough") for row in [*AGREEMENT, *LOCALISATION, *FAITHFULNESS]}
     assert sorted(scores[KEYS].itertuples(index=False, name=None)) == sorted(expected)
     assert (scores["kind"] == "method").all() and (scores["check"] == "").all()
     bounded = scores.dropna(subset=["low"])
@@ -52,8 +52,8 @@ def test_values_and_chance_are_those_of_the_tables_behind(finished):
     gain = scores.loc[("smooth", "top_2_gain", "TP")]
     assert gain["value"] == pytest.approx(top.loc[("smooth", "gain"), "overlap_mean"])
     assert gain["chance"] == pytest.approx(top.loc[("smooth", "gain"), "chance"])
-    rightness = read_table(finished / "rough/measures.tsv").query("measure == 'pr_auc' and left_out == 0")
-    assert scores.loc[("rough", "pr_auc", "TP"), "value"] == pytest.approx(rightness["value"].mean())
+    localisation = read_table(finished / "rough/measures.tsv").query("measure == 'pr_auc' and left_out == 0")
+    assert scores.loc[("rough", "pr_auc", "TP"), "value"] == pytest.approx(localisation["value"].mean())
     correlation, w = (scores.loc[("rough", f"{name}_sum", "TP")] for name in ("region_spearman", "kendall_w"))
     assert w["value"] == pytest.approx((1 + 3 * correlation["value"]) / 4)
     assert w["chance"] == 0.25
@@ -99,7 +99,7 @@ def test_methods_are_compared_within_models_and_corrected_within_a_measure(finis
     columns = ["measure", "outcome", "method_a", "method_b", "difference", "low", "high", "p", "p_corrected"]
     assert list(table) == columns
     scores = read_table(finished / "scores.tsv").set_index(KEYS)["value"]
-    assert len(table) == len(AGREEMENT) - 3 + len(RIGHTNESS) + len(FAITHFULNESS)
+    assert len(table) == len(AGREEMENT) - 3 + len(LOCALISATION) + len(FAITHFULNESS)
     for row in table.itertuples():
         expected = scores[row.method_a, row.measure, row.outcome] - scores[row.method_b, row.measure, row.outcome]
         assert row.difference == pytest.approx(expected)

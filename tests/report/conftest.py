@@ -201,7 +201,7 @@ def study(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def study_of_one(tmp_path_factory):
-    """A study of one model: how right its maps are is known, and nothing that takes two models."""
+    """A study of one model: how well its maps localise is known, and nothing that takes two models."""
     folder, config = make_study(tmp_path_factory.mktemp("one"), seeds=[0])
     scores = read_table(folder / "compare/scores.tsv")
     scores = scores[scores["measure"] == "pr_auc"].assign(low=np.nan, high=np.nan)

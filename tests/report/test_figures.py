@@ -299,7 +299,7 @@ def test_the_overlap_curve_has_a_line_for_each_method_and_for_chance():
     plt.close(figure)
 
 
-def test_measured_robustness_goes_on_as_predicted_and_rightness_has_its_chance():
+def test_measured_robustness_goes_on_as_predicted_and_localisation_has_its_chance():
     rows = [("pearson", 1, 0.5, None, 0.0), ("pearson", 2, 0.6, None, 0.0), ("pearson", 4, None, 0.8, 0.0)]
     rows += [("pr_auc", 1, 0.2, None, 0.1), ("pr_auc", 2, 0.3, None, 0.1)]
     table = pd.DataFrame(rows, columns=["measure", "n_models", "value", "predicted", "chance"]).assign(method="lrp")

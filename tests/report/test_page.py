@@ -98,11 +98,12 @@ def viewer_pages(page):
 def test_where_there_is_one_model_nothing_is_shown_that_takes_two(page_of_one):
     shown, text = Page(page_of_one), page_of_one.partition('<section id="viewer">')[0]
     assert not {"table-1", "table-2", "agreement-voxels", "agreement-regions"} & shown.tables.keys()
-    assert not re.search(r'href="#(distance|regions|agreement)"|Figure [34]\.|alt="Rightness', text)
+    assert not re.search(r'href="#(distance|regions|agreement)"|Figure [34]\.|alt="Faithfulness', text)
     assert text.count("How far models agree is not known: that takes two (train.seeds).") == 1
     assert "no value" not in text and "on average" not in text
     assert (
-        shown.tables["bounds-table"][0] == ["", "Localisation: PR area"] and len(shown.tables["rightness-table"]) == 6
+        shown.tables["bounds-table"][0] == ["", "Localisation: PR area"]
+        and len(shown.tables["localisation-table"]) == 6
     )
 
 
@@ -235,12 +236,12 @@ def test_measures_of_agreement_have_their_intervals_and_chance(parsed):
     assert regions["Chance"][8] == "0.50"
 
 
-def test_rightness_is_shown_where_it_was_measured(parsed, page, study):
-    rows = {row[0]: row[1:] for row in parsed.tables["rightness-table"]}
+def test_localisation_is_shown_where_it_was_measured(parsed, page, study):
+    rows = {row[0]: row[1:] for row in parsed.tables["localisation-table"]}
     assert rows["LRP"][0] == "0.70 0.60 to 0.80" and rows["Chance"][0] == "0.12"
     content = write_page.gather(study[0], study[0], sorted(study[0].glob("report/*.png")), study[1])
-    without = write_page.render(content | {"rightness_rows": None})
-    assert "Table 5" in page and "Table 5" not in without and 'href="#rightness"' not in without
+    without = write_page.render(content | {"localisation_rows": None})
+    assert "Table 5" in page and "Table 5" not in without and 'href="#localisation"' not in without
 
 
 def test_the_models_of_checks_stand_with_their_accuracy(study, tmp_path_factory):

@@ -1,4 +1,4 @@
-"""Controls of a model: the weights that training began with, or trained ones whose top is drawn anew."""
+"""Controls of a model: the weights that training began with, or trained ones whose top is re-initialised."""
 
 import networks
 import numpy as np

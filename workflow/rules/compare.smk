@@ -200,7 +200,7 @@ rule measure_method:
 
 
 rule measure_t_map:
-    """Measure how far the t-maps of two halves of the participants agree, and how right that of all is."""
+    """Measure how far the t-maps of two halves of the participants agree, and how well that of all localises."""
     input:
         unpack(store_of_t_map),
         unpack(outputs_of_models),
@@ -265,7 +265,7 @@ rule compare_effects:
 
 
 rule measure_ensembles:
-    """Measure how robust and how right the mean map of several models is by one method."""
+    """Measure how robust and how well localised the mean map of several models is by one method."""
     input:
         models=expand(
             f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}",

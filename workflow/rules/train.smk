@@ -123,7 +123,7 @@ rule fit_model:
 
 
 rule randomise_model:
-    """Make a model that did not learn, or whose top is drawn anew or as it began: a sanity check of what methods show."""
+    """Make a model that did not learn, or whose top is re-initialised or as it began: a sanity check of what methods show."""
     input:
         model=MODEL,
     output:

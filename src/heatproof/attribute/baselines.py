@@ -1,6 +1,6 @@
 """Maps that do not look at the model: what an explanation must do better than to be worth its name.
 
-They are as robust over models as can be, and their rightness is that of the scans themselves.
+They are as robust over models as can be, and they localise as well as the scans themselves.
 
 References
 ----------
@@ -41,7 +41,7 @@ def input_image(
 ) -> Tensor:
     """Return each scan as it is, or less a reference, a baseline that ignores the model and the target.
 
-    Methods that multiply by what sets a scan apart from a reference are as right as this by that factor alone.
+    Methods that multiply by what sets a scan apart from a reference localise as well as this by that factor alone.
 
     Parameters
     ----------

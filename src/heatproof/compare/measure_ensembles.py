@@ -1,4 +1,4 @@
-"""Measure how robust and how right the mean map of several models is, by one method: ``ensembles.tsv``.
+"""Measure how robust and how well localised the mean map of several models is: ``ensembles.tsv``.
 
 Columns: measure n_models n_sets value predicted chance. Each map over true positives is scaled to a root mean square of
 1 in the brain before models are averaged.
@@ -6,8 +6,8 @@ Columns: measure n_models n_sets value predicted chance. Each map over true posi
 - ``pearson``, and ``top_{k}_sum`` where regions are ranked: how far the mean maps of two sets of n_models models agree
   that share none, for up to half of the models; for more, predicted says what the Spearman-Brown formula makes of two
   single models' correlation;
-- where the truth is known, ``pr_auc`` and ``true_top`` of the mean map (see `heatproof.compare.rightness`), for up to
-  all models.
+- where the truth is known, ``pr_auc`` and ``true_top`` of the mean map (see `heatproof.compare.localisation`), for up
+  to all models.
 
 value is the mean over n_sets of such sets: all, or of sets of several models 20 drawn ones where there are more. Models
 whose map is zero, or the same everywhere, are left out.
@@ -31,9 +31,9 @@ from heatproof.compare.ensembles import (
     unit_maps,
 )
 from heatproof.compare.layout import gather_tables, mean_map_path, model_folder
+from heatproof.compare.localisation import pr_auc, true_effects, true_share, true_top, true_voxels
 from heatproof.compare.ranks import chance_top_overlap, top_overlap
 from heatproof.compare.regions import region_sums
-from heatproof.compare.rightness import pr_auc, true_effects, true_share, true_top, true_voxels
 from heatproof.generators import generator
 from heatproof.images import load_array
 from heatproof.regions import merge_regions, relabel
@@ -92,8 +92,8 @@ def overlap_of_means(
     return top_overlap(*rankings, options), chance_top_overlap(*rankings, options)
 
 
-def measure_rightness(maps: np.ndarray, true: np.ndarray) -> pd.DataFrame:
-    """Measure how right the mean map of a set of models is, against the size of the set; as `measure_robustness`."""
+def measure_localisation(maps: np.ndarray, true: np.ndarray) -> pd.DataFrame:
+    """Measure how well the mean map of a set of models localises, by the size of the set; as `measure_robustness`."""
     rows = []
     for size in range(1, len(maps) + 1):
         sets = draw_subsets(len(maps), size, MOST, generator("ensembles", "subsets", str(size)))
@@ -129,7 +129,7 @@ def main() -> None:
     tables = [measure_robustness(maps, numbers[brain], len(names), *by)]
     if args.truth:
         true = true_voxels(true_effects(labels, atlas, read_table(args.truth)), brain, args.truth)
-        tables.append(measure_rightness(maps, true))
+        tables.append(measure_localisation(maps, true))
     write_table(pd.concat([table for table in tables if len(table)] or tables), args.out)
 
 

@@ -7,7 +7,7 @@ of them that is not. An empty value is one that does not exist. What is measured
 
 - pairs of models: their maps over true positives and over true negatives, and their rankings of regions over true
   positives;
-- where the truth is known, how right the map over true positives of each model is;
+- where the truth is known, how well the map over true positives of each model localises it;
 - where units were hidden, shown or given back their health, the areas under the curves of each model, averaged over
   scans;
 - where the effects of units on the models are known, how far each model's map over true positives follows them, and how
@@ -27,6 +27,7 @@ from heatproof.compare.agreement import BrainMap
 from heatproof.compare.curves import CURVES
 from heatproof.compare.effects import effects_arguments, measure_by_units
 from heatproof.compare.layout import gather_replicates, left_out_groups, mean_map_path, model_folder, split_name
+from heatproof.compare.localisation import region_effects, true_effects, true_voxels
 from heatproof.compare.measures import (
     COLUMNS,
     CURVE,
@@ -40,7 +41,6 @@ from heatproof.compare.measures import (
 )
 from heatproof.compare.outcomes import participant_groups
 from heatproof.compare.regions import METRICS, regions_in_brain
-from heatproof.compare.rightness import region_effects, true_effects, true_voxels
 from heatproof.images import load_array
 from heatproof.tables import read_table, write_table
 
@@ -100,7 +100,7 @@ def measure_agreement(
     return pd.concat(tables)[COLUMNS]
 
 
-def measure_rightness(
+def measure_localisation(
     folder: Path, method: str, seeds: Sequence[int], template: Path, truth: str, options: Mapping
 ) -> pd.DataFrame:
     """Hold every model's map over true positives against the truth, with all participants and without each group.
@@ -189,7 +189,9 @@ def main() -> None:
     brain = load_array(args.template / "brain_mask.nii.gz", np.uint8) > 0
     tables = [measure_agreement(args.folder, args.method, args.seeds, brain, args.options)]
     if args.truth:
-        tables.append(measure_rightness(args.folder, args.method, args.seeds, args.template, args.truth, args.options))
+        tables.append(
+            measure_localisation(args.folder, args.method, args.seeds, args.template, args.truth, args.options)
+        )
     for option, names in CURVES.items():
         files = zip(getattr(args, option) or (), args.predictions or (), args.seeds, strict=bool(getattr(args, option)))
         for curves, predictions, seed in files:

@@ -26,8 +26,8 @@ from heatproof.command import json_option, run
 from heatproof.compare.agreement import correlation, crop_box, in_volume
 from heatproof.compare.effects import effects_arguments, effects_of
 from heatproof.compare.layout import mean_map_path, model_folder, split_name
+from heatproof.compare.localisation import pr_auc, true_effects, true_share, true_voxels
 from heatproof.compare.ranks import settled
-from heatproof.compare.rightness import pr_auc, true_effects, true_share, true_voxels
 from heatproof.compare.unit_sums import read_units
 from heatproof.images import load_array, load_image
 from heatproof.space import FWHM_TO_SIGMA, voxel_sizes

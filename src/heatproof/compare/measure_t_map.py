@@ -1,4 +1,6 @@
-"""Measure how far the t-maps of two halves of the participants agree, and how right that of all is: ``measures.tsv``.
+"""Measure how far the t-maps of two halves of the participants agree, and how well that of all localises.
+
+Writes ``measures.tsv``.
 
 The t-map has no models that could differ: what stands for them are random halves of its participants, one division for
 each of the study's seeds. Columns are those of `heatproof.compare.measure_method`; seed_a and seed_b are both the seed
@@ -17,7 +19,7 @@ from heatproof.command import json_option, run
 from heatproof.compare.effects import effects_arguments, effects_of, measure_faithfulness
 from heatproof.compare.layout import gather_replicates, model_folder
 from heatproof.compare.make_t_map import t_maps, without_groups, write_t_maps
-from heatproof.compare.measure_method import measure_agreement, measure_rightness, write_measures
+from heatproof.compare.measure_method import measure_agreement, measure_localisation, write_measures
 from heatproof.generators import generator
 from heatproof.images import load_array
 from heatproof.store import open_store
@@ -71,7 +73,7 @@ def main() -> None:
             compared = measure_agreement(Path(folder), "t_map", [0, 1], brain, options)
         tables.append(compared[compared["outcome"] == "TP"].assign(seed_a=seed, seed_b=seed))
     if args.truth:
-        tables.append(measure_rightness(args.folder, args.method, args.seeds, args.template, args.truth, options))
+        tables.append(measure_localisation(args.folder, args.method, args.seeds, args.template, args.truth, options))
     if args.effects:
         units = gather_replicates(args.folder, args.method, args.seeds, "units.tsv")
         tables.append(measure_faithfulness(units, effects_of(args), options))

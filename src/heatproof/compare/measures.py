@@ -21,9 +21,9 @@ from heatproof.compare.faithfulness import (
     unit_pearson,
     unit_spearman,
 )
+from heatproof.compare.localisation import effect_rank, pr_auc, true_mass, true_share, true_top
 from heatproof.compare.ranks import chance_rbo, chance_top_overlap, concordance, rbo, region_spearman, top_overlap
 from heatproof.compare.regions import METRICS
-from heatproof.compare.rightness import effect_rank, pr_auc, true_mass, true_share, true_top
 
 PAIRS_OF_MAPS, PAIRS_OF_RANKINGS, RANKINGS = "pairs of maps", "pairs of rankings", "all rankings"
 MAP, RANKING, CURVE = "one map", "one ranking", "a curve"

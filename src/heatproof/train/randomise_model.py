@@ -51,8 +51,8 @@ def randomise_model(path: Path, check: str, seed: int) -> nn.Module:
         The trained model.
     check : str
         ``untrained``, the weights that training began with; ``initial_head``, those of the layers behind the last
-        voxels, at least of the last layer; ``random_head``, the same layers drawn anew; ``random_top_{k}_of_{n}``, the
-        last k n-ths of the layers drawn anew.
+        voxels, at least of the last layer; ``random_head``, the same layers re-initialised;
+        ``random_top_{k}_of_{n}``, the last k n-ths of the layers re-initialised.
     seed : int
         The model's initialisation seed.
 

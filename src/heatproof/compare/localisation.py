@@ -1,4 +1,4 @@
-"""How right a map is where the regions that truly changed are known."""
+"""How well a map localises the regions that truly changed, where these are known."""
 
 from collections.abc import Mapping
 

@@ -1,12 +1,12 @@
-"""Rightness where the truth is known: hand-made cases, the ceiling, chance."""
+"""Localisation where the truth is known: hand-made cases, the ceiling, chance."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
+from heatproof.compare.localisation import effect_rank, region_effects, top_share, true_effects
 from heatproof.compare.measures import MAP, measures_of
-from heatproof.compare.rightness import effect_rank, region_effects, top_share, true_effects
 from heatproof.errors import StudyError
 from heatproof.images import load_array
 from heatproof.tables import read_table, write_table
@@ -130,7 +130,7 @@ def test_a_truth_without_a_region_of_the_atlas_is_refused(study):
         study.finish()
 
 
-def test_a_model_without_true_positives_has_no_rightness(study):
+def test_a_model_without_true_positives_has_no_localisation(study):
     study.add_model(0, {"sub-1": "TP", "sub-2": "TN"})
     study.add_model(1, {"sub-1": "FN", "sub-2": "TN"})
     table = read_table(study.finish() / "rough/measures.tsv").query("left_out == 0 and seed_a == seed_b")

@@ -7,10 +7,11 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import pearsonr
 from sklearn.metrics import average_precision_score
 
-from heatproof.compare.measure_scale import follower, measure_scale, smoother
+from heatproof.compare.measure_scale import follower, measure_scale
 from heatproof.images import load_array
 from heatproof.tables import read_table, write_table
 from heatproof.units import units_of
+from heatproof.voxels import smoother
 
 SIZES = (2.0, 2.0, 4.0)
 

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from heatproof.errors import StudyError
 from heatproof.generators import generator
 from heatproof.references import OPTIONS, name_of
-from heatproof.space import FWHM_TO_SIGMA
 from heatproof.store import open_store
+from heatproof.voxels import smoother
 
 FWHM = 20.0  # mm, of what blurs a scan where a config names no other
 
@@ -72,16 +71,13 @@ def blurred(brain: Tensor, voxel_size: Sequence[float], fwhm: float) -> Maker:
         mm, full width at half maximum. What lies outside of the brain has no weight, and stays 0.
     """
     inside = brain.cpu().numpy()
-    sigma = fwhm * FWHM_TO_SIGMA / np.asarray(voxel_size)
-    weight = gaussian_filter(inside.astype(np.float64), sigma, mode="constant")
-
-    def smooth(scan: np.ndarray) -> np.ndarray:
-        total = gaussian_filter(np.where(inside, scan, 0).astype(np.float64), sigma, mode="constant")
-        return np.divide(total, weight, out=np.zeros_like(total), where=inside)
+    smooth = smoother(inside, voxel_size, fwhm)
 
     def make(scans: Tensor, rows: pd.DataFrame) -> Tensor:
-        images = np.stack([smooth(scan) for scan in scans[:, 0].cpu().numpy()])
-        return torch.from_numpy(images)[:, None].to(scans)
+        images = np.zeros(scans.shape)
+        for image, scan in zip(images[:, 0], scans[:, 0].cpu().numpy(), strict=True):
+            image[inside] = smooth(scan[inside].astype(np.float64))
+        return torch.from_numpy(images).to(scans)
 
     return make
 

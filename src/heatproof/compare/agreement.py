@@ -8,6 +8,8 @@ import numpy as np
 from scipy.ndimage import maximum_filter, uniform_filter
 from scipy.stats import rankdata
 
+from heatproof.voxels import crop_box, in_volume
+
 WINDOW = 7  # voxels, edge of the cube that SSIM compares
 SAMPLE = WINDOW**3 / (WINDOW**3 - 1)  # makes a mean square deviation in such a cube a sample variance
 STABILISERS = 0.01**2, 0.03**2  # Wang's K1 and K2 squared, for a data range of 1
@@ -155,19 +157,6 @@ def top_voxels(values: np.ndarray, percent: float) -> np.ndarray:
     size = np.abs(values)
     wanted = min(round(len(size) * percent / 100), np.count_nonzero(size))
     return size >= np.partition(size, -wanted)[-wanted] if wanted else np.zeros(len(size), bool)
-
-
-def crop_box(mask: np.ndarray) -> tuple[slice, ...]:
-    """Return the smallest box that holds a mask."""
-    extents = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
-    return tuple(slice(extent[0], extent[-1] + 1) for extent in extents)
-
-
-def in_volume(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Put values, shape (voxels,), into the voxels of a mask (x, y, z), zeros around them."""
-    volume = np.zeros(mask.shape, values.dtype)
-    volume[mask] = values
-    return volume
 
 
 def cube_means(values: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -19,13 +19,13 @@ import pandas as pd
 from scipy.fft import irfftn, next_fast_len, rfftn
 
 from heatproof.command import run
-from heatproof.compare.agreement import crop_box
 from heatproof.compare.average_maps import output_arguments, write_maps
 from heatproof.compare.layout import mean_map_path
 from heatproof.compare.outcomes import OUTCOMES
 from heatproof.generators import generator
 from heatproof.images import load_array
 from heatproof.tables import read_table
+from heatproof.voxels import crop_box
 
 MARGIN = 8  # voxels of zeros beside the brain, so that its opposite faces are not neighbours
 TAPER = 8  # the smoothed power spectrum has about this many independent values along half an axis of the box

@@ -20,56 +20,22 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import gaussian_filter
 
 from heatproof.command import json_option, run
-from heatproof.compare.agreement import correlation, crop_box, in_volume
+from heatproof.compare.agreement import correlation
 from heatproof.compare.effects import effects_arguments, effects_of
 from heatproof.compare.layout import mean_map_path, model_folder, split_name
 from heatproof.compare.localisation import pr_auc, true_effects, true_share, true_voxels
 from heatproof.compare.ranks import settled
 from heatproof.compare.unit_sums import read_units
 from heatproof.images import load_array, load_image
-from heatproof.space import FWHM_TO_SIGMA, voxel_sizes
+from heatproof.space import voxel_sizes
 from heatproof.tables import read_table, write_table
 from heatproof.units import KINDS
+from heatproof.voxels import smoother
 
 COLUMNS = ["method", "check", "measure", "values", "fwhm", "seed_a", "seed_b", "value", "chance"]
 FORMS: dict[str, Callable] = {"signed": np.asarray, "absolute": np.abs}
-
-
-def smoother(brain: np.ndarray, sizes: Sequence[float], fwhm: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function that smooths the voxels of a brain by a Gaussian, as if there were nothing outside of it.
-
-    Normalised convolution: the smoothed values, divided by the smoothed brain mask. A constant stays what it is up to
-    the brain's edge.
-
-    Parameters
-    ----------
-    brain : ndarray of bool, shape (x, y, z)
-    sizes : sequence of 3 float
-        Of a voxel, mm.
-    fwhm : float
-        Full width at half maximum, mm; 0 leaves maps as they are.
-
-    Returns
-    -------
-    callable
-        Takes and returns ndarray of float32, shape (voxels,).
-
-    References
-    ----------
-    Knutsson and Westin 1993, doi:10.1109/CVPR.1993.341081
-    """
-    if not fwhm:
-        return np.asarray
-    inside, widths = brain[crop_box(brain)], fwhm * FWHM_TO_SIGMA / np.asarray(sizes)
-
-    def spread(values: np.ndarray) -> np.ndarray:
-        return gaussian_filter(in_volume(values, inside), widths, mode="constant")[inside]
-
-    weights = spread(np.ones(np.count_nonzero(inside), np.float32))
-    return lambda values: spread(values) / weights
 
 
 def read_maps(folder: Path, method: str, seeds: Sequence[int], brain: np.ndarray) -> dict[int, np.ndarray]:
@@ -118,7 +84,7 @@ def measure_scale(
     maps, true, follow
         As for `measure_maps`, before any smoothing.
     brain, sizes
-        As for `smoother`.
+        As for `heatproof.voxels.smoother`.
     widths : sequence of float
         mm.
 

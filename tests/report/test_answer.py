@@ -155,6 +155,10 @@ def test_scales_go_from_0_or_from_what_is_negative_to_1():
         ({"method": "integrated_gradients", "baseline": {"blurred": 20.0}}, "blurred scan", False),
         ({"method": "occlusion", "baseline": 0.0}, "empty scan", False),
         ({"method": "gradient_input"}, "empty scan", False),
+        *(
+            ({"method": name}, "empty scan", False)
+            for name in ("integrated_gradients", "occlusion", "region_occlusion")
+        ),
         ({"method": "lrp", "rule": "gamma"}, "empty scan", False),
         ({"method": "guided_backprop"}, "", False),
     ],

@@ -133,7 +133,7 @@ def recovery_curve(
 
     Parameters
     ----------
-    model, regions, target, batch_size
+    model, target, batch_size
         As for `deletion_curves`.
     image, healthy : Tensor, shape (x, y, z)
         A patient's scan, and what stands for it without the disease.

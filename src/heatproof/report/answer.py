@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from heatproof.config import BASELINES, FLOORS
+from heatproof.references import name_of
 from heatproof.report.comparison import decimal
 from heatproof.report.figures import CHECKS, title_of
 from heatproof.tables import own
@@ -15,11 +16,9 @@ from heatproof.tables import own
 HEADS = ("random_head", "initial_head")  # checks that replace the last layers alone; the first that a study has counts
 HEALTHY = {"mean_control": "mean of the training controls", "twin": "healthy twin"}
 REFERENCES = HEALTHY | {"blurred": "blurred scan"}
-WITHOUT_OPTION = (
-    "gradient_input",
-    "lrp",
-    "deep_lift",
-)  # methods that begin from an empty scan where no option says else
+FROM_EMPTY = (  # methods that compare a scan with an empty one where no option says else
+    *("gradient_input", "integrated_gradients", "lrp", "deep_lift", "occlusion", "region_occlusion"),
+)
 
 
 class Respect(NamedTuple):
@@ -180,14 +179,12 @@ def reference_of(options: Mapping) -> str:
     options : mapping
         Of an entry of the config's ``attribute.methods``.
     """
-    value = options.get("reference", options.get("baseline"))
-    name = next(iter(value)) if isinstance(value, Mapping) else value
     if "controls" in options:
         return "training controls"
-    if isinstance(name, str):
-        return REFERENCES.get(name, name)
-    empty = name is not None or options["method"] in WITHOUT_OPTION
-    return "empty scan" if empty else ""
+    value = options.get("reference", options.get("baseline"))
+    if name := name_of(value):
+        return REFERENCES[name]
+    return "empty scan" if value is not None or options["method"] in FROM_EMPTY else ""
 
 
 def is_healthy(reference: str) -> bool:

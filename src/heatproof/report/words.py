@@ -124,7 +124,7 @@ def ranking_by_scale(table: pd.DataFrame) -> str:
         ``scale.tsv`` of methods: method, check, measure, values, fwhm, value. Signed maps count, and of localisation
         absolute values of the smoothed signed maps.
     """
-    rows = own(table[(table["values"] == "signed")]).dropna(subset="value")
+    rows = own(table[table["values"] == "signed"]).dropna(subset="value")
     said = []
     for measure, words in SCALED.items():
         means = rows[rows["measure"] == measure].pivot_table(index="method", columns="fwhm", values="value")

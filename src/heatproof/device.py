@@ -58,9 +58,7 @@ def find_device(name: str) -> torch.device:
                 "and its driver (docs/environments.md), or set train.device to cpu"
             )
         if has_gpu():
-            logging.warning(
-                "this machine has a GPU that torch %s can not use (docs/environments.md)", torch.__version__
-            )
+            logging.warning("this machine has a GPU that torch %s cannot use (docs/environments.md)", torch.__version__)
         return torch.device("cpu")
     try:
         device = torch.empty(0, device=name).device

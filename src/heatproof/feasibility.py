@@ -54,7 +54,7 @@ def long_occlusions(config: dict, scans: int) -> Iterator[str]:
     """Say which methods of a config will occlude for an hour or more with each model.
 
     The estimate is rough: within a factor of three of what docs/occlusion.md has for the paper's network. That another
-    network is no chain of known layers, and runs as a whole for each patch, can not be known before it is built; it is
+    network is no chain of known layers, and runs as a whole for each patch, cannot be known before it is built; it is
     taken to cost as much for each voxel as the paper's.
 
     Parameters

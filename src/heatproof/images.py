@@ -28,7 +28,7 @@ def open_image(path: str | Path) -> nib.Nifti1Image:
     except FileNotFoundError as error:
         raise StudyError(f"{path} does not exist; name a file that does, or make it first") from error
     except NOT_AN_IMAGE as error:
-        raise StudyError(f"{path} can not be read as an image ({error}); replace the file") from error
+        raise StudyError(f"{path} cannot be read as an image ({error}); replace the file") from error
 
 
 def read_voxels(image: nib.Nifti1Image, path: str | Path, dtype: type = np.float32) -> np.ndarray:
@@ -79,7 +79,7 @@ def load_image(path: str | Path) -> nib.Nifti1Image:
     try:
         return nib.as_closest_canonical(image)
     except NOT_AN_IMAGE as error:
-        raise StudyError(f"{path} can not be read as an image ({error}); replace the file") from error
+        raise StudyError(f"{path} cannot be read as an image ({error}); replace the file") from error
 
 
 def load_array(path: str | Path, dtype: type = np.float32) -> np.ndarray:

@@ -51,7 +51,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_a_study_can_not_go_on_with_is_refused(name, tmp_path):
+def test_what_a_study_cannot_go_on_with_is_refused(name, tmp_path):
     with pytest.raises(StudyError, match=REFUSED[name]):
         checked(name, tmp_path)
 
@@ -64,15 +64,15 @@ BROUGHT = {
     ),
     "a grid too small": (
         lambda shape: nn.Sequential(nn.MaxPool3d(8), nn.Conv3d(1, 4, 3), nn.Flatten(), nn.Linear(4, 2)),
-        r"can not be run on a grid of 16 x 12 x 16 voxels \(RuntimeError: .*choose a smaller register.voxel_size",
+        r"cannot be run on a grid of 16 x 12 x 16 voxels \(RuntimeError: .*choose a smaller register.voxel_size",
     ),
-    "a mistake of one's own": (lambda shape: shape[3], r"can not be built on a grid of .* \(IndexError: tuple index"),
+    "a mistake of one's own": (lambda shape: shape[3], r"cannot be built on a grid of .* \(IndexError: tuple index"),
     "no weights": (
         lambda shape: nn.Sequential(nn.AdaptiveAvgPool3d((1, 1, 2)), nn.Flatten()),
-        r"can not be trained \(ValueError: optimizer got an empty",
+        r"cannot be trained \(ValueError: optimizer got an empty",
     ),
     "not finite": (lambda shape: networks.linear(shape).apply(spoil), "logits that are not finite"),
-    "what no file holds": (lambda shape: WithState(networks.linear(shape)), "can not be written to a file"),
+    "what no file holds": (lambda shape: WithState(networks.linear(shape)), "cannot be written to a file"),
     "company": (
         lambda shape: nn.Sequential(nn.BatchNorm3d(1, track_running_stats=False), *networks.linear(shape)),
         "output depends on the other scans of its batch",
@@ -122,7 +122,7 @@ def test_whatever_goes_wrong_in_a_network_of_one_s_own_is_told_in_a_sentence(kin
 
 
 def test_a_batch_of_one_scan_is_refused_where_a_norm_needs_two(tmp_path):
-    with pytest.raises(StudyError, match=r"can not be trained \(ValueError: .*; correct it, or raise train.batch_size"):
+    with pytest.raises(StudyError, match=r"cannot be trained \(ValueError: .*; correct it, or raise train.batch_size"):
         checked("normed_head", tmp_path, batch_size=1)
 
 
@@ -170,7 +170,7 @@ def test_the_paper_s_network_can_have_every_method_tried_without_the_work_of_it(
     require_possible(table)
 
 
-def test_a_method_that_a_network_can_not_have_is_told_with_its_key_and_what_to_do(tried):
+def test_a_method_that_a_network_cannot_have_is_told_with_its_key_and_what_to_do(tried):
     table = tried({"function": f"{networks.__name__}:by_groups"})
     refused = table[table["possible"] == "no"]
     assert refused["name"].tolist() == ["from_blurred", "lrp"]
@@ -185,7 +185,7 @@ def test_a_residual_network_with_gates_can_have_lrp_and_its_convergence(tried):
     assert table.loc[table["what"] == "convergence", "name"].tolist() == ["from_twin", "gradient_input", "lrp"]
 
 
-def test_convergence_that_can_not_be_measured_is_noted_and_left_out(tried):
+def test_convergence_that_cannot_be_measured_is_noted_and_left_out(tried):
     methods = {"gradient_input": ALL | {"method": "gradient_input"}}
     several_heads = {"function": f"{networks.__name__}:branching"}
     compare = {"checks": ["noise"], "cascade_parts": 1}

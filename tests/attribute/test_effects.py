@@ -209,6 +209,6 @@ def test_units_taken_one_after_another():
         (scan(1, 1, 1), scan(1, 1, 1), UNITS, {"shapley": 5}, "shapley is 5"),
     ],
 )
-def test_what_can_not_be_measured_is_refused_in_a_sentence(images, references, units, options, message):
+def test_what_cannot_be_measured_is_refused_in_a_sentence(images, references, units, options, message):
     with pytest.raises(StudyError, match=message):
         unit_effects(Margin(lambda a, b, c: a + b + c), images, references, units, 1, **options)

@@ -1,4 +1,4 @@
-"""One heatmap per scan of a store, on its grid; what can not be explained is refused by name."""
+"""One heatmap per scan of a store, on its grid; what cannot be explained is refused by name."""
 
 import json
 import os

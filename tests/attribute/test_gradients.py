@@ -153,7 +153,7 @@ HIDING = {
 @pytest.mark.parametrize("method", [guided_backprop, grad_cam])
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("hide", HIDING.values(), ids=HIDING)
-def test_a_network_of_which_a_part_can_not_be_seen_is_refused(hide, whole, method):
+def test_a_network_of_which_a_part_cannot_be_seen_is_refused(hide, whole, method):
     torch.manual_seed(0)
     parts = [nn.Sequential(nn.Conv3d(1, 2, 2), nn.ReLU()) for _ in range(2)]
     parts[1][0] = nn.Conv3d(2, 2, 2)

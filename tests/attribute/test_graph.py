@@ -310,7 +310,7 @@ class Of(nn.Module):
         (lambda x: x / (1 + x.sum(1, keepdim=True)), "a division by a part of the scan"),
         (lambda x: 1 / x, "passes the operation reciprocal|a division"),
         (lambda x: x.softmax(1), "a softmax before the outputs, as in attention"),
-        (lambda x: x if x.sum() > 100 else -x, r"can not be followed from layer to layer \(RuntimeError"),
+        (lambda x: x if x.sum() > 100 else -x, r"cannot be followed from layer to layer \(RuntimeError"),
         (lambda x: functional.instance_norm(x[:, None, :]).flatten(1), "an InstanceNorm"),
     ],
 )

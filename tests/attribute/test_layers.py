@@ -167,7 +167,7 @@ def test_what_changes_a_layer_is_part_of_the_network_that_is_hidden_from(change,
 
 
 def lambda_of(model):
-    """The model behind a module that can not be unfolded."""
+    """The model behind a module that cannot be unfolded."""
 
     class Whole(nn.Module):
         def forward(self, scans):

@@ -327,7 +327,7 @@ def test_the_model_and_the_images_stay_as_they_were(rule, batch_norm, paper_netw
         ([nn.Flatten()], {"batch_norm": "drop"}, "'drop'.* to merge or pass"),
     ],
 )
-def test_what_lrp_can_not_do_is_refused(layers, options, message):
+def test_what_lrp_cannot_do_is_refused(layers, options, message):
     with pytest.raises(StudyError, match=message):
         lrp(nn.Sequential(*layers).eval(), torch.rand(1, 1, 2, 2, 2), 1, **options)
 

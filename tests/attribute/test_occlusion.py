@@ -546,7 +546,7 @@ def test_a_whole_network_runs_with_its_batch_norms_merged_and_is_left_as_it_was(
     assert torch.equal(images, scans)
 
 
-def test_batch_norms_that_can_not_be_merged_safely_are_kept(images):
+def test_batch_norms_that_cannot_be_merged_safely_are_kept(images):
     model = residual_network()
     model.norm.register_forward_hook(lambda module, inputs, output: output.clamp(max=0.1))
     quick = plain.quickened(model, images[0])

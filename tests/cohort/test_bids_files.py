@@ -237,7 +237,7 @@ def test_damaged_scans_are_left_out_with_the_reason_and_others_never(options, bi
     assert len(list_scans(settings, "")) == 8
     cohort = read_cohort(settings | {"unreadable": "leave_out"}, "")
     assert cohort.unreadable["scan"].tolist() == ["sub-03"] and len(cohort.scans) == 7
-    assert cohort.unreadable["reason"].str.match(r"(ends too early or is damaged|can not be read as an image) \(").all()
+    assert cohort.unreadable["reason"].str.match(r"(ends too early or is damaged|cannot be read as an image) \(").all()
 
 
 def test_no_scan_and_too_few_still_stop_a_study(options, bids):

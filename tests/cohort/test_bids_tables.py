@@ -131,7 +131,7 @@ def test_odd_tables_are_read(options, tmp_path, kind):
 
 def test_what_is_no_file_is_told(options, tmp_path):
     (tmp_path / "participants.tsv").mkdir()
-    with pytest.raises(StudyError, match=r"participants.tsv can not be read \(Is a directory\)"):
+    with pytest.raises(StudyError, match=r"participants.tsv cannot be read \(Is a directory\)"):
         labels(options | {"bids": dataset(tmp_path, None)})
     put(tmp_path / "file")
     with pytest.raises(StudyError, match=r"file/participants.tsv does not exist; cohort.bids must name a BIDS dataset"):

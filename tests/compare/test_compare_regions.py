@@ -62,7 +62,7 @@ def test_regions_without_a_value_do_not_rank():
         ([0.0, 4.0, 0.0], "only 1 of 3 regions have a value other than 0, fewer than 2"),
     ],
 )
-def test_what_can_not_be_ranked_has_a_reason_and_an_empty_overlap(values, reason):
+def test_what_cannot_be_ranked_has_a_reason_and_an_empty_overlap(values, reason):
     unranked, ranked = np.array(values), np.array([3.0, 2.0, 1.0])
     assert why_unranked(unranked, 2) == reason
     pairs = compare_rankings({0: unranked, 1: ranked, 2: ranked}, 2)

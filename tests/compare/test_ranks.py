@@ -171,7 +171,7 @@ def test_chance_of_the_curve_is_k_of_n_where_no_two_regions_are_equal():
     assert curve["chance"].tolist() == pytest.approx([k / 15 for k in range(1, 16)])
 
 
-def test_a_model_whose_regions_can_not_be_ranked_has_no_part_in_the_curve():
+def test_a_model_whose_regions_cannot_be_ranked_has_no_part_in_the_curve():
     values = [random_values(seed, 6) for seed in range(3)]
     pd.testing.assert_frame_equal(overlap_curve([*values, np.zeros(6)]), overlap_curve(values))
     assert overlap_curve([values[0], np.zeros(6)]).empty

@@ -1,4 +1,4 @@
-"""Intervals and tests: textbook cases, simulated coverage, and what can not be resampled."""
+"""Intervals and tests: textbook cases, simulated coverage, and what cannot be resampled."""
 
 from itertools import combinations
 

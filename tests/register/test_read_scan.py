@@ -291,7 +291,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("spoil", BAD_FILES.values(), ids=BAD_FILES.keys())
-def test_files_that_can_not_be_read_are_refused_by_name(scan, voxels, spoil):
+def test_files_that_cannot_be_read_are_refused_by_name(scan, voxels, spoil):
     spoil(write(scan, voxels))
     with pytest.raises(StudyError, match=r"sub-9_T1w\.nii\.gz"):
         read_scan(scan)

@@ -12,7 +12,7 @@ from heatproof.report.viewers import coarsen, pack_pages, view_map
 from heatproof.space import load_template
 
 
-def test_packed_documents_unpack_to_the_same_and_can_not_end_their_element():
+def test_packed_documents_unpack_to_the_same_and_cannot_end_their_element():
     pages = {"a": "<p>\n</script><!-- <script>\nsame line", "b": "other\nsame line"}
     packed = pack_pages(pages)
     assert "<" not in packed

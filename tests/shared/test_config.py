@@ -80,7 +80,7 @@ def test_another_network_has_its_own_options_and_none_of_the_default_s(config):
 
 
 @pytest.mark.parametrize(("key", "value"), [("device", "mps"), ("precision", "float16")])
-def test_how_a_network_can_not_be_run_is_refused(config, key, value):
+def test_how_a_network_cannot_be_run_is_refused(config, key, value):
     config["train"][key] = value
     with pytest.raises(StudyError, match=rf"config: train\.{key}: '{value}' .* it is: "):
         check_config(config)
@@ -182,7 +182,7 @@ def test_ordinary_yaml_passes(tmp_path, text):
     check_yaml(tmp_path / "study.yaml")
 
 
-def test_json_with_tabs_which_yaml_can_not_read_is_left_to_snakemake(tmp_path):
+def test_json_with_tabs_which_yaml_cannot_read_is_left_to_snakemake(tmp_path):
     (tmp_path / "own.json").write_text('{\n\t"train": {\n\t\t"seeds": [0, 1]\n\t}\n}\n')
     check_yaml(tmp_path / "own.json")
 
@@ -363,7 +363,7 @@ def test_methods_are_known_without_importing_them():
     assert entries["lrp"] == ["heatproof.attribute.lrp.lrp"]
 
 
-def test_more_regions_than_there_are_can_not_be_compared(config):
+def test_more_regions_than_there_are_cannot_be_compared(config):
     config["compare"]["top_k"] = 73
     with pytest.raises(StudyError, match=r"compare.top_k asks for more than the atlas's 72 regions"):
         check_feasibility(config)

@@ -94,7 +94,7 @@ def test_a_job_that_was_given_a_gpu_and_finds_none_ends_unless_it_is_told_to_use
     assert prepare_device("cpu").type == "cpu"
 
 
-def test_a_gpu_that_nobody_asked_for_and_torch_can_not_use_is_told(monkeypatch, caplog):
+def test_a_gpu_that_nobody_asked_for_and_torch_cannot_use_is_told(monkeypatch, caplog):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr("heatproof.device.has_gpu", lambda: True)
     assert prepare_device("auto").type == "cpu"

@@ -45,7 +45,7 @@ def test_a_packed_file_whose_bytes_changed_is_told_and_never_read_as_another_sca
             read_voxels(open_image(path), path)
 
 
-def test_what_can_not_be_read_is_named(tmp_path):
+def test_what_cannot_be_read_is_named(tmp_path):
     (tmp_path / "text.nii.gz").write_text("nothing")
     for name in ("text.nii.gz", "absent.nii.gz"):
         with pytest.raises(StudyError, match=name):

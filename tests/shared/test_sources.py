@@ -123,7 +123,7 @@ def test_what_is_left_of_our_own_files_parses_to_their_code_less_the_docstrings(
         nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
         documented = [node for node in nodes if ast.get_docstring(node) is not None]
         if any(len(node.body) == 1 for node in documented):
-            continue  # a body of nothing but a docstring leaves what can not be parsed
+            continue  # a body of nothing but a docstring leaves what cannot be parsed
         for node in documented:
             node.body.pop(0)
         assert ast.dump(ast.parse("\n".join(code_lines(str(path))))) == ast.dump(tree), path

@@ -120,7 +120,7 @@ BAD_IMAGES = {
 
 
 @pytest.mark.parametrize(("what", "make", "message"), BAD_IMAGES.values(), ids=BAD_IMAGES.keys())
-def test_a_template_or_an_atlas_that_can_not_serve_is_refused(tmp_path, what, make, message):
+def test_a_template_or_an_atlas_that_cannot_serve_is_refused(tmp_path, what, make, message):
     brain = np.zeros((10, 11, 12), np.float32)
     brain[2:8, 2:8, 2:8] = 5
     (tmp_path / "names.tsv").write_text("index\tname\n5\tLeft_Cube\n")

@@ -198,7 +198,7 @@ def recurrent(shape):
 
 
 def normed_head(shape):
-    """A batch norm behind the last voxels, which can not be trained on one scan."""
+    """A batch norm behind the last voxels, which cannot be trained on one scan."""
     return nn.Sequential(
         *[nn.Conv3d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.BatchNorm1d(4), nn.Linear(4, 2)]
     )

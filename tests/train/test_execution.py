@@ -81,9 +81,9 @@ def test_a_weight_that_changes_a_part_in_place_is_on_the_way():
     assert modules_of(networks.InPart()) == ([["body"], [""], ["head"]], 1)
 
 
-def test_what_can_not_be_followed_is_refused():
-    with pytest.raises(StudyError, match=r"layers of the network .* can not be followed .* none of them scripted"):
+def test_what_cannot_be_followed_is_refused():
+    with pytest.raises(StudyError, match=r"layers of the network .* cannot be followed .* none of them scripted"):
         layers_in_order(networks.scripted(SHAPE), SHAPE)
     scripted_head = nn.Sequential(nn.Conv3d(1, 4, 3), nn.Flatten(), torch.jit.script(nn.Linear(4 * 14 * 10 * 14, 2)))
-    with pytest.raises(StudyError, match="can not be followed"):
+    with pytest.raises(StudyError, match="cannot be followed"):
         layers_in_order(scripted_head, SHAPE)

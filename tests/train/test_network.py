@@ -146,5 +146,5 @@ def test_networks_of_monai_need_no_wrapper(function):
 
 def test_a_preset_of_monai_s_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "monai.networks", None)
-    with pytest.raises(StudyError, match=r"MONAI's, which can not be imported .*; pip install --no-deps monai"):
+    with pytest.raises(StudyError, match=r"MONAI's, which cannot be imported .*; pip install --no-deps monai"):
         create_network((32, 32, 32), {"function": "heatproof.train.presets:resnet18"})

@@ -62,7 +62,7 @@ def kill_and_resume(checkout: "Checkout", shares: list[float], jobs: int, option
     Raises
     ------
     CalledProcessError
-        If the study can not be unlocked or does not end well.
+        If the study cannot be unlocked or does not end well.
     """
     cores, kills = itertools.cycle("12"), []
     for share in sorted(shares):

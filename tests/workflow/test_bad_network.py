@@ -1,4 +1,4 @@
-"""A network or method that can not be gone on with is told before any scan is registered, also with --keep-going."""
+"""A network or method that cannot be gone on with is told before any scan is registered, also with --keep-going."""
 
 SMALLER = ["--configfile", "tests/workflow/tiny.yaml", "tests/workflow/smaller.yaml"]
 CAM = "{method: grad_cam, layer: 9, target: patient, output: logit, sign: signed}"

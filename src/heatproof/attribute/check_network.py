@@ -59,14 +59,14 @@ def check_network(brain: Tensor, options: dict, folder: Path) -> tuple[nn.Module
     Raises
     ------
     StudyError
-        If it can not be built, run, trained or read back, or returns anything but finite logits of each scan alone.
+        If it cannot be built, run, trained or read back, or returns anything but finite logits of each scan alone.
     """
     shape, network_options = tuple(brain.shape), options["network"]
     on_grid = f"on a grid of {' x '.join(map(str, shape))} voxels"
     scans = torch.where(brain, torch.rand((SCANS, 1, *shape), generator=torch.Generator().manual_seed(0)), 0.0)
-    with told(f"can not be built {on_grid}", "correct its options, or choose a smaller register.voxel_size"):
+    with told(f"cannot be built {on_grid}", "correct its options, or choose a smaller register.voxel_size"):
         network = create_network(shape, network_options)
-    with told(f"can not be run {on_grid}", "correct it, or choose a smaller register.voxel_size"):
+    with told(f"cannot be run {on_grid}", "correct it, or choose a smaller register.voxel_size"):
         logits = logits_of(network, scans)
     if not isinstance(logits, Tensor):
         raise StudyError(f"train.network returns a {type(logits).__name__} for {SCANS} scans; {WANTED}")
@@ -75,14 +75,14 @@ def check_network(brain: Tensor, options: dict, folder: Path) -> tuple[nn.Module
     if not logits.isfinite().all():
         raise StudyError("train.network returns logits that are not finite for random scans, untrained; correct it")
     require_repeatable(network, scans)
-    with told("can not be trained", "correct it, or raise train.batch_size if one scan at once is too few"):
+    with told("cannot be trained", "correct it, or raise train.batch_size if one scan at once is too few"):
         still = options | {"learning_rate": 0.0, "weight_decay": 0.0}
         trained, optimiser = begin_training(shape, still, 0, torch.device("cpu"))
         batch = scans[: options["batch_size"]].clone()
         train_epoch(trained, optimiser, [(batch, torch.arange(len(batch)))])
     if not all(parameter.isfinite().all() for parameter in trained.parameters()):
         raise StudyError("train.network has gradients that are not finite for random scans, untrained; correct it")
-    with told("can not be written to a file and read again", "keep nothing but tensors in its state_dict"):
+    with told("cannot be written to a file and read again", "keep nothing but tensors in its state_dict"):
         save_model(trained, shape, network_options, folder / "model.safetensors")
         read = load_model(folder / "model.safetensors")
     before, after = logits_of(trained, scans), logits_of(read, scans)
@@ -122,7 +122,7 @@ def try_method(name: str, options: dict, network: nn.Module, scans: Tensor, temp
     Raises
     ------
     StudyError
-        If the method can not explain this network, or not with these options.
+        If the method cannot explain this network, or not with these options.
     """
     check_options(name, options)
     heatmaps = explain(network, scans[:1].clone(), **quick(options, template, scans))

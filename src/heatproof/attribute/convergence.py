@@ -1,6 +1,6 @@
 """Cosine similarity convergence: how fast a method forgets where it began, on its way back through the network.
 
-A method that hands back the same map whatever it is given at the top can not show what the top has learned.
+A method that hands back the same map whatever it is given at the top cannot show what the top has learned.
 
 References
 ----------

@@ -88,7 +88,7 @@ def graph_of(model: nn.Module, images: Tensor) -> list[Node]:
     Raises
     ------
     StudyError
-        If what it does depends on the values of the scans, or can not be recorded.
+        If what it does depends on the values of the scans, or cannot be recorded.
     """
     layers = unfold(model)
     if is_plain_chain(model):
@@ -115,7 +115,7 @@ def trace(model: nn.Module, images: Tensor) -> list[Node]:
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise StudyError(
-            f"the network can not be followed from layer to layer ({type(error).__name__}: {reason}); take out what is "
+            f"the network cannot be followed from layer to layer ({type(error).__name__}: {reason}); take out what is "
             "not made of torch's operations or depends on the values of a scan, or choose another method"
         ) from error
     recorded.graph.eliminate_dead_code()

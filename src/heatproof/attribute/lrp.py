@@ -83,8 +83,8 @@ def lrp(
     ------
     StudyError
         If relevance reaches something that it is not known to pass (a norm by the spread of a scan, attention, another
-        product or quotient of features), if the network does not end in logits or can not be followed, if a margin can
-        not be explained by the last weights, or if an option has no such value.
+        product or quotient of features), if the network does not end in logits or cannot be followed, if a margin
+        cannot be explained by the last weights, or if an option has no such value.
 
     References
     ----------

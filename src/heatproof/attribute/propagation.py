@@ -106,7 +106,7 @@ def steps_back(
     if rule not in RULES:
         raise StudyError(f"lrp has no rule {rule!r}; choose one of {', '.join(RULES)}")
     if batch_norm not in ("merge", "pass"):
-        raise StudyError(f"lrp can not {batch_norm!r} batch norms; set batch_norm to merge or pass")
+        raise StudyError(f"lrp cannot {batch_norm!r} batch norms; set batch_norm to merge or pass")
     require_evaluation(model)
     images = images.detach()
     nodes = graph_of(model, images)
@@ -423,7 +423,7 @@ def merge_margin(nodes: Sequence[Node]) -> list[Node]:
     Raises
     ------
     StudyError
-        If differences can not be taken that early, because what follows is not linear in each class alone.
+        If differences cannot be taken that early, because what follows is not linear in each class alone.
     """
     *body, _ = nodes
     if isinstance(body[-1].layer, nn.LogSoftmax) and body[-1].layer.dim in (1, -1):  # which no margin depends on

@@ -2,8 +2,8 @@
 
 Columns: seed layer step value. step counts from 0, the inputs of the network's last layer, where random relevance is
 laid, to the scan; value is the absolute cosine of the angle between what arrives there from two beginnings, averaged
-over pairs of beginnings and over test scans (see `heatproof.attribute.convergence`). Without a row if convergence can
-not be measured in the network, or of the method in it; the log says why.
+over pairs of beginnings and over test scans (see `heatproof.attribute.convergence`). Without a row if convergence
+cannot be measured in the network, or of the method in it; the log says why.
 """
 
 import argparse

@@ -157,12 +157,12 @@ def why_unreadable(image: str, thorough: bool) -> str:
     except StudyError as error:
         return str(error).removeprefix(f"{path} ")
     except OSError as error:
-        return f"can not be opened ({error.strerror}); see to its permissions"
+        return f"cannot be opened ({error.strerror}); see to its permissions"
     return ""
 
 
 def unreadable_files(scans: pd.DataFrame, action: str) -> pd.DataFrame:
-    """List scans whose files can not be read: scan, image, reason.
+    """List scans whose files cannot be read: scan, image, reason.
 
     Parameters
     ----------

@@ -94,7 +94,7 @@ def read_rows(path: Path, needed: str = IN_DATASET) -> tuple[list[str], list[lis
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StudyError(f"{path} does not exist; {needed}") from error
     except OSError as error:
-        raise StudyError(f"{path} can not be read ({error.strerror}); {needed}") from error
+        raise StudyError(f"{path} cannot be read ({error.strerror}); {needed}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise StudyError(f"{path} is not a tab-separated table in UTF-8 ({error}); correct it") from error
     lines = [line for line in lines if any(line)]

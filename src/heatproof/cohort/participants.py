@@ -46,7 +46,7 @@ def brain_scans(options: dict) -> pd.DataFrame:
 
 
 def real_brains(options: dict) -> pd.Series:
-    """List the brains that the cohort is made from, less those that can not be read: image by participant_id."""
+    """List the brains that the cohort is made from, less those that cannot be read: image by participant_id."""
     scans = brain_scans(options)
     unreadable = unreadable_files(scans, options["unreadable"])
     return scans[~scans["scan"].isin(unreadable["scan"])].set_index("participant_id")["image"]

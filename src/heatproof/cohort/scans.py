@@ -14,7 +14,7 @@ COLUMNS = ["scan", "participant_id", "session_id", "label", "split", "image"]
 
 
 class Cohort(NamedTuple):
-    """The scans of a study, and those left out of it since their files can not be read: scan, image, reason."""
+    """The scans of a study, and those left out of it since their files cannot be read: scan, image, reason."""
 
     scans: pd.DataFrame
     unreadable: pd.DataFrame

@@ -1,7 +1,7 @@
 """Find how a brain lies in its scan, whatever its header says, so that registration starts close to the truth.
 
 Orientations are told apart on a coarse grid by the correlation of the brain with the template. A brain is nearly
-symmetric: a scan whose left and right are exchanged is no other pose, and can not be found out.
+symmetric: a scan whose left and right are exchanged is no other pose, and cannot be found out.
 """
 
 from typing import NamedTuple

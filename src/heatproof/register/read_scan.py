@@ -1,4 +1,4 @@
-"""Read a raw T1w scan: refuse what can not be one, and settle what its header and its background leave open."""
+"""Read a raw T1w scan: refuse what cannot be one, and settle what its header and its background leave open."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def read_scan(path: Path) -> tuple[nib.Nifti1Image, list[str]]:
     Raises
     ------
     StudyError
-        If this can not be a T1w scan; says why.
+        If this cannot be a T1w scan; says why.
     """
     voxels, affine, notes = read_volume(path)
     extent = voxel_sizes(affine) * voxels.shape

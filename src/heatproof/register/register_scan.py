@@ -61,7 +61,7 @@ def turn_noted(degrees: float) -> list[str]:
     if degrees < LARGE_TURN:
         return []
     return [
-        f"turned by {degrees:.0f} degrees against its header, and turned back; whether left is left can not be seen: "
+        f"turned by {degrees:.0f} degrees against its header, and turned back; whether left is left cannot be seen: "
         "is its header's orientation right?"
     ]
 

@@ -66,7 +66,7 @@ def training_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield one epoch of augmented batches in random order.
 
-    A scan that would be left for a batch of its own joins the batch before: behind the last voxels a batch norm can not
+    A scan that would be left for a batch of its own joins the batch before: behind the last voxels a batch norm cannot
     learn from one scan.
 
     Parameters

@@ -46,7 +46,7 @@ def layers_in_order(model: nn.Module, shape: Sequence[int]) -> list[Layer]:
     Raises
     ------
     StudyError
-        If the way from the scan to the logits can not be followed, as through a scripted module.
+        If the way from the scan to the logits cannot be followed, as through a scripted module.
     """
     image = torch.rand((1, 1, *shape), generator=torch.Generator().manual_seed(0))
     state = own_weights(model)
@@ -57,7 +57,7 @@ def layers_in_order(model: nn.Module, shape: Sequence[int]) -> list[Layer]:
     used = {name: i for i, operation in enumerate(operations) for name in operation.weights}
     if not used or not all(tensor in trace.of_scan for tensor in tensors_in(logits)):
         raise StudyError(
-            "the layers of the network that train.network names can not be followed from the scan to its logits; build "
+            "the layers of the network that train.network names cannot be followed from the scan to its logits; build "
             "it of plain modules and functions of torch, none of them scripted"
         )
 

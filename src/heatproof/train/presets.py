@@ -72,6 +72,6 @@ def monai_networks() -> ModuleType:
         from monai.networks import nets
     except ImportError as error:
         raise StudyError(
-            f"train.network is one of MONAI's, which can not be imported ({error}); pip install --no-deps monai"
+            f"train.network is one of MONAI's, which cannot be imported ({error}); pip install --no-deps monai"
         ) from error
     return nets

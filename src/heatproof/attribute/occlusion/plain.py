@@ -72,7 +72,7 @@ def measure(
 def quickened(model: nn.Module, image: Tensor) -> nn.Module:
     """Return a network of equal outputs that runs faster: batch norms merged where they can be, channels last on a CPU.
 
-    A network that can not be traced, or whose outputs for the image and an empty one change by more than rounding,
+    A network that cannot be traced, or whose outputs for the image and an empty one change by more than rounding,
     keeps its batch norms.
     """
     quick, scans = copy.deepcopy(model), torch.stack([image, torch.zeros_like(image)])

@@ -131,22 +131,41 @@ def scale_tables(folder: Path, methods: Iterable[str]) -> pd.DataFrame:
     return pd.concat([read_table(folder / method / "scale.tsv") for method in methods], ignore_index=True)
 
 
+def measure_tables(scores: pd.DataFrame, methods: Iterable[str], options: dict) -> dict:
+    """Make the tables of measures, from the third on: heads and rows of each; options are the config's ``compare``."""
+    columns = {table: heads(table, options) for table in range(3, 10)}
+    columns[6] = {name: head for name, head in columns[6].items() if (scores["measure"] == name).any()}
+    named = [(method, "") for method in methods]
+    of_curves = scores.loc[scores["measure"].isin(columns[6]), ["method", "check"]].drop_duplicates()
+    followed = list(of_curves.itertuples(index=False, name=None))
+    return {
+        "voxel_heads": list(columns[3].values()),
+        "voxel_rows": {outcome: measure_rows(scores, columns[3], outcome, named) for outcome in OUTCOMES},
+        "region_heads": list(columns[4].values()),
+        "region_rows": measure_rows(scores, columns[4], "TP", named),
+        "localisation_heads": list(columns[5].values()),
+        "localisation_rows": measure_rows(scores, columns[5], "TP", named),
+        "effect_heads": list(columns[7].values()),
+        "effect_rows": rows_by_value(scores, columns[7], BY),
+        "single_effect_rows": rows_by_value(scores, columns[8], f"single_{BY}"),
+        "unit_heads": list(columns[9].values()),
+        "unit_rows": measure_rows(scores, columns[9], "TP", [*named, ("effects", "")]),
+        "faithfulness_heads": list(columns[6].values()),
+        "faithfulness_rows": measure_rows(scores, columns[6], "TP", followed),
+    }
+
+
 def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, checks: Path | None = None) -> dict:
     """Gather everything that the page shows from the files of a study, and of the one that its models come from."""
     compare, methods = results / "compare", used_methods(config)
     scans, accuracy = read_table(models / "cohort/scans.tsv"), read_table(compare / "accuracy.tsv")
     l2, top = read_table(compare / "l2.tsv"), read_table(compare / "top_regions.tsv")
     scores, notes = read_table(compare / "scores.tsv"), read_table(compare / "notes.tsv")
-    columns = {table: heads(table, config["compare"]) for table in range(1, 10)}
-    columns[6] = {name: head for name, head in columns[6].items() if (scores["measure"] == name).any()}
-    named = [(method, "") for method in methods]
     bound_heads, bounds = bound_rows(scores, config["compare"]["top_k"])
     judged = [name for name in sorted(methods) if (scores.loc[scores["method"] == name, "kind"] == "method").any()]
     shared, noise = own(top[top["method"].isin(judged)]), noise_of(top, judged)
     paired = comparable(own(l2), own(top))
     robust = bool(((scores["measure"] == "pearson") & (scores["outcome"] == "TP") & scores["value"].notna()).any())
-    of_curves = scores.loc[scores["measure"].isin(columns[6]), ["method", "check"]].drop_duplicates()
-    followed = list(of_curves.itertuples(index=False, name=None))
     cause_heads, causes = cause_rows(scores, judged, config["compare"]["top_k"])
     variance = read_table(compare / "variance.tsv")
     quality = read_table(models / "register/qc.tsv")
@@ -184,19 +203,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
         "noise": metric_spans(noise, "overlap_mean") if noise["overlap_mean"].notna().any() else None,
         "bound_heads": bound_heads,
         "bound_rows": bounds if any(figure.stem == "bounds" for figure in figures) else None,
-        "voxel_heads": list(columns[3].values()),
-        "voxel_rows": {outcome: measure_rows(scores, columns[3], outcome, named) for outcome in OUTCOMES},
-        "region_heads": list(columns[4].values()),
-        "region_rows": measure_rows(scores, columns[4], "TP", named),
-        "localisation_heads": list(columns[5].values()),
-        "localisation_rows": measure_rows(scores, columns[5], "TP", named),
-        "effect_heads": list(columns[7].values()),
-        "effect_rows": rows_by_value(scores, columns[7], BY),
-        "single_effect_rows": rows_by_value(scores, columns[8], f"single_{BY}"),
-        "unit_heads": list(columns[9].values()),
-        "unit_rows": measure_rows(scores, columns[9], "TP", [*named, ("effects", "")]),
-        "faithfulness_heads": list(columns[6].values()),
-        "faithfulness_rows": measure_rows(scores, columns[6], "TP", followed),
+        **measure_tables(scores, methods, config["compare"]),
         "cause_heads": cause_heads,
         "cause_rows": causes,
         "variance_heads": [words for name, words in SEEDS.items() if name in set(variance["measure"])],

@@ -11,16 +11,13 @@ from pathlib import Path
 import jsonschema
 import yaml
 
+from heatproof.checks import MAP_CHECKS, T_MAP_SPLITS
 from heatproof.cohort.twins import has_twins
 from heatproof.errors import StudyError
 from heatproof.functions import check_methods, check_network_function, quoted
 from heatproof.references import check_references
 from heatproof.train.layers import PAPER_NETWORK
 
-MAP_CHECKS = ("noise", "t_map")
-T_MAP_SPLITS = {"t_map": "train", "t_map_test": "test"}  # the t-maps, and the scans that each is made of
-FLOORS = ("noise", "random_head", "initial_head", "untrained")  # sanity checks that a method has to exceed
-BASELINES = ("edges", "input")  # methods that do not look at the model
 TEXT = ("study", "label", "patient", "control", "only", "exclude")
 OTHER_BASE = r"[-+]?(0[0-7_]+|\d+(:[0-5]?\d)+(\.\d*)?)"
 BY_YAML = {

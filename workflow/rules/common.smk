@@ -12,15 +12,13 @@ from pathlib import Path
 
 sys.path.insert(0, "src")
 
+from heatproof.checks import BASELINES, FLOORS, T_MAP_SPLITS
 from heatproof.cohort.bids_tables import PARTICIPANT, SCAN
 from heatproof.cohort.participants import real_brains, simulated_sessions
 from heatproof.cohort.scans import read_cohort
 from heatproof.cohort.twins import has_twins, list_twins
 from heatproof.compare.layout import split_name
 from heatproof.config import (
-    BASELINES,
-    FLOORS,
-    T_MAP_SPLITS,
     check_config,
     check_models,
     check_yaml,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from heatproof.config import BASELINES, FLOORS
+from heatproof.checks import BASELINES, FLOORS
 from heatproof.references import name_of
 from heatproof.report.comparison import decimal
 from heatproof.report.figures import CHECKS, title_of

@@ -9,6 +9,7 @@ rule check_network:
     """Try the network and every method on random scans: registration and training wait for it."""
     input:
         template=REGION_FILES,
+        imported=expand(MODEL, seed=SEEDS) if IMPORTED else [],
     output:
         table=POSSIBLE,
         # Once there they are files that no rule makes, so that a later check has nothing registered or trained again.
@@ -112,8 +113,7 @@ if EFFECTS:
             model=MODEL,
             images=f"{STORE}/test.npy",
             scans=f"{STORE}/test.tsv",
-            train=f"{STORE}/train.npy",
-            train_scans=f"{STORE}/train.tsv",
+            train=[f"{STORE}/train.npy", f"{STORE}/train.tsv"] if EFFECTS["controls"] else [],
             twins=[f"{STORE}/twins.npy", f"{STORE}/twins.tsv"] if TWINS else [],
             template=REGION_FILES,
         output:
@@ -133,12 +133,13 @@ if EFFECTS:
             source=code_of("heatproof.attribute.measure_effects", network_module(), apart=["heatproof.attribute"]),
             options=as_json(EFFECTS | {"regions": config["compare"]["regions"]}),
             twins=lambda wildcards, input: ["--twins", input.twins[0]] if TWINS else [],
+            train=lambda wildcards, input: ["--train", input.train[0]] if EFFECTS["controls"] else [],
             batch_size=config["attribute"]["batch_size"],
             device=config["train"]["device"],
         shell:
             "HEATPROOF_GPUS={resources.gpu} "
             "python -m heatproof.attribute.measure_effects --model {input.model} --scans {input.images} {params.twins} "
-            "--train {input.train} --template $(dirname {input.template[0]}) --options {params.options:q} "
+            "{params.train} --template $(dirname {input.template[0]}) --options {params.options:q} "
             "--batch-size {params.batch_size} --device {params.device} --out {output.effects} "
             "--margins {output.margins} > {log} 2>&1"
 

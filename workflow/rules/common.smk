@@ -38,6 +38,7 @@ from heatproof.register.find_masks import find_masks
 from heatproof.sources import code_digest, dictionary_entries
 from heatproof.space import in_voxels
 from heatproof.tables import read_table
+from heatproof.train.imported import check_imported, check_parts, with_imported_models
 
 shell.prefix(
     "set -euo pipefail; export PYTHONPATH=src${{PYTHONPATH:+:$PYTHONPATH}} MPLBACKEND=Agg "
@@ -47,13 +48,17 @@ shell.prefix(
 try:
     for path in workflow.configfiles:
         check_yaml(path)
-    config.update(expand_paths(typed(renamed(with_own_network(config, workflow.config_settings.overwrite_config)))))
+    laid_over = workflow.config_settings.overwrite_config
+    config.update(with_imported_models(typed(renamed(with_own_network(config, laid_over))), laid_over))
+    config.update(expand_paths(config))
     check_config(config)
+    check_imported(config)
     RESULTS = f"results/{config['models'] or config['study']}"
     STUDY = f"results/{config['study']}"
     check_feasibility(config)
     check_models(config)
     COHORT_TABLES = read_cohort(config["cohort"], f"{RESULTS}/cohort")
+    check_parts(config, COHORT_TABLES.scans)
     SCANS = COHORT_TABLES.scans.set_index("scan", drop=False)
     TWIN_SCANS = list_twins(
         COHORT_TABLES.scans[: None if has_twins(config["cohort"]) else 0], f"{RESULTS}/cohort/twins"
@@ -72,6 +77,7 @@ IMAGES = {**SCANS["image"], **TWIN_SCANS["image"]}
 TWINS = len(TWIN_SCANS) > 0
 REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['space']}_T1w.nii.gz"
 SEEDS = config["train"]["seeds"]
+IMPORTED = config["train"]["models"]
 METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)
 CHECKS = model_checks(config)
 JUDGED = [method for method in METHODS if config["attribute"]["methods"][method]["method"] not in BASELINES]
@@ -145,9 +151,9 @@ def rows_of(table):
 
 
 def splits_up_to(split):
-    """List train and the splits that follow it, up to one of them."""
+    """List train and the splits that follow it, up to one of them, as far as there are scans in them."""
     splits = ["train", "validation", "test"]
-    return splits[: 1 + splits.index(split)]
+    return [name for name in splits[: 1 + splits.index(split)] if (SCANS["split"] == name).any()]
 
 
 def code_of(*modules, apart=()):

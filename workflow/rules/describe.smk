@@ -11,7 +11,8 @@ rule write_provenance:
         quality=f"{RESULTS}/register/qc.tsv",
         files=register_files(),
         models=expand(MODEL, seed=SEEDS),
-        histories=expand(f"{RESULTS}/train/seed-{{seed}}/history.tsv", seed=SEEDS),
+        histories=[] if IMPORTED else expand(f"{RESULTS}/train/seed-{{seed}}/history.tsv", seed=SEEDS),
+        imported=list((IMPORTED or {}).values()),
         tables=expand(
             f"{STUDY}/compare/{{table}}.tsv",
             table=[

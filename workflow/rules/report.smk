@@ -5,7 +5,7 @@ BRAIN_KEYS = ("colormap", "threshold", "points")
 MEAN_MAPS = f"{STUDY}/compare/{{method}}/seed-{{seed}}/mean_TP.nii.gz"
 PATCHES = cubic_patches(config["attribute"]["methods"])
 TABLES = f"{STUDY}/compare/{{table}}.tsv"
-HISTORIES = expand(f"{RESULTS}/train/seed-{{seed}}/history.tsv", seed=SEEDS)
+HISTORIES = [] if IMPORTED else expand(f"{RESULTS}/train/seed-{{seed}}/history.tsv", seed=SEEDS)
 SCALES = expand(f"{STUDY}/compare/{{method}}/scale.tsv", method=SCALED)
 ENSEMBLES = expand(f"{STUDY}/compare/{{method}}/ensembles.tsv", method=JUDGED)
 CONVERGENCE = expand(f"{STUDY}/attribute/{{method}}/convergence.tsv", method=WALKED)
@@ -85,6 +85,7 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
         "category": "train",
         "made_of": HISTORIES,
         "arguments": words("--seeds", SEEDS, "--histories", HISTORIES),
+        "drawn": not IMPORTED,
     },
 }
 DRAWN = [

@@ -4,6 +4,8 @@ STORE = f"{RESULTS}/train/store"
 MODEL = f"{RESULTS}/train/seed-{{seed}}/model.safetensors"
 CHECK_MODEL = f"{RESULTS}/train/seed-{{seed}}/checks/{{check}}.safetensors"
 TRAINABLE = f"{RESULTS}/train/checked/{network_digest()}"
+PREDICTED = [split for split in splits_up_to("test") if split != "train"]
+LEAKAGE = [f"{STORE}/leakage_test.tsv"] if len(splits_up_to("test")) > 1 else []
 FIXED = config["train"]["fix"]
 FIT_OPTIONS = [
     *["network", "learning_rate", "weight_decay", "batch_size", "epochs"],
@@ -17,6 +19,7 @@ rule pack_scans:
         scans=f"{RESULTS}/cohort/{{split}}.tsv",
         mask=f"{TEMPLATE}/brain_mask.nii.gz",
         registered=lambda wildcards: expand(REGISTERED, scan=rows_of(wildcards.split).index),
+        checked=ancient(f"{RESULTS}/register/checked.tsv") if IMPORTED else [],
     output:
         images=f"{STORE}/{{split}}.npy",
         scans=f"{STORE}/{{split}}.tsv",
@@ -87,39 +90,97 @@ rule average_controls:
         "python -m heatproof.train.average_controls --scans {input.images} --out {output} > {log} 2>&1"
 
 
-rule fit_model:
-    """Train the network from one seed."""
-    input:
-        train=f"{STORE}/train.npy",
-        train_scans=f"{STORE}/train.tsv",
-        validation=f"{STORE}/validation.npy",
-        validation_scans=f"{STORE}/validation.tsv",
-        checked=[f"{STORE}/leakage_validation.tsv", TRAINABLE],
-        registered=ancient(f"{RESULTS}/register/checked.tsv"),  # a further scan leaves the models as they are
-    output:
-        model=MODEL,
-        history=f"{RESULTS}/train/seed-{{seed}}/history.tsv",
-    log:
-        f"{RESULTS}/logs/fit_model/seed-{{seed}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/train/fit_model.seed-{{seed}}.tsv"
-    conda:
-        "../../envs/torch.yaml"
-    resources:
-        mem_mb=megabytes(1500, 200 * config["train"]["batch_size"]),
-        runtime=minutes(720),
-        gpu=GPUS,
-    params:
-        source=code_of("heatproof.train.fit_model", network_module()),
-        options=options("train", *FIT_OPTIONS),
-        initialisation=lambda wildcards: own_or(FIXED["initialisation"], wildcards.seed),
-        order=lambda wildcards: own_or(FIXED["order"], wildcards.seed),
-        labels="",
-    shell:
-        "HEATPROOF_GPUS={resources.gpu} "
-        "python -m heatproof.train.fit_model --train {input.train} --validation {input.validation} "
-        "--options {params.options:q} --initialisation-seed {params.initialisation} --order-seed {params.order} "
-        "{params.labels} --model {output.model} --history {output.history} > {log} 2>&1"
+if IMPORTED:
+
+    rule import_model:
+        """Bring weights that were trained elsewhere into the form of a trained model; registration waits for it."""
+        input:
+            weights=lambda wildcards: IMPORTED[wildcards.seed],
+            mask=f"{TEMPLATE}/brain_mask.nii.gz",
+        output:
+            MODEL,
+        log:
+            f"{RESULTS}/logs/import_model/seed-{{seed}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/train/import_model.seed-{{seed}}.tsv"
+        priority: 3
+        conda:
+            "../../envs/torch.yaml"
+        resources:
+            mem_mb=megabytes(2000, 300),
+            runtime=minutes(10),
+        params:
+            source=code_of("heatproof.train.import_model", network_module()),
+            network=as_json(config["train"]["network"]),
+        shell:
+            "python -m heatproof.train.import_model --weights {input.weights:q} --mask {input.mask} "
+            "--network {params.network:q} --out {output} > {log} 2>&1"
+
+else:
+
+    rule fit_model:
+        """Train the network from one seed."""
+        input:
+            train=f"{STORE}/train.npy",
+            train_scans=f"{STORE}/train.tsv",
+            validation=f"{STORE}/validation.npy",
+            validation_scans=f"{STORE}/validation.tsv",
+            checked=[f"{STORE}/leakage_validation.tsv", TRAINABLE],
+            registered=ancient(f"{RESULTS}/register/checked.tsv"),  # a further scan leaves the models as they are
+        output:
+            model=MODEL,
+            history=f"{RESULTS}/train/seed-{{seed}}/history.tsv",
+        log:
+            f"{RESULTS}/logs/fit_model/seed-{{seed}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/train/fit_model.seed-{{seed}}.tsv"
+        conda:
+            "../../envs/torch.yaml"
+        resources:
+            mem_mb=megabytes(1500, 200 * config["train"]["batch_size"]),
+            runtime=minutes(720),
+            gpu=GPUS,
+        params:
+            source=code_of("heatproof.train.fit_model", network_module()),
+            options=options("train", *FIT_OPTIONS),
+            initialisation=lambda wildcards: own_or(FIXED["initialisation"], wildcards.seed),
+            order=lambda wildcards: own_or(FIXED["order"], wildcards.seed),
+            labels="",
+        shell:
+            "HEATPROOF_GPUS={resources.gpu} "
+            "python -m heatproof.train.fit_model --train {input.train} --validation {input.validation} "
+            "--options {params.options:q} --initialisation-seed {params.initialisation} --order-seed {params.order} "
+            "{params.labels} --model {output.model} --history {output.history} > {log} 2>&1"
+
+    use rule fit_model as fit_shuffled with:
+        output:
+            model=f"{RESULTS}/train/seed-{{seed}}/checks/shuffled_labels.safetensors",
+            history=f"{RESULTS}/train/seed-{{seed}}/checks/shuffled_labels.tsv",
+        log:
+            f"{RESULTS}/logs/fit_shuffled/seed-{{seed}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/train/fit_shuffled.seed-{{seed}}.tsv"
+        params:
+            source=code_of("heatproof.train.fit_model", network_module()),
+            options=options("train", *FIT_OPTIONS),
+            initialisation=lambda wildcards: own_or(FIXED["initialisation"], wildcards.seed),
+            order=lambda wildcards: own_or(FIXED["order"], wildcards.seed),
+            labels=lambda wildcards: f"--shuffle-seed {wildcards.seed}",
+
+    use rule fit_model as fit_alike with:
+        output:
+            model=f"{RESULTS}/train/seed-{{seed}}/checks/same_{{shared}}.safetensors",
+            history=f"{RESULTS}/train/seed-{{seed}}/checks/same_{{shared}}.tsv",
+        log:
+            f"{RESULTS}/logs/fit_alike/seed-{{seed}}_{{shared}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/train/fit_alike.seed-{{seed}}_{{shared}}.tsv"
+        params:
+            source=code_of("heatproof.train.fit_model", network_module()),
+            options=options("train", *FIT_OPTIONS),
+            initialisation=lambda wildcards: SEEDS[0] if wildcards.shared == "initialisation" else wildcards.seed,
+            order=lambda wildcards: SEEDS[0] if wildcards.shared == "order" else wildcards.seed,
+            labels="",
 
 
 rule randomise_model:
@@ -147,45 +208,13 @@ rule randomise_model:
         "--seed {params.seed} --out {output} > {log} 2>&1"
 
 
-use rule fit_model as fit_shuffled with:
-    output:
-        model=f"{RESULTS}/train/seed-{{seed}}/checks/shuffled_labels.safetensors",
-        history=f"{RESULTS}/train/seed-{{seed}}/checks/shuffled_labels.tsv",
-    log:
-        f"{RESULTS}/logs/fit_shuffled/seed-{{seed}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/train/fit_shuffled.seed-{{seed}}.tsv"
-    params:
-        source=code_of("heatproof.train.fit_model", network_module()),
-        options=options("train", *FIT_OPTIONS),
-        initialisation=lambda wildcards: own_or(FIXED["initialisation"], wildcards.seed),
-        order=lambda wildcards: own_or(FIXED["order"], wildcards.seed),
-        labels=lambda wildcards: f"--shuffle-seed {wildcards.seed}",
-
-
-use rule fit_model as fit_alike with:
-    output:
-        model=f"{RESULTS}/train/seed-{{seed}}/checks/same_{{shared}}.safetensors",
-        history=f"{RESULTS}/train/seed-{{seed}}/checks/same_{{shared}}.tsv",
-    log:
-        f"{RESULTS}/logs/fit_alike/seed-{{seed}}_{{shared}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/train/fit_alike.seed-{{seed}}_{{shared}}.tsv"
-    params:
-        source=code_of("heatproof.train.fit_model", network_module()),
-        options=options("train", *FIT_OPTIONS),
-        initialisation=lambda wildcards: SEEDS[0] if wildcards.shared == "initialisation" else wildcards.seed,
-        order=lambda wildcards: SEEDS[0] if wildcards.shared == "order" else wildcards.seed,
-        labels="",
-
-
 rule predict_scans:
     """Predict the class of the validation and test scans with one model."""
     input:
         model=MODEL,
-        stores=expand(f"{STORE}/{{split}}.npy", split=["validation", "test"]),
-        scans=expand(f"{STORE}/{{split}}.tsv", split=["validation", "test"]),
-        checked=f"{STORE}/leakage_test.tsv",
+        stores=expand(f"{STORE}/{{split}}.npy", split=PREDICTED),
+        scans=expand(f"{STORE}/{{split}}.tsv", split=PREDICTED),
+        checked=LEAKAGE,
     output:
         f"{RESULTS}/train/seed-{{seed}}/predictions.tsv",
     log:
@@ -211,9 +240,9 @@ rule predict_scans:
 use rule predict_scans as predict_by_check with:
     input:
         model=CHECK_MODEL,
-        stores=expand(f"{STORE}/{{split}}.npy", split=["validation", "test"]),
-        scans=expand(f"{STORE}/{{split}}.tsv", split=["validation", "test"]),
-        checked=f"{STORE}/leakage_test.tsv",
+        stores=expand(f"{STORE}/{{split}}.npy", split=PREDICTED),
+        scans=expand(f"{STORE}/{{split}}.tsv", split=PREDICTED),
+        checked=LEAKAGE,
     output:
         f"{RESULTS}/train/seed-{{seed}}/checks/{{check}}_predictions.tsv",
     log:

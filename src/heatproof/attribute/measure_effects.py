@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="model.safetensors, the trained one")
     parser.add_argument("--scans", type=Path, required=True, help="store of the test scans, .npy")
     parser.add_argument("--twins", type=Path, help="store of the patients' healthy twins, .npy, where there are any")
-    parser.add_argument("--train", type=Path, required=True, help="store of the training scans, .npy")
+    parser.add_argument("--train", type=Path, help="store of the training scans, .npy, where there are controls")
     parser.add_argument("--template", type=Path, required=True, help="folder of the brain mask and the regions")
     parser.add_argument("--options", type=json_option, required=True, help="regions, cubes, controls, shapley, as JSON")
     parser.add_argument("--batch-size", type=int, required=True)

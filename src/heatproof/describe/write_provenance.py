@@ -21,6 +21,10 @@ from heatproof.versions import read_versions
 
 STAGES = ("cohort", "register", "train", "attribute", "compare")
 MODEL_FILES = ("model.safetensors", "history.tsv", "predictions.tsv")
+USERS_WORD = (
+    "These weights were trained elsewhere. That scans are preprocessed as they were in that training, that output 1 is the "
+    "patients', and that no test scan was learned from, is the word of who wrote the config."
+)
 COMPARE_TABLES = (
     *("accuracy", "l2", "l2_pairs", "top_regions", "top_regions_pairs", "overlap_curve"),
     *("scores", "differences", "seeds", "variance", "notes"),
@@ -81,9 +85,19 @@ def licences(dataset: Path, register: dict) -> dict[str, str | None]:
     return {"dataset": " ".join(str(described).split()) if described else None, **known}
 
 
-def model_checksums(models: Path, seeds: list[int]) -> dict[str, str]:
-    """Return the checksums of the tables of scans and of the models that are explained."""
-    names = [f"train/seed-{seed}/{name}" for seed in seeds for name in MODEL_FILES]
+def imported_weights(files: dict[str, str] | None) -> dict:
+    """Return where imported weights came from, with checksums, and what is not known of them; nothing if none were."""
+    weights = {seed: {"file": file, "sha256": checksum(Path(file))} for seed, file in (files or {}).items()}
+    return {"imported": {"weights": weights, "note": USERS_WORD}} if weights else {}
+
+
+def model_checksums(models: Path, train: dict) -> dict[str, str]:
+    """Return the checksums of the tables of scans and of the models that are explained.
+
+    Imported models have no history.
+    """
+    files = [name for name in MODEL_FILES if not (train.get("models") and name == "history.tsv")]
+    names = [f"train/seed-{seed}/{name}" for seed in train["seeds"] for name in files]
     return {name: checksum(models / name) for name in ["cohort/scans.tsv", "register/qc.tsv", *names]}
 
 
@@ -101,7 +115,8 @@ def provenance(results: Path, models: Path, config: dict) -> dict:
         },
         "inputs": input_checksums(models, config),
         "licences": licences(Path(config["cohort"]["bids"] or models / "cohort/bids"), config["register"]),
-        "models": model_checksums(models, config["train"]["seeds"]),
+        "models": model_checksums(models, config["train"]),
+        **imported_weights(config["train"].get("models")),
         "results": {f"compare/{name}.tsv": checksum(results / f"compare/{name}.tsv") for name in COMPARE_TABLES},
         "software": software(*dict.fromkeys([models / "logs", results / "logs"])),
         "config": config,

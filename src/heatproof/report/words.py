@@ -28,8 +28,8 @@ def extremes(values: pd.Series, write: Callable[[float], str]) -> str:
     return f"{write(values[low])} ({title_of(low)}) to {write(values[high])} ({title_of(high)})"
 
 
-def describe_scans(scans: pd.DataFrame) -> str:
-    """Say what the models learned from and what was explained; scans without a label do not count."""
+def describe_scans(scans: pd.DataFrame, imported: bool = False) -> str:
+    """Say what the models learned from, if that is known, and what was explained; scans without a label do not count."""
     scans = scans.dropna(subset="label")
     parts = {split: scans[scans["split"] == split] for split in ("train", "test")}
     amounts = {
@@ -37,8 +37,9 @@ def describe_scans(scans: pd.DataFrame) -> str:
         for split, part in parts.items()
     }
     patients = (parts["test"]["label"] == "patient").sum()
+    learned = "trained elsewhere, and here" if imported else f"trained on {amounts['train']} and"
     return (
-        f"trained on {amounts['train']} and explained on {amounts['test']} "
+        f"{learned} explained on {amounts['test']} "
         f"({patients} of patients, {len(parts['test']) - patients} of controls)"
     )
 
@@ -52,7 +53,12 @@ def shared_regions(top: pd.DataFrame) -> str:
 
 
 def summarise(
-    scans: pd.DataFrame, accuracy: pd.DataFrame, l2: pd.DataFrame, top: pd.DataFrame, noise: pd.DataFrame
+    scans: pd.DataFrame,
+    accuracy: pd.DataFrame,
+    l2: pd.DataFrame,
+    top: pd.DataFrame,
+    noise: pd.DataFrame,
+    imported: bool = False,
 ) -> list[str]:
     """Answer the study's question in a few sentences.
 
@@ -64,6 +70,8 @@ def summarise(
         ``l2.tsv`` and ``top_regions.tsv``, their rows of the maps of methods that are judged.
     noise : DataFrame
         The rows of ``top_regions.tsv`` of noise like the maps of each of these methods.
+    imported : bool
+        Whether the models were trained elsewhere.
 
     Returns
     -------
@@ -73,15 +81,16 @@ def summarise(
     balanced, several = accuracy["balanced_accuracy"], len(accuracy) > 1
     low, high = percent(balanced.min()), percent(balanced.max())
     spread = f" on average, {low} to {high}" if low != high else " for each" if several else ""
-    differ = f"{len(accuracy)} networks with the same settings and different seeds were"
+    differ = f"{len(accuracy)} networks {'' if imported else 'with the same settings and different seeds '}were"
     said = (
-        f"Here {differ if several else '1 network was'} {describe_scans(scans)}, with "
+        f"Here {differ if several else '1 network was'} {describe_scans(scans, imported)}, with "
         f"{count(l2['method'].nunique(), 'attribution method')}. Balanced accuracy on the test scans: "
         f"{percent(balanced.mean())}{spread}."
     )
     if comparable(l2, top):
         return [said, describe_agreement(l2, top, noise)]
-    why = "no two of them have maps over true positives" if several else "that takes two (train.seeds)"
+    alone = f"that takes two ({'train.models' if imported else 'train.seeds'})"
+    why = "no two of them have maps over true positives" if several else alone
     return [said, f"How far models agree is not known: {why}."]
 
 

@@ -107,11 +107,10 @@ def left_out(unreadable: pd.DataFrame) -> list[str]:
 
 def count_scans(scans: pd.DataFrame) -> list[dict]:
     """Count scans and participants of each split and label."""
+    splits, labels = ("train", "validation", "test"), ("patient", "control")
     groups = scans.groupby(["split", "label"])["participant_id"].agg(["size", "nunique"])
-    return [
-        {"split": split, "cells": [tuple(groups.loc[(split, label)]) for label in ("patient", "control")]}
-        for split in ("train", "validation", "test")
-    ]
+    groups = groups.reindex(pd.MultiIndex.from_product([splits, labels]), fill_value=0)
+    return [{"split": split, "cells": [tuple(groups.loc[(split, label)]) for label in labels]} for split in splits]
 
 
 def informative(figures: Sequence[Path], paired: bool, robust: bool) -> list[Path]:
@@ -170,6 +169,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
     variance = read_table(compare / "variance.tsv")
     quality = read_table(models / "register/qc.tsv")
     runtimes = measure_runtimes(*dict.fromkeys([models / "benchmarks", results / "benchmarks"]))
+    imported = bool(config["train"].get("models"))
     judging = scores, read_table(checks) if checks else None, methods
     answers = answer_rows(*judging, judged)
     return {
@@ -183,7 +183,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
         "respects": RESPECTS,
         "ranking_by_scale": ranking_by_scale(scale_tables(compare, judged)),
         "found": [
-            *summarise(scans, accuracy, own(l2[l2["method"].isin(judged)]), shared, noise),
+            *summarise(scans, accuracy, own(l2[l2["method"].isin(judged)]), shared, noise, imported),
             *judge(scores, judging[1]),
         ],
         "paired": paired,

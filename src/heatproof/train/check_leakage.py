@@ -24,7 +24,7 @@ SAMPLED_VOXELS = 30_000
 
 def sample_scans(stores: dict[str, Store]) -> np.ndarray:
     """Take the same coarse grid of voxels of all scans, split after split: float32 of shape (scans, voxels)."""
-    voxels = np.prod(stores["train"].images.shape[1:])
+    voxels = np.prod(next(iter(stores.values())).images.shape[1:])
     step = max(1, round((voxels / SAMPLED_VOXELS) ** (1 / 3)))
     return np.concatenate(
         [

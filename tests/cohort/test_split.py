@@ -63,9 +63,10 @@ def test_a_table_that_misses_someone_or_has_a_wrong_word_is_refused(tmp_path, sc
         split_participants(scans, write_split(tmp_path / "b.tsv", scans, **{"sub-P1": "valid"}))
     with pytest.raises(StudyError, match=r"nowhere.tsv does not exist; cohort.split.table must name a table"):
         split_participants(scans, {"table": str(tmp_path / "nowhere.tsv")})
-    none = {f"sub-P{i}": "train" for i in range(10)}
-    with pytest.raises(StudyError, match="leaves no patient for test"):
-        split_participants(scans, write_split(tmp_path / "c.tsv", scans, **none))
+
+
+def test_all_scans_may_be_for_test_where_networks_are_trained_already(scans):
+    assert (split_participants(scans, COUNTS | {"test": "all"}) == "test").all()
 
 
 def brains(per_class: int) -> pd.DataFrame:

@@ -30,7 +30,7 @@ def test_one_file_a_mapping_and_a_pattern_say_which_models_there_are(config):
 
 
 def test_a_model_is_called_by_a_number(config):
-    with pytest.raises(StudyError, match="train.models calls a model 'best'; give each a number"):
+    with pytest.raises(StudyError, match=r"train.models calls a model 'best'; give each a number"):
         imported(config, {"best": "a.pt"})
 
 
@@ -69,14 +69,14 @@ def without_controls(config):
 
 def test_with_imported_models_test_scans_are_enough(config):
     check_parts(imported(without_controls(config), "my.pt"), scans(test="PC"))
-    with pytest.raises(StudyError, match="cohort.split leaves no control for test"):
+    with pytest.raises(StudyError, match=r"cohort.split leaves no control for test"):
         check_parts(imported(config, "my.pt"), scans(test="P", train="C"))
 
 
 def test_networks_that_are_trained_need_scans_of_both_classes_in_all_splits(config):
     check_parts(config, scans(train="PC", validation="PC", test="PC"))
     check_parts(config, scans(train="?", validation="?", test="?"))
-    with pytest.raises(StudyError, match="cohort.split leaves no patient for train"):
+    with pytest.raises(StudyError, match=r"cohort.split leaves no patient for train"):
         check_parts(without_controls(config), scans(test="PC"))
     config["cohort"]["split"]["table"] = "split.tsv"
     with pytest.raises(StudyError, match=r"^split.tsv leaves no control for validation; move at least one there"):
@@ -107,5 +107,5 @@ def test_what_is_made_of_training_controls_is_refused_by_name_where_there_are_no
 def test_a_t_map_needs_training_scans_of_both_classes(config):
     config = imported(without_controls(config), "my.pt")
     config["compare"]["checks"] = ["t_map"]
-    with pytest.raises(StudyError, match="compare.checks: t_map needs training scans, .* no patient for train"):
+    with pytest.raises(StudyError, match=r"compare.checks: t_map needs training scans, .* no patient for train"):
         check_parts(config, scans(test="PC", train="C"))

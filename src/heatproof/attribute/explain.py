@@ -39,7 +39,7 @@ def explain(
     images: Tensor,
     *,
     method: str,
-    target: str = "patient",
+    target: int | str = "patient",
     output: str = "margin",
     sign: str = "signed",
     **options,
@@ -54,8 +54,8 @@ def explain(
         Scans on the working grid.
     method : str
         A key of `METHODS`.
-    target : {"patient", "predicted"}
-        Explain the patients' class in every scan, or the class that the model predicts for it.
+    target : {"patient", "predicted"} or int
+        Explain the patients' class in every scan, the class that the model predicts for it, or the class of an index.
     output : {"margin", "logit", "probability"}
         Explain the class's logit less the log-sum-exp of the others' (of two classes: the difference of their logits),
         its logit alone, or its probability. A logit alone is no quantity of the model: the same function added to all
@@ -76,11 +76,13 @@ def explain(
         If there is no such method, convention or option, or if the network's output for a scan depends on chance, on
         earlier scans or on the other scans of its batch.
     """
-    check_names("explain", {"method": method, "target": target, "output": output, "sign": sign, **options})
+    named = {} if isinstance(target, int) else {"target": target}
+    check_names("explain", {"method": method, "output": output, "sign": sign, **named, **options})
     require_repeatable(model, images)
     with in_float32():
         explained = OUTPUTS[output](model)
-        return SIGNS[sign](METHODS[method](explained, images, TARGETS[target](model, images), **options))
+        chosen = TARGETS[target](model, images) if named else target
+        return SIGNS[sign](METHODS[method](explained, images, chosen, **options))
 
 
 def keyword_options(method: Callable[..., Tensor]) -> list[str]:

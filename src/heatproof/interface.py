@@ -125,8 +125,8 @@ def measure(name: str, one: np.ndarray, other: np.ndarray, *, brain: np.ndarray,
     brain, entry = np.asarray(brain, bool), OF_ARRAYS[known[name]]
     if not np.shape(one) == np.shape(other) == brain.shape:
         raise StudyError(
-            f"the maps have the shapes {np.shape(one)} and {np.shape(other)}, the brain {brain.shape}; bring all to one "
-            "grid"
+            f"the maps have the shapes {np.shape(one)} and {np.shape(other)}, the brain {brain.shape}; bring all to "
+            "one grid"
         )
     values = np.asarray(one, np.float32)[brain]
     if entry.of == MAP:

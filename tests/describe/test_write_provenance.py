@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heatproof.describe.write_provenance import checksum, commit, input_checksums, licences, software
+from heatproof.describe.write_provenance import (
+    checksum,
+    commit,
+    imported_weights,
+    input_checksums,
+    licences,
+    model_checksums,
+    software,
+)
 from heatproof.tables import write_table
 from heatproof.versions import installed_versions, version_line
 
@@ -80,6 +88,25 @@ def test_inputs_are_the_raw_scans_and_the_files_of_template_and_atlas(tmp_path, 
     assert list(inputs["template_and_atlas"]) == ["T1w", "labels", "names"]
     own = inputs["template_and_atlas"]["T1w"] == hashlib.sha256(b"mine").hexdigest()
     assert own == (registered == "own")
+
+
+def test_imported_weights_are_named_with_their_checksum_and_what_is_not_known_of_them(tmp_path):
+    (tmp_path / "my.pt").write_bytes(b"weights")
+    stated = imported_weights({"0": str(tmp_path / "my.pt")})["imported"]
+    assert stated["weights"]["0"]["sha256"] == hashlib.sha256(b"weights").hexdigest()
+    assert "preprocessed" in stated["note"] and "word of who wrote the config" in stated["note"]
+    assert imported_weights(None) == {}
+    for name in (
+        "cohort/scans.tsv",
+        "register/qc.tsv",
+        "train/seed-0/model.safetensors",
+        "train/seed-0/predictions.tsv",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert len(model_checksums(tmp_path, {"seeds": [0], "models": {"0": "my.pt"}})) == 4
+    with pytest.raises(FileNotFoundError):
+        model_checksums(tmp_path, {"seeds": [0], "models": None})
 
 
 def test_healthy_twins_are_inputs_as_well(tmp_path, config):

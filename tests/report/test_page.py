@@ -60,9 +60,10 @@ class Page(HTMLParser):
 
 
 def write(folder, config):
-    """Write the page of a study whose figures are blank."""
+    """Write the page of a study whose figures are blank; imported models have no figure of their training."""
     figures = [*(f"figure-1-{method}" for method in config["attribute"]["methods"]), "figure-2-methods"]
-    figures += ["figure-3-overlap", "overlap-curve", "training", "bounds", "scale"]
+    figures += ["figure-3-overlap", "overlap-curve", "bounds", "scale"]
+    figures += [] if config["train"].get("models") else ["training"]
     figures = [folder / f"report/{name}.png" for name in figures]
     for figure in figures:
         figure.parent.mkdir(exist_ok=True)
@@ -105,6 +106,21 @@ def test_where_there_is_one_model_nothing_is_shown_that_takes_two(page_of_one):
         shown.tables["bounds-table"][0] == ["", "Localisation: PR area"]
         and len(shown.tables["localisation-table"]) == 6
     )
+
+
+def test_imported_models_are_said_to_have_been_trained_elsewhere(study_of_one):
+    folder, config = study_of_one
+    page = write(folder, {**config, "train": {**config["train"], "models": {"0": "my <best>.pt"}}})
+    shown = page.partition('<section id="training">')[2].partition("</section>")[0]
+    assert "Nothing was trained here" in shown and "(seed 0: my &lt;best&gt;.pt)" in shown and "word of who" in shown
+    assert "<img" not in shown and "1 network was trained elsewhere, and here explained on" in page
+    assert "that takes two (train.models)" in page and "Networks that are trained again" not in page
+
+
+def test_scans_that_are_all_for_test_are_counted():
+    scans = pd.DataFrame({"split": "test", "label": ["patient", "control"] * 2, "participant_id": list("aabc")})
+    counted = {row["split"]: row["cells"] for row in write_page.count_scans(scans)}
+    assert counted == {"train": [(0, 0), (0, 0)], "validation": [(0, 0), (0, 0)], "test": [(2, 2), (2, 2)]}
 
 
 def test_the_page_begins_with_the_answer(page, parsed):

@@ -23,6 +23,8 @@ MISTAKES = {
         "cohort.bids is 'my {data}', whose word in braces is a wildcard",
     ),
     "no dataset": ("cohort={bids: nowhere}", "nowhere/participants.tsv does not exist; cohort.bids must name"),
+    "no weights": ("train={models: nowhere.pt}", "train.models names nowhere.pt, which does not exist; correct it"),
+    "nothing to train with": ("cohort={split: {test: all}}", "cohort.split leaves no patient for train"),
     "lists of different length": ("train={network: {filters: [8]}}", "train.network.filters and train.network.pools"),
     "no region": (
         "cohort={simulate: {volume_change: {Hipocampus: -1, Amydgala: -1}}}",

@@ -22,8 +22,8 @@ from heatproof.versions import read_versions
 STAGES = ("cohort", "register", "train", "attribute", "compare")
 MODEL_FILES = ("model.safetensors", "history.tsv", "predictions.tsv")
 USERS_WORD = (
-    "These weights were trained elsewhere. That scans are preprocessed as they were in that training, that output 1 is the "
-    "patients', and that no test scan was learned from, is the word of who wrote the config."
+    "These weights were trained elsewhere. That scans are preprocessed as they were in that training, that output 1 is "
+    "the patients', and that no test scan was learned from, is the word of who wrote the config."
 )
 COMPARE_TABLES = (
     *("accuracy", "l2", "l2_pairs", "top_regions", "top_regions_pairs", "overlap_curve"),

@@ -29,7 +29,7 @@ def extremes(values: pd.Series, write: Callable[[float], str]) -> str:
 
 
 def describe_scans(scans: pd.DataFrame, imported: bool = False) -> str:
-    """Say what the models learned from, if that is known, and what was explained; scans without a label do not count."""
+    """Say what models learned from, if that is known, and what was explained; scans without a label do not count."""
     scans = scans.dropna(subset="label")
     parts = {split: scans[scans["split"] == split] for split in ("train", "test")}
     amounts = {

@@ -169,11 +169,12 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
     variance = read_table(compare / "variance.tsv")
     quality = read_table(models / "register/qc.tsv")
     runtimes = measure_runtimes(*dict.fromkeys([models / "benchmarks", results / "benchmarks"]))
-    imported = bool(config["train"].get("models"))
+    imported = config["train"].get("models")
     judging = scores, read_table(checks) if checks else None, methods
     answers = answer_rows(*judging, judged)
     return {
         "config": config,
+        "imported": imported,
         "answer": answer_sentence(answers, len(config["train"]["seeds"])),
         "alarms": poor_registrations(quality),
         "answer_heads": answer_heads(*judging),
@@ -183,7 +184,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
         "respects": RESPECTS,
         "ranking_by_scale": ranking_by_scale(scale_tables(compare, judged)),
         "found": [
-            *summarise(scans, accuracy, own(l2[l2["method"].isin(judged)]), shared, noise, imported),
+            *summarise(scans, accuracy, own(l2[l2["method"].isin(judged)]), shared, noise, bool(imported)),
             *judge(scores, judging[1]),
         ],
         "paired": paired,

@@ -93,8 +93,8 @@ def check_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], p
             raise StudyError(f"{path} has no {name} ({shape_of(own)}), which train.network has; {remedy}")
         if name in weights and weights[name].shape != own.shape:
             raise StudyError(
-                f"{path} is of another network: its {name} is of shape {shape_of(weights[name])}, that of train.network "
-                f"{shape_of(own)}; {remedy}"
+                f"{path} is of another network: its {name} is of shape {shape_of(weights[name])}, that of "
+                f"train.network {shape_of(own)}; {remedy}"
             )
         if name in weights and not weights[name].isfinite().all():
             raise StudyError(f"{path} has values in {name} that are not finite; import weights that were trained")

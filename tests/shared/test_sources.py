@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from heatproof.sources import code_digest, code_lines, dictionary_entries, module_files
+import heatproof
+from heatproof.sources import code_digest, code_lines, dictionary_entries, imported_names, module_files
 
 
 def write(root, **files):
@@ -131,13 +132,27 @@ def test_what_is_left_of_our_own_files_parses_to_their_code_less_the_docstrings(
     assert checked > 50
 
 
+LEFT_OUT = {  # by every digest, and all that they define
+    "src/heatproof/__init__.py": ["__version__", "NAMES", "__getattr__", "__dir__"],
+    "src/heatproof/attribute/__init__.py": ["METHODS"],
+}
+
+
 def test_the_files_that_every_digest_leaves_out_hold_nothing_else():
-    """Of a package: its version. Of attribute: the table of methods."""
-    for path, name in {
-        "src/heatproof/__init__.py": "__version__",
-        "src/heatproof/attribute/__init__.py": "METHODS",
-    }.items():
+    """Of a package: its version, and names for Python. Of attribute: the table of methods."""
+    for path, names in LEFT_OUT.items():
         body = [node for node in ast.parse(Path(path).read_text()).body if not isinstance(node, ast.Expr)]
-        *imports, assignment = body
-        assert all(isinstance(node, ast.Import | ast.ImportFrom) for node in imports)
-        assert ast.unparse(getattr(assignment, "target", None) or assignment.targets[0]) == name
+        defined = [node for node in body if not isinstance(node, ast.Import | ast.ImportFrom)]
+        assert names == [
+            node.name
+            if isinstance(node, ast.FunctionDef)
+            else ast.unparse(getattr(node, "target", None) or node.targets[0])
+            for node in defined
+        ]
+
+
+def test_no_command_takes_a_name_that_is_for_python_alone():
+    for path in Path("src").rglob("*.py"):
+        names = {full for _, full in imported_names(ast.parse(path.read_text()))}
+        taken = {full.removeprefix("heatproof.") for full in names if full.startswith("heatproof.")}
+        assert not taken & heatproof.NAMES.keys(), path

@@ -37,6 +37,12 @@ def load_model(path: str | Path, network: dict | None = None, shape: Sequence[in
         If the file can not be read, or is of another network.
     """
     if network is None:
+        try:
+            networks.read_model(path)
+        except StudyError as error:
+            raise StudyError(
+                f"{path} is no model of a study, which names its own network; give network and shape with it"
+            ) from error
         return networks.load_model(path)
     if shape is None:
         raise StudyError("load_model needs the shape of a scan beside its network; give shape=(x, y, z)")

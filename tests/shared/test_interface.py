@@ -104,6 +104,12 @@ def test_weights_need_their_network_and_a_shape(tmp_path, model):
     read = heatproof.load_model(tmp_path / "own.pt", network, (8, 8, 8))
     image = torch.rand(1, 1, 8, 8, 8)
     assert not read.training and torch.equal(read(image), built(image))
+    with pytest.raises(
+        heatproof.StudyError, match=r"own.pt is no model of a study, .*; give network and shape with it"
+    ):
+        heatproof.load_model(tmp_path / "own.pt")
+    heatproof.train.network.save_model(built, (8, 8, 8), network, tmp_path / "model.safetensors")
+    assert torch.equal(heatproof.load_model(tmp_path / "model.safetensors")(image), built(image))
     with pytest.raises(heatproof.StudyError, match=r"needs the shape of a scan"):
         heatproof.load_model(tmp_path / "own.pt", network)
 

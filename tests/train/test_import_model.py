@@ -191,5 +191,5 @@ def test_what_is_no_weights_of_this_network_is_refused(tmp_path, weights, name):
 @pytest.mark.parametrize("name", ["own.pt", "own.safetensors"])
 def test_a_file_that_is_cut_off_or_of_something_else_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"PK\x03\x04 and no more")
-    with pytest.raises(StudyError, match=f"{name} (can not be read|holds more than weights)"):
+    with pytest.raises(StudyError, match=f"{name} (cannot be read|holds more than weights)"):
         import_model(tmp_path / name, SHAPE, NETWORK)

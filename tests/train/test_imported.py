@@ -57,6 +57,8 @@ def test_files_that_are_not_there_or_of_another_kind_are_refused(config, tmp_pat
         check_imported(imported(config, "nowhere.pt"))
     with pytest.raises(StudyError, match=r"names model.h5, which ends in none of .safetensors, .pt"):
         check_imported(imported(config, "model.h5"))
+    with pytest.raises(StudyError, match=r"names \{run\}.pt, whose word in braces is a wildcard"):
+        check_imported(imported(config, "{run}.pt"))
 
 
 def without_controls(config):

@@ -44,7 +44,7 @@ def read_file(path: Path) -> object:
             "model.state_dict() by torch.save or safetensors"
         ) from error
     except (OSError, EOFError, RuntimeError, SafetensorError) as error:
-        raise StudyError(f"{path} can not be read ({' '.join(str(error).split())}); write the weights again") from error
+        raise StudyError(f"{path} cannot be read ({' '.join(str(error).split())}); write the weights again") from error
 
 
 def is_weights(value: object) -> bool:

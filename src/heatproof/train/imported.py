@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from heatproof.cohort.twins import has_twins
+from heatproof.config import WILDCARD
 from heatproof.errors import StudyError
 from heatproof.references import CONTROLS, OPTIONS, reference_files
 
@@ -56,6 +57,10 @@ def check_imported(config: Mapping) -> None:
     for path in (config["train"]["models"] or {}).values():
         if Path(path).suffix not in SUFFIXES:
             raise StudyError(f"config: train.models names {path}, which ends in none of {', '.join(SUFFIXES)}")
+        if WILDCARD.search(path):
+            raise StudyError(
+                f"config: train.models names {path}, whose word in braces is a wildcard to Snakemake; rename or link it"
+            )
         if not Path(path).is_file():
             raise StudyError(f"config: train.models names {path}, which does not exist; correct it")
     asked = [check for check in config["compare"]["checks"] if check in RETRAINED]

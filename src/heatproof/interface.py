@@ -34,7 +34,7 @@ def load_model(path: str | Path, network: dict | None = None, shape: Sequence[in
     Raises
     ------
     StudyError
-        If the file can not be read, or is of another network.
+        If the file cannot be read, or is of another network.
     """
     if network is None:
         try:

@@ -32,7 +32,7 @@ def read_file(path: Path) -> object:
     Raises
     ------
     StudyError
-        If it can not be read, or holds more than tensors and plain values.
+        If it cannot be read, or holds more than tensors and plain values.
     """
     try:
         if path.suffix == ".safetensors":
@@ -128,7 +128,7 @@ def import_model(path: Path, shape: tuple[int, ...], network: dict) -> nn.Module
     Raises
     ------
     StudyError
-        If the file can not be read, or is of another network.
+        If the file cannot be read, or is of another network.
     """
     torch.manual_seed(0)
     model = create_network(shape, network)

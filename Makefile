@@ -9,7 +9,7 @@ unexport PYTHONPATH
 .PHONY: demo test cluster-test bench lint lock
 
 demo: $(READY)
-	@snakemake --cores all --quiet rules
+	@snakemake --cores all
 	@echo "Done. Open results/demo/report/report.html"
 
 bench: $(READY) # after make demo

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from conftest import Checkout
 
-SMALLER = ["--configfile", "tests/workflow/tiny.yaml", "tests/workflow/smaller.yaml"]
+SMALLER = ["--printshellcmds", "--configfile", "tests/workflow/tiny.yaml", "tests/workflow/smaller.yaml"]
 DRAW = random.Random(2024)
 SHARES = [DRAW.uniform(0, 0.95) for _ in range(20)]  # of the jobs of a study that nobody interrupts
 JOB = re.compile(r"^    output: (.*)\n(?:    .*\n)*?    jobid: (\d+)$", re.MULTILINE)

@@ -118,4 +118,14 @@ def test_a_run_with_a_poor_scan_opens_and_ends_with_its_share(checkout):
     done = checkout.tiny("--cores", "1", "--until", "list_scans")
     told = "Poor registrations: 1 of 8 scans (12.5%) are registered poorly: sub-1"
     assert done.returncode == 0 and done.stdout.count(told) == 2
-    assert done.stdout.index(told) < done.stdout.index("rule list_scans") < done.stdout.rindex(told)
+    assert done.stdout.index(told) < done.stdout.index("   done\n") < done.stdout.rindex(told)
+
+
+def test_a_run_is_a_few_lines_and_a_plan_says_what_it_would_cost(checkout):
+    target = "results/demo/cohort/demographics.tsv"
+    plan = checkout.snakemake("--dry-run", target).stdout
+    assert "Cost: 3 jobs. Hours and disk are not known, for no study has run here yet" in plan
+    done = checkout.snakemake("--cores", "1", target)
+    assert done.returncode == 0, done.stdout
+    assert "3 jobs: cohort 3" in done.stdout and "cohort       3 of 3     done" in done.stdout
+    assert "list_scans" not in done.stdout and len(done.stdout.splitlines()) < 8

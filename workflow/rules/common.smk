@@ -28,10 +28,12 @@ from heatproof.config import (
     typed,
     with_own_network,
 )
+from heatproof.costs import describe_cost, expected_seconds, measured_units
 from heatproof.errors import StudyError
 from heatproof.failures import Failure, describe_failures
 from heatproof.feasibility import check_feasibility, long_occlusions
 from heatproof.gpus import gpus_of_job
+from heatproof.progress import CostFilter, Progress, replace_log
 from heatproof.references import reference_files
 from heatproof.register.check_quality import describe_poor
 from heatproof.register.find_masks import find_masks
@@ -282,6 +284,43 @@ def minutes(base):
     return lambda wildcards, attempt: base * 2 ** (attempt - 1)
 
 
+def stage_of(rule):
+    """Return the stage of a rule, by the file that it is in."""
+    return Path(workflow.get_rule(rule).snakefile).stem
+
+
+def planned_jobs():
+    """List the rule, the method (empty for none) and the threads of every job that is to run; a target is none."""
+    jobs = [job for job in workflow.dag.needrun_jobs(exclude_finished=False) if job.output]
+    return [(job.rule.name, job.wildcards_dict.get("method", ""), job.threads) for job in jobs]
+
+
+def planned_sizes():
+    """Return what costs grow with, see `heatproof.costs.GROWTH`, in this study."""
+    splits = {split: int((SCANS["split"] == split).sum()) for split in ("train", "test")}
+    grids = {"voxels": MEGAVOXELS * 1e6, "warp": 8.53e6 / RESOLUTION**3}
+    return splits | grids | {"scans": len(IMAGES), "epochs": config["train"]["epochs"], "seeds": len(SEEDS)}
+
+
+def cost_of_plan():
+    """Say what the jobs that are to run will cost, by the jobs that ran here before."""
+    keep = config["attribute"]["keep"] == "all"
+    least = min(config["train"]["epochs"], sum(config["train"]["patience"].values()))
+    return describe_cost(planned_jobs(), planned_sizes(), least, measured_units(Path("results")), keep)
+
+
+def show_run():
+    """Show progress in place of Snakemake's log, unless that is asked for; in a plan, show what it will cost."""
+    if workflow.output_settings.dryrun:
+        logger.addFilter(CostFilter(cost_of_plan))
+    elif not (workflow.output_settings.printshellcmds or workflow.output_settings.verbose):
+        expected = lambda: expected_seconds(measured_units(Path("results")), planned_sizes())
+        return replace_log(logger, Progress(stage_of, lambda: [job[:2] for job in planned_jobs()], expected))
+
+
+PROGRESS = show_run() if workflow.is_main_process else None
+
+
 def cancel_timers():
     """Cancel Snakemake's timers for looking for new jobs (see profiles/default), which it would else wait for."""
     for thread in threading.enumerate():
@@ -302,20 +341,26 @@ def tell_poor():
         print(f"\nPoor registrations: {poor}. Their notes: {table}", file=sys.stderr)
 
 
+def end_run():
+    """Leave the terminal and Snakemake's threads as others expect them, and say what is poor."""
+    cancel_timers()
+    if PROGRESS:
+        PROGRESS.settle()
+    tell_poor()
+
+
 onstart:
     tell_poor()
 
 
 onsuccess:
-    cancel_timers()
-    tell_poor()
+    end_run()
     if any(job.rule.name == "write_page" for job in workflow.dag.jobs):
         print(f"\nThe report: {REPORT}/report.html", file=sys.stderr)
 
 
 onerror:
-    cancel_timers()
-    tell_poor()
+    end_run()
     failed = [single for job in workflow.scheduler.failed for single in getattr(job, "jobs", [job])]
     if failed:
         print("\nWhat went wrong:", describe_failures(map(failure_of, failed)), sep="\n", file=sys.stderr)

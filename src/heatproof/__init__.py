@@ -9,7 +9,7 @@ the stages do on a study's files. Each is imported when it is first asked for, s
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 NAMES = {  # and the modules that they are of
     "load_model": "heatproof.interface",
     "explain": "heatproof.interface",

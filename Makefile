@@ -3,10 +3,11 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+export NO_MKDOCS_2_WARNING := 1
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH
 
-.PHONY: demo test cluster-test bench lint lock
+.PHONY: demo test cluster-test bench docs lint lock
 
 demo: $(READY)
 	@snakemake --cores all
@@ -27,9 +28,12 @@ test: $(READY)
 cluster-test: $(READY) $(patsubst %,.venv-%/.ready,head ants torch analysis)
 	python -m pytest -m cluster -rs tests/workflow
 
+docs: .venv-docs/.ready # the site, in site/
+	.venv-docs/bin/mkdocs build --strict
+
 lint: $(READY)
-	ruff check src tests envs
-	ruff format --check src tests envs
+	ruff check src tests envs docs
+	ruff format --check src tests envs docs
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
@@ -43,6 +47,11 @@ $(READY): requirements.txt
 .venv-%/.ready: envs/%.yaml envs/make_venv.py $(READY) # without conda: the same packages from PyPI
 	@echo "installing the packages of $< into $(@D)"
 	@python envs/make_venv.py $< $(@D)
+	@touch $@
+
+.venv-docs/.ready: docs/requirements.txt
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --progress-bar off --requirement $<
 	@touch $@
 
 lock: $(READY) # write requirements.txt anew from pyproject.toml

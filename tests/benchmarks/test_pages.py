@@ -57,8 +57,8 @@ def test_a_target_is_not_taken_for_a_config_file(page):
             assert all(name.endswith(".yaml") for name in named.split()), line
 
 
-def test_the_grid_that_is_too_small_for_the_network_is_the_one_that_the_readme_names(config):
-    first = float(re.search(r"from ([\d.]+) mm on the\s+grid is too small", Path("README.md").read_text())[1])
+def test_the_grid_that_is_too_small_for_the_network_is_the_one_that_the_page_names(config):
+    first = float(re.search(r"from ([\d.]+) mm on the\s+grid is too small", Path("docs/run.md").read_text())[1])
     config["register"]["voxel_size"] = first - 0.1
     check_feasibility(config)
     config["register"]["voxel_size"] = first

@@ -36,6 +36,7 @@ TYPES = {
 }
 PATHS = {
     "cohort.bids",
+    "cohort.participants",
     "cohort.simulate.anatomy_from",
     "cohort.split.table",
     "register.template.T1w",
@@ -162,6 +163,8 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
     check_methods(config["attribute"]["methods"], reserved=[*T_MAP_SPLITS, "effects"])
     check_references(config)
     check_effects(config)
+    check_placed(config)
+    check_bounds(config)
     check_network_function(config["train"]["network"])
 
 
@@ -183,6 +186,40 @@ def check_effects(config: Mapping) -> None:
         raise StudyError(
             "config: attribute.recovery_scans needs the order of the effects, and attribute.effects is null; set "
             "attribute.recovery_scans to 0, or measure effects"
+        )
+
+
+def check_placed(config: Mapping) -> None:
+    """Check that scans may lie in the template's space and need no registration, where ``register.transform`` is none.
+
+    Raises
+    ------
+    StudyError
+        If the cohort is simulated, or labels are volumes, which only a deformation measures.
+    """
+    cohort = config["cohort"]
+    if config["register"]["transform"] != "none":
+        return
+    if cohort["bids"] is None:
+        raise StudyError(
+            "config: register.transform is none, but simulated scans lie in the space of their scanner; name a dataset "
+            "in cohort.bids, or another transform"
+        )
+    if isinstance(cohort["label"], dict):
+        raise StudyError(
+            "config: cohort.label is the volume of a region, which is measured by the registration, and "
+            "register.transform is none; name a transform, or a column in cohort.label"
+        )
+
+
+def check_bounds(config: Mapping) -> None:
+    """Refuse rules of LRP that need scans in 0..1 where ``train.intensity`` scales them otherwise."""
+    methods = config["attribute"]["methods"].items()
+    boxed = [name for name, options in methods if options and options.get("rule") == "epsilon_gamma_box"]
+    if boxed and not isinstance(config["train"]["intensity"], list):
+        raise StudyError(
+            f"config: the rule epsilon_gamma_box of {quoted(boxed)} holds for scans in 0..1, and train.intensity is "
+            f"{config['train']['intensity']}; choose percentiles there, or another rule"
         )
 
 

@@ -27,6 +27,7 @@ def make_dataset(folder: Path, rows: dict[str, str], scans: list[str], header: s
         "unlabelled": "refuse",
         "unreadable": "refuse",
         "only": {},
+        "participants": None,
         "select": {},
         "exclude": [],
     }

@@ -147,8 +147,8 @@ def test_files_without_the_entity_are_taken_where_null_is_listed_and_values_that
 @pytest.mark.parametrize("wanted", [None, "mprage"])
 def test_an_entity_that_no_file_has_is_told_with_those_there_are(options, bids, wanted):
     put(bids / "sub-01/anat/sub-01_acq-mprage_T1w.nii.gz", SCAN)
-    with pytest.raises(StudyError, match="names the entity 'acquisition', which no file has; they have acq, sub"):
-        read_dataset(options | {"select": {"acquisition": wanted}})
+    with pytest.raises(StudyError, match="names the entity 'recording', which no file has; they have acq, sub"):
+        read_dataset(options | {"select": {"recording": wanted}})
 
 
 def spoil(path, kind: str) -> None:

@@ -24,14 +24,14 @@ def test_a_session_s_age_goes_before_the_participant_s_and_words_for_sex_are_one
     rows = ["sub-0 70.5 f 1", "sub-1 71 Male 1", "sub-2 n/a F 2", "sub-3 60 m 2", "sub-4 61 female 2", "sub-5 90+ M 1"]
     put(tmp_path / "participants.tsv", "participant_id age_bl Gender site\n" + "\n".join(rows) + "\n")
     put(tmp_path / "sub-3/sub-3_sessions.tsv", "session_id age\nses-1 63.5\nses-2 64\n")
-    people = read_groups(tmp_path, scans)[0].set_index("participant_id")
+    people = read_groups(tmp_path / "participants.tsv", scans)[0].set_index("participant_id")
     assert people["age"].iloc[[0, 1, 3, 4]].tolist() == [70.5, 71, 63.5, 61] and people["age"].iloc[[2]].isna().all()
     assert "".join(people["sex"]) == "FMFMFM" and people["site"].tolist() == ["1", "1", "2", "2", "2", "1"]
 
 
 def test_a_dataset_that_tells_nothing_gives_empty_cells_and_no_warning(tmp_path, scans):
     put(tmp_path / "participants.tsv", "participant_id\n" + "\n".join(scans["participant_id"]) + "\n")
-    people, _ = read_groups(tmp_path, scans)
+    people, _ = read_groups(tmp_path / "participants.tsv", scans)
     table = describe_groups(people)
     assert table["participants"].tolist() == [2, 2, 0, 0, 1, 1, 3, 3]
     assert table[["age_mean", "age_sd", "female", "sites"]].isna().all(axis=None)
@@ -61,7 +61,7 @@ def people_with(tmp_path, scans, column: str, cells: str, description: str = "")
     put(tmp_path / "participants.tsv", f"participant_id {column}\n" + "\n".join(rows) + "\n")
     if description:
         (tmp_path / "participants.json").write_text(f'{{"{column}": {description}}}')
-    return read_groups(tmp_path, scans)
+    return read_groups(tmp_path / "participants.tsv", scans)
 
 
 @pytest.mark.parametrize(
@@ -90,14 +90,14 @@ def test_a_column_s_codes_are_read_by_its_own_levels_only(tmp_path, scans):
     rows = [f"sub-{number} {sex} {gender}" for number, (sex, gender) in enumerate(["12", "12", "21", "21", "12", ".2"])]
     put(tmp_path / "participants.tsv", "participant_id sex gender\n" + "\n".join(rows) + "\n")
     (tmp_path / "participants.json").write_text('{"gender": {"Levels": {"1": "female", "2": "male"}}}')
-    assert read_groups(tmp_path, scans)[0]["sex"].tolist() == [*(f"coded {sex}" for sex in "11221"), "M"]
+    assert read_groups(tmp_path / "participants.tsv", scans)[0]["sex"].tolist() == [*(f"coded {sex}" for sex in "11221"), "M"]
 
 
 def test_levels_that_are_no_json_or_say_nothing_are_read_over(tmp_path, scans):
     for text in ("not json", "[]", '{"sex": "male or female"}', '{"sex": {"Levels": ["1", "2"]}}', '{"sex": {}}'):
         people_with(tmp_path, scans, "sex", "1 2 1 2 1 2")
         (tmp_path / "participants.json").write_text(text)
-        assert read_groups(tmp_path, scans)[0]["sex"].tolist() == ["coded 1", "coded 2"] * 3
+        assert read_groups(tmp_path / "participants.tsv", scans)[0]["sex"].tolist() == ["coded 1", "coded 2"] * 3
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_sites_are_counted_and_compared_however_many_there_are(tmp_path, scans):
 def test_columns_named_as_ours_are_nothing_special(tmp_path, scans, column):
     rows = [f"{name} other {sex}" for name, sex in zip(scans["participant_id"], "FFFMMM", strict=True)]
     put(tmp_path / "participants.tsv", f"participant_id {column} sex\n" + "\n".join(rows) + "\n")
-    people, _ = read_groups(tmp_path, scans)
+    people, _ = read_groups(tmp_path / "participants.tsv", scans)
     assert "".join(people["sex"]) == "FFFMMM" and people["label"].tolist() == ["patient", "control"] * 3
     put(tmp_path / "sub-0/sub-0_sessions.tsv", f"session_id {column.replace('session_id', 'x')} sex\nses-1 z M\n")
-    people, _ = read_groups(tmp_path, scans)
+    people, _ = read_groups(tmp_path / "participants.tsv", scans)
     assert "".join(people["sex"]) == "MFFMMM" and people["label"].tolist() == ["patient", "control"] * 3

@@ -73,3 +73,31 @@ def test_a_twin_is_packed_under_the_name_of_its_patient(tmp_path, monkeypatch):
     store = open_store(tmp_path / "twins.npy")
     assert store.scans.to_dict("records") == [{"scan": "sub-1", "participant_id": "sub-1", "label": "control"}]
     np.testing.assert_allclose(store.images[0], scale_intensity(twin, mask, [0, 100]), atol=5e-4)
+
+
+def test_zscore_gives_mean_0_and_deviation_1_in_the_brain_and_0_outside():
+    scan = np.random.default_rng(0).normal(500, 80, (8, 8, 8)).astype(np.float32)
+    brain = np.zeros(scan.shape, bool)
+    brain[1:7, 1:7, 1:7] = True
+    scaled = scale_intensity(scan, brain, "zscore")
+    np.testing.assert_allclose(scaled[brain], (scan[brain] - scan[brain].mean()) / scan[brain].std(), rtol=1e-4, atol=1e-5)
+    assert (scaled[~brain] == 0).all()
+
+
+@pytest.mark.parametrize("intensity", ["none", "zscore"])
+def test_what_is_stored_is_what_it_was_but_for_half_precision(tmp_path, intensity):
+    mask = np.arange(120).reshape(4, 5, 6) < 100
+    scan = np.random.default_rng(0).normal(300, 90, mask.shape).astype(np.float32)
+    for name, image in (("mask", mask), ("scan", scan)):
+        save_image(image, np.eye(4), tmp_path / f"{name}.nii.gz")
+    pack_scans(["a"], [tmp_path / "scan.nii.gz"], tmp_path / "mask.nii.gz", intensity, tmp_path / "a.npy")
+    expected = scan if intensity == "none" else (scan - scan[mask].mean()) / scan[mask].std()
+    np.testing.assert_allclose(np.load(tmp_path / "a.npy")[0], np.where(mask, expected, 0), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(1e5, 1e4), (2000.0, 1.0), (1e-7, 1e-8)])
+def test_intensities_that_half_precision_cannot_hold_are_refused(mean, deviation):
+    scan = np.random.default_rng(0).normal(mean, deviation, (6, 6, 6))
+    with pytest.raises(StudyError, match="in the brain, which half precision .* cannot hold; set train.intensity to"):
+        scale_intensity(scan, np.ones(scan.shape, bool), "none")
+    assert scale_intensity(scan, np.ones(scan.shape, bool), "zscore").std() == pytest.approx(1)

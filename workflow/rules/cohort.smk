@@ -69,7 +69,7 @@ rule compare_groups:
     """Compare patients and controls in age, sex and site, as far as the dataset tells them."""
     input:
         scans=f"{COHORT}/scans.tsv",
-        participants=f"{DATASET}/participants.tsv",
+        participants=config["cohort"]["participants"] or f"{DATASET}/participants.tsv",
     output:
         groups=report(f"{COHORT}/demographics.tsv", category="cohort", caption="../report/demographics.rst"),
         differences=report(f"{COHORT}/group_differences.tsv", category="cohort", caption="../report/demographics.rst"),
@@ -84,9 +84,8 @@ rule compare_groups:
         runtime=minutes(10),
     params:
         source=code_of("heatproof.cohort.compare_groups"),
-        dataset=lambda wildcards, input: Path(input.participants).parent,
     shell:
-        "python -m heatproof.cohort.compare_groups --dataset {params.dataset:q} --scans {input.scans} "
+        "python -m heatproof.cohort.compare_groups --participants {input.participants:q} --scans {input.scans} "
         "--groups {output.groups} --differences {output.differences} > {log} 2>&1"
 
 

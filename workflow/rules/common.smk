@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, "src")
 
 from heatproof.checks import BASELINES, FLOORS, T_MAP_SPLITS
+from heatproof.cohort.bids_files import check_spaces
 from heatproof.cohort.bids_tables import PARTICIPANT, SCAN
 from heatproof.cohort.participants import real_brains, simulated_sessions
 from heatproof.cohort.scans import read_cohort
@@ -65,7 +66,9 @@ try:
     TWIN_SCANS = list_twins(
         COHORT_TABLES.scans[: None if has_twins(config["cohort"]) else 0], f"{RESULTS}/cohort/twins"
     ).set_index("twin", drop=False)
-    MASKS = find_masks(config["register"], config["cohort"]["bids"], SCANS["scan"])
+    PLACED = config["register"]["transform"] == "none"  # scans lie in the template's space as they are
+    MASKS = {} if PLACED else find_masks(config["register"], config["cohort"]["bids"], SCANS["scan"])
+    check_spaces(SCANS["image"], config["register"])
 except StudyError as error:
     sys.exit(f"error: {error}")
 if workflow.is_main_process:

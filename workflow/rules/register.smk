@@ -3,6 +3,8 @@
 COARSEST_SCAN = 2.0 if config["cohort"]["bids"] else config["cohort"]["simulate"]["voxel_size"]
 RESOLUTION = config["register"]["resolution"] or min(max(COARSEST_SCAN, 2.0), 3.0)
 GRIDS = {"template": config["register"]["voxel_size"], "fixed": RESOLUTION}
+REGISTER_OPTIONS = ["brain_extraction", "transform", "n4", "intensities", "seed"]
+REGISTERING = f"heatproof.register.{'take_scan' if PLACED else 'register_scan'}"
 FINER_MEGAVOXELS = 8.53 / min(GRIDS.values()) ** 3
 
 
@@ -36,7 +38,9 @@ rule prepare_template:
 
 
 rule register_scan:
-    """Find the brain in one raw scan, of the cohort or a healthy twin, and register it to the template with ANTs."""
+    """Find the brain in one raw scan, of the cohort or a healthy twin, and register it to the template with ANTs; or
+    check a scan that lies in the template's space already, and sample it.
+    """
     input:
         image=lambda wildcards: IMAGES[wildcards.scan],
         mask=lambda wildcards: MASKS.get(wildcards.scan, []),
@@ -58,12 +62,13 @@ rule register_scan:
         mem_mb=megabytes(2500 if config["cohort"]["bids"] else 2000, 300, FINER_MEGAVOXELS),  # deepbet takes 1200
         runtime=minutes(60),
     params:
-        source=code_of("heatproof.register.register_scan"),
-        options=options("register", "brain_extraction", "transform", "n4", "intensities", "seed"),
+        source=code_of(REGISTERING),
+        module=REGISTERING,
+        options=[] if PLACED else ["--options", options("register", *REGISTER_OPTIONS)],
         mask=lambda wildcards: ["--mask", MASKS[wildcards.scan]] if wildcards.scan in MASKS else [],
     shell:
-        "python -m heatproof.register.register_scan --image {input.image:q} --template $(dirname {input.template}) "
-        "--fixed $(dirname {input.fixed[0]}) --options {params.options:q} {params.mask:q} --out {output.scan} --transforms {output.transforms} "
+        "python -m {params.module} --image {input.image:q} --template $(dirname {input.template}) "
+        "--fixed $(dirname {input.fixed[0]}) {params.options:q} {params.mask:q} --out {output.scan} --transforms {output.transforms} "
         "--volumes {output.volumes} --quality {output.quality} > {log} 2>&1"
 
 

@@ -75,7 +75,7 @@ def smooth_grad(
     samples : int
         Copies of each scan.
     noise : float
-        Standard deviation of the Gaussian noise of a voxel, where scans are scaled to 0..1.
+        Standard deviation of the Gaussian noise of a voxel, a share of the scan's range of intensities.
     seed : int
         Of the noise.
 
@@ -88,11 +88,11 @@ def smooth_grad(
     ----------
     Smilkov et al. 2017, SmoothGrad: removing noise by adding noise (arXiv:1706.03825).
     """
-    keys = [noise_key(image, seed) for image in images.detach()]
+    keys, spans = [noise_key(image, seed) for image in images.detach()], ranges(images)
     mean = torch.zeros_like(images)
     for sample in range(samples):
         draws = torch.stack([normal_noise(images.shape[1:], key + sample, images.device) for key in keys])
-        mean += gradient(model, images + noise * draws.to(images), target) / samples
+        mean += gradient(model, images + noise * spans * draws.to(images), target) / samples
     return mean
 
 
@@ -121,7 +121,7 @@ def gradient_shap(
     samples : int
         Draws for each scan.
     noise : float
-        Standard deviation of the Gaussian noise of a voxel, where scans are scaled to 0..1.
+        Standard deviation of the Gaussian noise of a voxel, a share of the scan's range of intensities.
     seed : int
         Of the draws.
 
@@ -149,9 +149,14 @@ def gradient_shap(
         scans = images.detach()
         if noise:
             draws = torch.stack([normal_noise(images.shape[1:], key + sample, images.device) for key in keys])
-            scans = scans + noise * draws.to(images)
+            scans = scans + noise * ranges(scans) * draws.to(images)
         mean += (scans - begin) * gradient(model, way * scans + (1 - way) * begin, target) / samples
     return mean
+
+
+def ranges(images: Tensor) -> Tensor:
+    """Return how far the intensities of each scan (N, 1, x, y, z) reach, shape (N, 1, 1, 1, 1): 1 for scans in 0..1."""
+    return images.detach().amax((1, 2, 3, 4), keepdim=True) - images.detach().amin((1, 2, 3, 4), keepdim=True)
 
 
 def drawn_control(key: int, count: int) -> tuple[int, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from heatproof.cohort.bids_files import check_named, check_single, find_files, select_files
-from heatproof.cohort.bids_tables import Tables, column_of, gather_tables, read_people
+from heatproof.cohort.bids_tables import Tables, column_of, gather_tables, participants_file, read_people
 from heatproof.cohort.conditions import listed, missing, satisfies
 from heatproof.errors import StudyError
 
@@ -35,11 +35,12 @@ def read_dataset(options: dict) -> pd.DataFrame:
         If the dataset or its tables are not as described, a label is missing, a participant is in both classes,
         has no scan, or has several files for one scan. Of scans that are left out only the names are looked at.
     """
-    folder = Path(options["bids"])
-    people = read_people(folder)
+    folder, table = Path(options["bids"]), participants_file(options)
+    people = read_people(table)
     files = find_files(folder, options["exclude"], people["participant_id"])
-    tables = gather_tables(people, folder, files["participant_id"].unique())
-    check_rows(files, tables, folder)
+    columns = [options["label"], *options["only"]]
+    tables = gather_tables(people, table.parent, files["participant_id"].unique(), columns)
+    check_rows(files, tables, table)
     scans = select_files(files, options["select"])
     for column, wanted in options["only"].items():
         values, key = column_of(files, column, tables, "cohort.only"), f"cohort.only.{column}"
@@ -60,12 +61,12 @@ def read_dataset(options: dict) -> pd.DataFrame:
     return scans[COLUMNS].sort_values("scan", ignore_index=True)
 
 
-def check_rows(scans: pd.DataFrame, tables: Tables, folder: Path) -> None:
+def check_rows(scans: pd.DataFrame, tables: Tables, table: Path) -> None:
     """Refuse scans of people whom ``participants.tsv`` does not list."""
     unknown = sorted(set(scans["participant_id"]) - set(tables.people.index))
     if unknown:
         raise StudyError(
-            f"{folder / 'participants.tsv'} has no row for {', '.join(unknown)}, of whom there are scans; "
+            f"{table} has no row for {', '.join(unknown)}, of whom there are scans; "
             "add it or exclude them"
         )
 
@@ -81,7 +82,7 @@ def check_scanned(scans: pd.DataFrame, tables: Tables, options: dict) -> None:
     if absent:
         selected = " that cohort.select takes" if options["select"] else ""
         raise StudyError(
-            f"{Path(options['bids']) / 'participants.tsv'} lists {', '.join(absent)} but there is no T1w scan"
+            f"{participants_file(options)} lists {', '.join(absent)} but there is no T1w scan"
             f"{selected}; add the file or name the participant in cohort.exclude"
         )
 

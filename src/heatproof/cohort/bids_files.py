@@ -12,7 +12,14 @@ from heatproof.errors import StudyError
 from heatproof.images import check_whole
 
 ENTITIES = re.compile(rf"({PARTICIPANT})(?:_({SESSION}))?(?:_[A-Za-z0-9]+-{VALUE})*_T1w\.nii(?:\.gz)?")
-PLACE = re.compile(rf"(?:.*/)?({PARTICIPANT})(?:/({SESSION}))?/anat")
+PLACE = re.compile(rf"(?:.*/)?({PARTICIPANT})(?:/({SESSION}))?/(?:anat|t1_linear)")
+PLACES = ("sub-*/anat", "sub-*/ses-*/anat", "subjects/sub-*/ses-*/t1_linear")  # the last of Clinica's CAPS
+LONG_NAMES = {  # of entities in BIDS filters, as pybids has them
+    **{"subject": "sub", "session": "ses", "acquisition": "acq", "ceagent": "ce", "reconstruction": "rec"},
+    **{"direction": "dir", "resolution": "res", "hemisphere": "hemi", "description": "desc"},
+}
+ENDS = {"first": 0, "last": -1}
+ENDED = {"ses": "participant_id", "run": "scan"}  # entities of which the first or last is chosen, for each of these
 NOT_MAGNITUDES = {"part": ("phase", "real", "imag")}
 FEWEST_BYTES = 352  # of a NIfTI file's header
 
@@ -44,13 +51,13 @@ def find_files(
     StudyError
         If there is no file, an entry of ``exclude`` names nothing, or a file lies where its scan is not known.
     """
-    paths = sorted([*folder.glob("sub-*/anat/*_T1w.nii*"), *folder.glob("sub-*/ses-*/anat/*_T1w.nii*")])
+    paths = sorted(path for place in PLACES for path in folder.glob(f"{place}/*_T1w.nii*"))
     rows, excluded = [row_of(path) for path in paths if is_image(path)], set(exclude)
     names = {*(path.name for path in paths), *(name for row in rows for name in row[:2] if name)}
     check_excluded(excluded, names.union(known), folder)
     rows = [row for row in rows if not excluded & {*row[:2], Path(row[3]).name}]
     if not rows:
-        raise StudyError(f"{folder} holds no file sub-*/[ses-*/]anat/*_T1w.nii.gz; correct {key}")
+        raise StudyError(f"{folder} holds no file sub-*/[ses-*/]anat/*_T1w.nii.gz, nor any of a CAPS; correct {key}")
     files = pd.DataFrame(rows, columns=["scan", "participant_id", "session_id", "image"])
     check_named(files[files["scan"] == ""])
     return files
@@ -99,27 +106,86 @@ def check_excluded(exclude: Iterable[str], known: set[str], dataset: Path | str)
         )
 
 
+def entity_of(path: str, entity: str) -> str:
+    """Return the value of an entity of a file, of its suffix or of its folder, the datatype; empty where it has none."""
+    if entity == "suffix":
+        return Path(path).name.split(".")[0].rpartition("_")[2]
+    return Path(path).parent.name if entity == "datatype" else entities(path).get(entity, "")
+
+
 def select_files(files: pd.DataFrame, select: Mapping[str, object]) -> pd.DataFrame:
-    """Keep the files whose entities have the values wanted; null is wanted of files without the entity."""
-    chosen = pd.Series(True, files.index)
-    for entity, wanted in select.items():
-        if not any(entity in entities(image) for image in files["image"]):
-            there = sorted({name for image in files["image"] for name in entities(image)})
+    """Keep the files whose entities have the values wanted; null is wanted of files without the entity.
+
+    Of those, the first or last session of each participant, then run of each scan, where that is wanted.
+    """
+    chosen, ends = pd.Series(True, files.index), {}
+    for name, wanted in select.items():
+        entity = LONG_NAMES.get(name, name)
+        values = files["image"].map(lambda path, entity=entity: entity_of(path, entity))
+        if not (values != "").any():
+            there = sorted({found for image in files["image"] for found in entities(image)})
             raise StudyError(
-                f"config: cohort.select names the entity {entity!r}, which no file has; they have {', '.join(there)}"
+                f"config: cohort.select names the entity {name!r}, which no file has; they have {', '.join(there)}"
             )
-        values = files["image"].map(lambda path, entity=entity: entities(path).get(entity, ""))
-        met = pd.Series(False, files.index)
-        for item in wanted if isinstance(wanted, list) else [wanted]:
-            one = values == "" if item is None else satisfies(values, item, f"cohort.select.{entity}")
-            if not one.any():
-                name, there = "null" if item is None else item, sorted({value or "null" for value in values})
-                raise StudyError(
-                    f"config: cohort.select.{entity} names {name}, which no file has; they have {', '.join(there)}"
-                )
-            met |= one
-        chosen &= met
-    return files[chosen]
+        if isinstance(wanted, str) and wanted in ENDS:
+            ends[entity] = wanted
+        else:
+            chosen &= wanted_values(values, wanted, name)
+    kept = files[chosen]
+    for entity, of_each in ENDED.items():
+        kept = at_end(kept, entity, of_each, ends.pop(entity)) if entity in ends else kept
+    if ends:
+        entity, wanted = ends.popitem()
+        raise StudyError(
+            f"config: cohort.select.{entity} is {wanted}, which is told of sessions and runs alone; name its value"
+        )
+    return kept
+
+
+def wanted_values(values: pd.Series, wanted: object, name: str) -> pd.Series:
+    """Tell which values of an entity are wanted; each that is must be there."""
+    met = pd.Series(False, values.index)
+    for item in wanted if isinstance(wanted, list) else [wanted]:
+        one = values == "" if item is None else satisfies(values, item, f"cohort.select.{name}")
+        if not one.any():
+            told, there = "null" if item is None else item, sorted({value or "null" for value in values})
+            raise StudyError(
+                f"config: cohort.select.{name} names {told}, which no file has; they have {', '.join(there)}"
+            )
+        met |= one
+    return met
+
+
+def at_end(files: pd.DataFrame, entity: str, of_each: str, end: str) -> pd.DataFrame:
+    """Keep of each participant or scan the files of its first or last session or run; none comes before any."""
+    values = files["image"].map(lambda path: entity_of(path, entity))
+    ends = {
+        name: sorted(values[rows.index], key=in_order)[ENDS[end]] for name, rows in files.groupby(of_each, sort=False)
+    }
+    return files[values == files[of_each].map(ends)]
+
+
+def in_order(value: str) -> list[tuple[int, int | str]]:
+    """Return what sorts values of an entity as a person would: M6 before M12."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", value) if part]
+
+
+def check_spaces(images: Iterable[str], register: Mapping) -> None:
+    """Refuse files that are to be taken as they are, but whose names tell of another space than the template's.
+
+    ``register`` is the config's section.
+    """
+    if register["transform"] != "none":
+        return
+    spaces = {image: entity_of(image, "space") for image in images}
+    odd = {image: space for image, space in spaces.items() if space not in ("", register["space"])}
+    if odd:
+        image, space = next(iter(odd.items()))
+        more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
+        raise StudyError(
+            f"{image}{more}: not in the template's space, {register['space']}, but in {space} by its name, and "
+            "register.transform is none; choose by cohort.select (space), or name that template under register"
+        )
 
 
 def check_single(scans: pd.DataFrame) -> None:

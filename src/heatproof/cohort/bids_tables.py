@@ -14,7 +14,7 @@ import pandas as pd
 from heatproof.cohort.conditions import canonical, missing
 from heatproof.errors import StudyError
 
-IN_DATASET = "cohort.bids must name a BIDS dataset with this table"
+IN_DATASET = "cohort.bids must name a BIDS dataset with this table, or cohort.participants the table"
 PREFIXES = {"participant_id": "sub", "session_id": "ses"}
 VALUE = "[A-Za-z0-9+]+"
 PARTICIPANT, SESSION = f"sub-{VALUE}", f"ses-{VALUE}"
@@ -31,10 +31,14 @@ class Tables(NamedTuple):
     visits: pd.DataFrame
 
 
-def read_people(folder: Path) -> pd.DataFrame:
+def participants_file(options: dict) -> Path:
+    """Return the table of participants of the config's ``cohort`` section: beside it lie those of sessions."""
+    return Path(options["participants"] or Path(options["bids"], "participants.tsv"))
+
+
+def read_people(path: Path, needed: str = IN_DATASET) -> pd.DataFrame:
     """Read ``participants.tsv``: a row for each participant, or for each visit, its session in a column session_id."""
-    path = folder / "participants.tsv"
-    people = read_text_table(path)
+    people = read_text_table(path, needed)
     if "participant_id" not in people:
         raise StudyError(f"{path} has no column participant_id; its columns are {', '.join(people.columns)}")
     if people.empty:
@@ -54,13 +58,33 @@ def tells_of_visits(people: pd.DataFrame) -> bool:
     return "session_id" in people and not people["participant_id"].is_unique
 
 
-def gather_tables(people: pd.DataFrame, folder: Path, names: Iterable[str]) -> Tables:
-    """Put what `read_people` read beside the ``sub-*_sessions.tsv`` of some participants, which go before it."""
+def gather_tables(
+    people: pd.DataFrame, folder: Path, names: Iterable[str], columns: Iterable[object] = ()
+) -> Tables:
+    """Put what `read_people` read beside the ``sub-*_sessions.tsv`` of some participants, which go before it.
+
+    Of ``columns`` that are named as ``table.column``, that table of the folder ``phenotype`` is added.
+    """
     visits = read_sessions(folder, names)
     if tells_of_visits(people):
         visits = visits.combine_first(people.set_index(list(PREFIXES)))
         people = people[["participant_id"]].drop_duplicates()
-    return Tables(people.set_index("participant_id"), visits)
+    tables = Tables(people.set_index("participant_id"), visits)
+    named = {column.partition(".")[0] for column in columns if isinstance(column, str) and "." in column}
+    for name in sorted(named):
+        if (path := folder / "phenotype" / f"{name}.tsv").is_file():
+            tables = with_phenotype(tables, read_people(path), f"{name}.")
+    return tables
+
+
+def with_phenotype(tables: Tables, phenotype: pd.DataFrame, prefix: str) -> Tables:
+    """Add a table of ``phenotype/``, of participants or of visits, its columns named with a prefix."""
+    of_visits = tells_of_visits(phenotype)
+    keys = list(PREFIXES) if of_visits else ["participant_id"]
+    added = phenotype.set_index(keys).add_prefix(prefix)
+    if of_visits:
+        return tables._replace(visits=tables.visits.join(added, how="outer"))
+    return tables._replace(people=tables.people.join(added))
 
 
 def read_sessions(folder: Path, names: Iterable[str]) -> pd.DataFrame:

@@ -28,13 +28,13 @@ OLDEST = 125
 SIGNIFICANT = 0.05
 
 
-def read_groups(folder: Path, scans: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def read_groups(table: Path, scans: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Gather age, sex and site of every participant at the first scan; empty where the dataset does not tell.
 
     Parameters
     ----------
-    folder : Path
-        A BIDS dataset. A session's own cell goes before the participant's.
+    table : Path
+        A BIDS dataset's participants.tsv. A session's own cell goes before the participant's.
     scans : DataFrame
         scan, participant_id, session_id, label, split.
 
@@ -46,22 +46,22 @@ def read_groups(folder: Path, scans: pd.DataFrame) -> tuple[pd.DataFrame, list[s
         What was made of ages that are no plain numbers.
     """
     people = scans.fillna("").sort_values("scan").drop_duplicates("participant_id", ignore_index=True)
-    tables = gather_tables(read_people(folder), folder, people["participant_id"])
+    tables = gather_tables(read_people(table), table.parent, people["participant_id"])
     found, notes = people[["participant_id", "label", "split"]].assign(**dict.fromkeys(COLUMNS, None)), []
     for name, known in COLUMNS.items():
         columns = dict.fromkeys(column for table in tables for column in table if column.lower() in known)
         for whose, column in product((0, 1), columns):  # visits' cells before participants'
             given = cells(people, column, tables)[whose]
             rest = given[~missing(given) & found[name].isna()].astype(object)
-            values, remarks = READERS[name](rest, describe_column(folder, column))
+            values, remarks = READERS[name](rest, describe_column(table, column))
             found.loc[rest.index, name] = values
             notes += remarks
     return found.astype({"age": float}), notes
 
 
-def describe_column(folder: Path, column: str) -> dict:
-    """Return what sessions.json or participants.json says of a column."""
-    for path in (folder / "sessions.json", folder / "participants.json"):
+def describe_column(table: Path, column: str) -> dict:
+    """Return what sessions.json, or participants.json beside the table of participants, says of a column."""
+    for path in (table.parent / "sessions.json", table.with_suffix(".json")):
         try:
             described = json.loads(path.read_text(encoding="utf-8-sig"))[column]
         except (OSError, ValueError, LookupError, TypeError):
@@ -180,12 +180,12 @@ def compare_groups(people: pd.DataFrame) -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", type=Path, required=True, help="the BIDS folder")
+    parser.add_argument("--participants", type=Path, required=True, help="participants.tsv")
     parser.add_argument("--scans", type=Path, required=True, help="cohort/scans.tsv")
     parser.add_argument("--groups", type=Path, required=True, help="demographics.tsv, to write")
     parser.add_argument("--differences", type=Path, required=True, help="group_differences.tsv, to write")
     arguments = parser.parse_args()
-    people, notes = read_groups(arguments.dataset, read_table(arguments.scans))
+    people, notes = read_groups(arguments.participants, read_table(arguments.scans))
     noted = pd.DataFrame({"characteristic": "age", "test": "", "p": np.nan, "warning": notes})
     differences = pd.concat([compare_groups(people), noted], ignore_index=True)
     write_table(describe_groups(people), arguments.groups)

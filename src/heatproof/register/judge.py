@@ -103,14 +103,14 @@ def judge(quality: dict) -> dict:
     Parameters
     ----------
     quality : dict
-        The figures of `LIMITS` and `CAUSES`, and correlation, with the template.
+        The figures of `LIMITS` and `CAUSES` that are known, and correlation, with the template.
 
     Returns
     -------
     dict
         poor: the figures beyond their limits; doubts: what this may come from, in words.
     """
-    poor = [name for name, (least, most) in LIMITS.items() if not least <= quality[name] <= most]
+    poor = [name for name, (least, most) in LIMITS.items() if not least <= quality.get(name, least) <= most]
     doubts = []
     if "brain_mm3" in poor:
         millilitres = quality["brain_mm3"] / 1000
@@ -118,7 +118,7 @@ def judge(quality: dict) -> dict:
     if quality["correlation"] < 0:
         return {"poor": poor, "doubts": [*doubts, "dark where a T1w is bright: is this a T2w?"]}
     if poor:
-        off = [name for name, (least, most, _) in CAUSES.items() if not least <= quality[name] <= most]
+        off = [name for name, (least, most, _) in CAUSES.items() if not least <= quality.get(name, least) <= most]
         doubts += [CAUSES[name][2].format(quality[name]) for name in off]
     if "inside_agreement" in poor and not doubts:
         doubts.append("inside, it does not look like the template: another contrast, a large lesion, or no brain?")

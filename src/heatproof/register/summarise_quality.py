@@ -3,6 +3,7 @@
 import argparse
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -51,22 +52,11 @@ def gather_quality(scans: pd.DataFrame, folder: Path) -> pd.DataFrame:
         One row per scan: the columns of ``scans``, the figures, notes, and outlier, which names the figures that are
         poor by themselves, or off the others' median by more than 3.5 robust standard deviations (Iglewicz and Hoaglin
         1993): agreement, correlation and overlaps below it, the folded share above it, volume and intensity to either
-        side; and poor, which names the former.
+        side; and poor, which names the former. Figures that no scan has are left out.
     """
     rows = [scan | json.loads((folder / scan["scan"] / "qc.json").read_text()) for scan in scans.to_dict("records")]
     table = pd.DataFrame(rows).drop(columns="scan_sha256", errors="ignore")
-    off = pd.DataFrame(
-        {
-            "inside_agreement": robust_score(-table["inside_agreement"]),
-            "correlation": robust_score(-table["correlation"]),
-            "brain_overlap": robust_score(-table["brain_overlap"]),
-            "folded_share": robust_score(table["folded_share"]),
-            "brain_mm3": robust_score(np.log(table["brain_mm3"])).abs(),
-            "intensity_high": robust_score(table["intensity_high"]).abs(),
-        }
-    )
-    if "mask_overlap" in table:
-        off["mask_overlap"] = robust_score(-table["mask_overlap"])
+    off = pd.DataFrame({name: score(table[name]) for name, score in OFF.items() if name in table})
     outlier = [
         ", ".join(name for name in off if name in poor or scores[name] > OUTLIER_LIMIT)
         for poor, (_, scores) in zip(table["poor"], off.iterrows(), strict=True)
@@ -80,6 +70,18 @@ def robust_score(values: pd.Series) -> pd.Series:
     deviation = values - values.median()
     spread = 1.4826 * deviation.abs().median()
     return deviation / spread if spread > 0 and values.count() >= FEWEST_SCANS else deviation * 0
+
+
+OFF = {
+    "inside_agreement": lambda values: robust_score(-values),
+    "correlation": lambda values: robust_score(-values),
+    "brain_overlap": lambda values: robust_score(-values),
+    "brain_covered": lambda values: robust_score(-values),
+    "folded_share": robust_score,
+    "brain_mm3": lambda values: robust_score(np.log(values)).abs(),
+    "intensity_high": lambda values: robust_score(values).abs(),
+    "mask_overlap": lambda values: robust_score(-values),
+}
 
 
 def three_views(volume: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -110,6 +112,12 @@ def three_views(volume: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.round(255 * np.concatenate(views, axis=1)[::step, ::step]).astype(np.uint8)
 
 
+def overlap_of(row: NamedTuple) -> str:
+    """Say how far a scan's brain overlaps with the template's, or where it shows a head, covers it."""
+    overlap = getattr(row, "brain_overlap", np.nan)
+    return f"covers {row.brain_covered:.2f}" if np.isnan(overlap) else f"overlap {overlap:.2f}"
+
+
 def draw_contact_sheet(quality: pd.DataFrame, folder: Path, space: str, path: Path) -> None:
     """Draw three slices of every registered scan under the template's outline, named, outliers marked."""
     mask = load_array(folder / "template" / "brain_mask.nii.gz") > 0
@@ -129,7 +137,7 @@ def draw_contact_sheet(quality: pd.DataFrame, folder: Path, space: str, path: Pa
         figure.figimage(
             np.repeat(np.repeat(picture, zoom, 0), zoom, 1)[::-1], across + 6, top - cell_high, origin="lower"
         )
-        label = f"{row.scan}   inside {row.inside_agreement:.2f}   overlap {row.brain_overlap:.2f}"
+        label = f"{row.scan}   inside {row.inside_agreement:.2f}   {overlap_of(row)}"
         colour = "firebrick" if row.outlier else "black"
         place = ((across + 8) / size[0] / PIXELS_PER_INCH, (top - 17) / size[1] / PIXELS_PER_INCH)
         figure.text(*place, label, fontsize=7, color=colour)

@@ -1,4 +1,4 @@
-"""Pack the registered scans of one split, or the twins, into a store: one memory-mapped array, scaled to 0..1."""
+"""Pack the registered scans of one split, or the twins, into a store: one memory-mapped array, scaled and masked."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,29 +13,51 @@ from heatproof.images import load_array
 from heatproof.tables import read_table, write_table
 
 
-def scale_intensity(scan: np.ndarray, brain: np.ndarray, percentiles: Sequence[float]) -> np.ndarray:
-    """Scale a scan linearly so that two percentiles of its brain become 0 and 1, clip it there, and mask it.
+MOST_ROUNDING = 0.01  # of the brain's standard deviation
+Intensity = str | Sequence[float]
+
+
+def scale_intensity(scan: np.ndarray, brain: np.ndarray, intensity: Intensity) -> np.ndarray:
+    """Scale a scan linearly by what its brain holds, and set what lies outside to 0.
 
     Parameters
     ----------
     scan : ndarray, shape (x, y, z)
     brain : ndarray of bool, shape (x, y, z)
-    percentiles : (low, high)
-        0 and 100 are the minimum and maximum, the scaling of Böhle et al. 2019.
+    intensity : (low, high), "zscore" or "none"
+        Percentiles that become 0 and 1, where the scan is clipped; 0 and 100 are the minimum and maximum, the scaling
+        of Böhle et al. 2019. Or mean 0 and standard deviation 1 in the brain: what is outside is its mean. Or nothing.
 
     Raises
     ------
     StudyError
-        If both percentiles have the same intensity.
+        If the brain has no contrast, or its intensities cannot be told apart in half precision.
     """
-    low, high = np.percentile(scan[brain], percentiles)
+    low, high = np.percentile(scan[brain], [0, 100] if isinstance(intensity, str) else intensity)
     if not high > low:
         raise StudyError("has no contrast in the brain; look at its registration, or name it in cohort.exclude")
+    if intensity == "none":
+        check_half_precision(scan[brain].astype(np.float64))
+        return np.where(brain, scan, 0)
+    if intensity == "zscore":
+        inside = scan[brain].astype(np.float64)
+        return np.where(brain, (scan - inside.mean()) / inside.std(), 0)
     return np.where(brain, np.clip((scan - low) / (high - low), 0, 1), 0)
 
 
+def check_half_precision(inside: np.ndarray) -> None:
+    """Refuse intensities in a brain that are too large for float16, or too alike for its 11 bits."""
+    with np.errstate(over="ignore"):
+        rounding = inside - inside.astype(np.float16)
+    if not np.sqrt(np.mean(rounding**2)) <= MOST_ROUNDING * inside.std():
+        raise StudyError(
+            f"has intensities from {inside.min():.4g} to {inside.max():.4g} in the brain, which half precision (up to "
+            "65504, 11 bits) cannot hold; set train.intensity to zscore or percentiles, or scale the scans"
+        )
+
+
 def pack_scans(
-    names: Sequence[str], images: Sequence[Path], mask: Path, percentiles: Sequence[float], out: Path
+    names: Sequence[str], images: Sequence[Path], mask: Path, intensity: Intensity, out: Path
 ) -> None:
     """Write the store's array, float16 of shape (scans, x, y, z), reading one scan at a time."""
     brain, refused = load_array(mask) > 0, []
@@ -45,7 +67,7 @@ def pack_scans(
         if scan.shape != brain.shape:
             raise StudyError(f"{image} has shape {scan.shape}, the working grid {brain.shape}; delete it to redo it")
         try:
-            store[i] = scale_intensity(scan, brain, percentiles)
+            store[i] = scale_intensity(scan, brain, intensity)
         except StudyError as error:
             refused.append(f"{name} {error}")
     if refused:
@@ -59,7 +81,7 @@ def main() -> None:
     parser.add_argument("--split", required=True, help="train, validation, test or twins")
     parser.add_argument("--registered", required=True, help="path of a registered scan, with {scan} for its name")
     parser.add_argument("--mask", type=Path, required=True, help="brain mask on the working grid")
-    parser.add_argument("--intensity", type=json_option, required=True, help="two percentiles, as JSON")
+    parser.add_argument("--intensity", type=json_option, required=True, help="two percentiles, zscore or none, as JSON")
     parser.add_argument("--out", type=Path, required=True, help="the .npy to write; its table goes beside it")
     arguments = parser.parse_args()
     scans = read_table(arguments.scans)

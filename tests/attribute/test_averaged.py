@@ -17,6 +17,7 @@ from heatproof.attribute.averaged import (
     integrated_gradients,
     noise_key,
     normal_noise,
+    ranges,
     signed,
     smooth_grad,
     splitmix64,
@@ -35,11 +36,11 @@ each_method = pytest.mark.parametrize(
 
 @pytest.fixture
 def captum_smooth_grad(monkeypatch):
-    """SmoothGrad by captum's own loop, with the noise that is drawn for each scan."""
+    """SmoothGrad by captum's own loop, with the noise that is drawn for each scan, a share of its range."""
 
     def attribute(model, images, target, samples, scale, seed):
         drawn = [
-            normal_noise(image.shape, noise_key(image, seed) + sample, "cpu")
+            (image.max() - image.min()) * normal_noise(image.shape, noise_key(image, seed) + sample, "cpu")
             for image in images
             for sample in range(samples)
         ]
@@ -59,6 +60,9 @@ def captum_gradient_shap(monkeypatch):
         keys = [noise_key(image, seed) + sample for image in images for sample in range(samples)]
         chosen, ways = zip(*(drawn_control(key, len(controls)) for key in keys), strict=True)
         drawn = torch.stack([normal_noise(images.shape[1:], key, "cpu") for key in keys]).double()
+        drawn *= torch.stack([image.max() - image.min() for image in images]).repeat_interleave(samples)[
+            :, None, None, None, None
+        ]
         monkeypatch.setattr(np.random, "choice", lambda number, size: np.array(chosen))
         monkeypatch.setattr(np.random, "uniform", lambda low, high, size: np.array(ways))
         monkeypatch.setattr(torch, "normal", lambda mean, scales: scales * drawn)
@@ -111,6 +115,15 @@ def test_smooth_grad_of_a_chain_is_captums_under_the_same_noise(random_chain, ca
     model, images = random_chain(2)
     expected = captum_smooth_grad(model, images, 2, 20, 0.15, 0)
     torch.testing.assert_close(smooth_grad(model, images, 2, samples=20), expected, rtol=1e-6, atol=1e-12)
+
+
+def test_noise_is_a_share_of_the_scan_s_range_and_the_same_for_scans_in_0_to_1_as_if_it_were_absolute(random_chain):
+    model, images = random_chain(2)
+    images = (images - images.amin((1, 2, 3, 4), keepdim=True)) / (
+        images.amax((1, 2, 3, 4), keepdim=True) - images.amin((1, 2, 3, 4), keepdim=True)
+    )
+    assert ranges(images).tolist() == [[[[[1.0]]]], [[[[1.0]]]]]
+    assert ranges(7 * images - 3).flatten().tolist() == pytest.approx([7.0, 7.0])
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -68,7 +68,7 @@ def test_a_table_that_does_not_fit_is_refused_in_one_sentence(options, tmp_path,
 
 
 REFUSED_FILES = {
-    "no scan at all": ([], r"holds no file sub-\*/\[ses-\*/\]anat/\*_T1w.nii.gz; correct cohort.bids"),
+    "no scan at all": ([], r"holds no file sub-\*/\[ses-\*/\]anat/\*_T1w.nii.gz, .*; correct cohort.bids"),
     "a row without a scan": (
         FILES[:2],
         r"participants.tsv lists sub-03 but there is no T1w scan; add the file or name",

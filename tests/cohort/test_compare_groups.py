@@ -90,7 +90,10 @@ def test_a_column_s_codes_are_read_by_its_own_levels_only(tmp_path, scans):
     rows = [f"sub-{number} {sex} {gender}" for number, (sex, gender) in enumerate(["12", "12", "21", "21", "12", ".2"])]
     put(tmp_path / "participants.tsv", "participant_id sex gender\n" + "\n".join(rows) + "\n")
     (tmp_path / "participants.json").write_text('{"gender": {"Levels": {"1": "female", "2": "male"}}}')
-    assert read_groups(tmp_path / "participants.tsv", scans)[0]["sex"].tolist() == [*(f"coded {sex}" for sex in "11221"), "M"]
+    assert read_groups(tmp_path / "participants.tsv", scans)[0]["sex"].tolist() == [
+        *(f"coded {sex}" for sex in "11221"),
+        "M",
+    ]
 
 
 def test_levels_that_are_no_json_or_say_nothing_are_read_over(tmp_path, scans):

@@ -384,3 +384,34 @@ def test_models_of_another_study_must_be_made_as_the_config_says(config, tmp_pat
         StudyError, match=r"the study 'demo', which was made with another register\.seed, train\.epochs"
     ):
         check_models(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cohort", "message"),
+    [
+        ({}, "register.transform is none, but simulated scans lie in the space of their scanner"),
+        ({"bids": "bids", "label": {"volume": "Hippocampus"}}, "cohort.label is the volume of a region, .* is none"),
+    ],
+)
+def test_scans_as_they_are_need_a_dataset_and_labels_of_its_tables(config, cohort, message):
+    config["register"]["transform"], config["cohort"] = "none", config["cohort"] | cohort
+    with pytest.raises(StudyError, match=message):
+        check_config(config)
+    config["cohort"] |= {"bids": "bids", "label": "group"}
+    check_config(config)
+
+
+@pytest.mark.parametrize("intensity", ["none", "zscore"])
+def test_a_rule_that_holds_in_0_to_1_is_refused_for_other_intensities(config, intensity):
+    config["train"]["intensity"] = intensity
+    check_config(config)
+    config["attribute"]["methods"]["lrp"]["rule"] = "epsilon_gamma_box"
+    with pytest.raises(StudyError, match=f"epsilon_gamma_box of 'lrp' holds for scans in 0..1, .* is {intensity}"):
+        check_config(config)
+
+
+@pytest.mark.parametrize("intensity", ["minmax", [0], [0, 50, 100]])
+def test_an_intensity_that_there_is_not_is_told(config, intensity):
+    config["train"]["intensity"] = intensity
+    with pytest.raises(StudyError, match="train.intensity"):
+        check_config(config)

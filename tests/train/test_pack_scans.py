@@ -80,7 +80,9 @@ def test_zscore_gives_mean_0_and_deviation_1_in_the_brain_and_0_outside():
     brain = np.zeros(scan.shape, bool)
     brain[1:7, 1:7, 1:7] = True
     scaled = scale_intensity(scan, brain, "zscore")
-    np.testing.assert_allclose(scaled[brain], (scan[brain] - scan[brain].mean()) / scan[brain].std(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        scaled[brain], (scan[brain] - scan[brain].mean()) / scan[brain].std(), rtol=1e-4, atol=1e-5
+    )
     assert (scaled[~brain] == 0).all()
 
 

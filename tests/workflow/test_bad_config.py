@@ -36,7 +36,7 @@ MISTAKES = {
     ),
     "no brains": (
         "cohort={simulate: {anatomy_from: nowhere}}",
-        "nowhere holds no file sub-*/[ses-*/]anat/*_T1w.nii.gz; correct cohort.simulate.anatomy_from",
+        "of a CAPS; correct cohort.simulate.anatomy_from",
     ),
     "no transform": ("register={transform: Identity}", "a transform type of ants.registration that finds a transform"),
     "grid too small": (

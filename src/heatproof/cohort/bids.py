@@ -66,8 +66,7 @@ def check_rows(scans: pd.DataFrame, tables: Tables, table: Path) -> None:
     unknown = sorted(set(scans["participant_id"]) - set(tables.people.index))
     if unknown:
         raise StudyError(
-            f"{table} has no row for {', '.join(unknown)}, of whom there are scans; "
-            "add it or exclude them"
+            f"{table} has no row for {', '.join(unknown)}, of whom there are scans; add it or exclude them"
         )
 
 

@@ -57,7 +57,10 @@ def find_files(
     check_excluded(excluded, names.union(known), folder)
     rows = [row for row in rows if not excluded & {*row[:2], Path(row[3]).name}]
     if not rows:
-        raise StudyError(f"{folder} holds no file sub-*/[ses-*/]anat/*_T1w.nii.gz, nor any of a CAPS; correct {key}")
+        raise StudyError(
+            f"{folder} holds no file sub-*/[ses-*/]anat/*_T1w.nii.gz, nor subjects/sub-*/ses-*/t1_linear/*_T1w.nii.gz of "
+            f"a CAPS; correct {key}"
+        )
     files = pd.DataFrame(rows, columns=["scan", "participant_id", "session_id", "image"])
     check_named(files[files["scan"] == ""])
     return files

@@ -58,9 +58,7 @@ def tells_of_visits(people: pd.DataFrame) -> bool:
     return "session_id" in people and not people["participant_id"].is_unique
 
 
-def gather_tables(
-    people: pd.DataFrame, folder: Path, names: Iterable[str], columns: Iterable[object] = ()
-) -> Tables:
+def gather_tables(people: pd.DataFrame, folder: Path, names: Iterable[str], columns: Iterable[object] = ()) -> Tables:
     """Put what `read_people` read beside the ``sub-*_sessions.tsv`` of some participants, which go before it.
 
     Of ``columns`` that are named as ``table.column``, that table of the folder ``phenotype`` is added.

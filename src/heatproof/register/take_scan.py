@@ -61,6 +61,22 @@ def share_within(brain: np.ndarray, grid: Grid, scan: Grid) -> float:
     return float(np.all((voxels >= -0.5) & (voxels <= np.array(scan.shape) - 0.5), axis=1).mean())
 
 
+def check_placed(path: Path, seen: float, covered: float, inside: float) -> None:
+    """Refuse a scan by the shares of the template's brain that it sees and covers, and by how its inside agrees."""
+    if seen < LEAST_WITHIN:
+        reason = f"its field of view holds {seen:.0%} of the template's brain, not {LEAST_WITHIN:.0%}"
+    elif covered < LEAST_COVERED:
+        reason = f"it covers {covered:.0%} of the template's brain, not {LEAST_COVERED:.0%}"
+    elif abs(inside) < LEAST_INSIDE:
+        reason = f"its inside agrees with the template's by {inside:.2f}, not by {LEAST_INSIDE:g}"
+    else:
+        return
+    raise StudyError(
+        f"{path} does not lie in the template's space: {reason}; choose other files by cohort.select, exclude it, or "
+        "register the scans (register.transform)"
+    )
+
+
 def shown_brain(voxels: np.ndarray, grid: Grid) -> np.ndarray | None:
     """Return the mask of what a scan shows where that is a brain, by its outline; None where it is a head."""
     filled = background_value(voxels)
@@ -100,24 +116,13 @@ def take_scan(path: Path, template_folder: Path, fixed_folder: Path) -> tuple[np
     fixed = load_image(fixed_folder / "T1w.nii.gz")
     within = load_array(fixed_folder / "brain_mask.nii.gz") > 0
     edge = float(voxel_sizes(fixed.affine)[0])
-    seen = share_within(within, grid_of(fixed), grid)
-    if seen < LEAST_WITHIN:
-        raise StudyError(
-            f"{path} does not lie in the template's space, or is cut off: its field of view holds {seen:.0%} of the "
-            f"template's brain, not {LEAST_WITHIN:.0%}; choose other files by cohort.select, or register them"
-        )
     filled = background_value(voxels)
     present = resample(voxels != (0 if filled is None else filled), grid, grid_of(fixed), labels=True) > 0
     covered = float(present[within].mean())
     template, sampled = np.asarray(fixed.dataobj, np.float32), resample(voxels, grid, grid_of(fixed))
     agreement = local_correlation(sampled, template, within, edge)
     inside = float(agreement[deep(within, edge)].mean())
-    if covered < LEAST_COVERED or abs(inside) < LEAST_INSIDE:
-        raise StudyError(
-            f"{path} does not lie in the template's space: it covers {covered:.0%} of the template's brain "
-            f"(at least {LEAST_COVERED:.0%} is needed), and its inside agrees by {inside:.2f} (at least "
-            f"{LEAST_INSIDE:g}); choose other files by cohort.select, or register them (register.transform)"
-        )
+    check_placed(path, share_within(within, grid_of(fixed), grid), covered, inside)
     low, high = np.percentile(sampled[within], [5, 95])
     quality = {
         "inside_agreement": inside,

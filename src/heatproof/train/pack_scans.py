@@ -56,9 +56,7 @@ def check_half_precision(inside: np.ndarray) -> None:
         )
 
 
-def pack_scans(
-    names: Sequence[str], images: Sequence[Path], mask: Path, intensity: Intensity, out: Path
-) -> None:
+def pack_scans(names: Sequence[str], images: Sequence[Path], mask: Path, intensity: Intensity, out: Path) -> None:
     """Write the store's array, float16 of shape (scans, x, y, z), reading one scan at a time."""
     brain, refused = load_array(mask) > 0, []
     store = np.lib.format.open_memmap(out, "w+", np.float16, (len(names), *brain.shape))

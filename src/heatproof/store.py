@@ -1,7 +1,7 @@
 """The scans of one split in one memory-mapped array: what networks are trained on and explained for.
 
-A store is two files: ``{name}.npy``, float16 of shape (scans, x, y, z) on the working grid, 0 outside the brain and within
-it as ``train.intensity`` says (from percentiles 0..1, mean 0 and standard deviation 1, or as the scans are), and
+A store is two files: ``{name}.npy``, float16 of shape (scans, x, y, z) on the working grid, 0 outside the brain and
+within it as ``train.intensity`` says (from percentiles 0..1, mean 0 and standard deviation 1, or as the scans are), and
 ``{name}.tsv``, one row per scan in the same order (scan, participant_id, label). In the store of healthy twins, scan
 and participant_id are those of the patient whose twin it is.
 """

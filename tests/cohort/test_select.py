@@ -46,7 +46,7 @@ def test_what_matches_nothing_is_told(derivatives):
     with pytest.raises(StudyError, match=r"cohort.select.space names MNI305, which no file has; they have MNI152"):
         read_dataset(derivatives | {"select": {"space": "MNI305"}})
     put(Path(derivatives["bids"], "sub-01/anat/sub-01_desc-other_T1w.nii.gz"), SCAN)
-    with pytest.raises(StudyError, match="no scan in .* is left by cohort.only and cohort.select"):
+    with pytest.raises(StudyError, match=r"no scan in .* is left by cohort.only and cohort.select"):
         read_dataset(derivatives | {"select": {"space": "MNI152NLin2009cAsym", "desc": "other"}})
 
 
@@ -58,7 +58,7 @@ def test_files_of_another_space_than_the_template_s_are_refused_before_any_job(d
 
 
 def test_a_table_that_is_not_there_is_told_with_the_key(derivatives):
-    with pytest.raises(StudyError, match="participants.tsv does not exist; .* or cohort.participants the table"):
+    with pytest.raises(StudyError, match=r"participants.tsv does not exist; .* or cohort.participants the table"):
         read_dataset(derivatives | {"participants": None, "select": FMRIPREP})
 
 
@@ -87,7 +87,7 @@ def test_filters_take_long_names_and_the_first_or_last_session_and_run(config, t
 
 def test_first_of_anything_else_is_refused(config, tmp_path):
     folder = dataset(tmp_path, files=[f"sub-0{i}/anat/sub-0{i}_acq-a_T1w.nii.gz" for i in (1, 2, 3)])
-    with pytest.raises(StudyError, match="cohort.select.acq is first, which is told of sessions and runs alone"):
+    with pytest.raises(StudyError, match=r"cohort.select.acq is first, which is told of sessions and runs alone"):
         read_dataset(config["cohort"] | {"bids": folder, "select": {"acq": "first"}})
 
 
@@ -110,7 +110,7 @@ def test_labels_may_be_in_a_table_of_phenotype(config, tmp_path):
     options = config["cohort"] | {"bids": dataset(tmp_path), "label": "cdr.global", "patient": "> 0", "control": 0}
     put(tmp_path / "phenotype/cdr.tsv", "participant_id\tglobal\nsub-03\t0.5\nsub-01\t0\nsub-02\t0\n")
     assert read_dataset(options)["label"].tolist() == ["control", "control", "patient"]
-    with pytest.raises(StudyError, match="the column 'mmse.sum', which neither participants.tsv"):
+    with pytest.raises(StudyError, match=r"the column 'mmse.sum', which neither participants.tsv"):
         read_dataset(options | {"label": "mmse.sum"})
     visits = "participant_id\tsession_id\tglobal\n" + "".join(
         f"sub-0{i}\tses-{j}\t{int(i == j)}\n" for i in (1, 2, 3) for j in (1, 2)

@@ -413,5 +413,5 @@ def test_a_rule_that_holds_in_0_to_1_is_refused_for_other_intensities(config, in
 @pytest.mark.parametrize("intensity", ["minmax", [0], [0, 50, 100]])
 def test_an_intensity_that_there_is_not_is_told(config, intensity):
     config["train"]["intensity"] = intensity
-    with pytest.raises(StudyError, match="train.intensity"):
+    with pytest.raises(StudyError, match=r"train.intensity"):
         check_config(config)

@@ -100,6 +100,6 @@ def test_what_is_stored_is_what_it_was_but_for_half_precision(tmp_path, intensit
 @pytest.mark.parametrize(("mean", "deviation"), [(1e5, 1e4), (2000.0, 1.0), (1e-7, 1e-8)])
 def test_intensities_that_half_precision_cannot_hold_are_refused(mean, deviation):
     scan = np.random.default_rng(0).normal(mean, deviation, (6, 6, 6))
-    with pytest.raises(StudyError, match="in the brain, which half precision .* cannot hold; set train.intensity to"):
+    with pytest.raises(StudyError, match=r"in the brain, which half precision .* cannot hold; set train.intensity to"):
         scale_intensity(scan, np.ones(scan.shape, bool), "none")
     assert scale_intensity(scan, np.ones(scan.shape, bool), "zscore").std() == pytest.approx(1)

@@ -58,8 +58,8 @@ def find_files(
     rows = [row for row in rows if not excluded & {*row[:2], Path(row[3]).name}]
     if not rows:
         raise StudyError(
-            f"{folder} holds no file sub-*/[ses-*/]anat/*_T1w.nii.gz, nor subjects/sub-*/ses-*/t1_linear/*_T1w.nii.gz of "
-            f"a CAPS; correct {key}"
+            f"{folder} holds no file sub-*/[ses-*/]anat/*_T1w.nii.gz, nor subjects/sub-*/ses-*/t1_linear/*_T1w.nii.gz "
+            f"of a CAPS; correct {key}"
         )
     files = pd.DataFrame(rows, columns=["scan", "participant_id", "session_id", "image"])
     check_named(files[files["scan"] == ""])
@@ -110,7 +110,7 @@ def check_excluded(exclude: Iterable[str], known: set[str], dataset: Path | str)
 
 
 def entity_of(path: str, entity: str) -> str:
-    """Return the value of an entity of a file, of its suffix or of its folder, the datatype; empty where it has none."""
+    """Return the value of an entity of a file, or its suffix, or its folder, the datatype; empty where it has none."""
     if entity == "suffix":
         return Path(path).name.split(".")[0].rpartition("_")[2]
     return Path(path).parent.name if entity == "datatype" else entities(path).get(entity, "")

@@ -61,7 +61,7 @@ def share_within(brain: np.ndarray, grid: Grid, scan: Grid) -> float:
     return float(np.all((voxels >= -0.5) & (voxels <= np.array(scan.shape) - 0.5), axis=1).mean())
 
 
-def check_placed(path: Path, seen: float, covered: float, inside: float) -> None:
+def check_place(path: Path, seen: float, covered: float, inside: float) -> None:
     """Refuse a scan by the shares of the template's brain that it sees and covers, and by how its inside agrees."""
     if seen < LEAST_WITHIN:
         reason = f"its field of view holds {seen:.0%} of the template's brain, not {LEAST_WITHIN:.0%}"
@@ -122,7 +122,7 @@ def take_scan(path: Path, template_folder: Path, fixed_folder: Path) -> tuple[np
     template, sampled = np.asarray(fixed.dataobj, np.float32), resample(voxels, grid, grid_of(fixed))
     agreement = local_correlation(sampled, template, within, edge)
     inside = float(agreement[deep(within, edge)].mean())
-    check_placed(path, share_within(within, grid_of(fixed), grid), covered, inside)
+    check_place(path, share_within(within, grid_of(fixed), grid), covered, inside)
     low, high = np.percentile(sampled[within], [5, 95])
     quality = {
         "inside_agreement": inside,

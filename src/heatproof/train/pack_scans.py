@@ -12,7 +12,6 @@ from heatproof.errors import StudyError
 from heatproof.images import load_array
 from heatproof.tables import read_table, write_table
 
-
 MOST_ROUNDING = 0.01  # of the brain's standard deviation
 Intensity = str | Sequence[float]
 

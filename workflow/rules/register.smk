@@ -4,7 +4,6 @@ COARSEST_SCAN = 2.0 if config["cohort"]["bids"] else config["cohort"]["simulate"
 RESOLUTION = config["register"]["resolution"] or min(max(COARSEST_SCAN, 2.0), 3.0)
 GRIDS = {"template": config["register"]["voxel_size"], "fixed": RESOLUTION}
 REGISTER_OPTIONS = ["brain_extraction", "transform", "n4", "intensities", "seed"]
-REGISTERING = f"heatproof.register.{'take_scan' if PLACED else 'register_scan'}"
 FINER_MEGAVOXELS = 8.53 / min(GRIDS.values()) ** 3
 
 
@@ -62,12 +61,12 @@ rule register_scan:
         mem_mb=megabytes(2500 if config["cohort"]["bids"] else 2000, 300, FINER_MEGAVOXELS),  # deepbet takes 1200
         runtime=minutes(60),
     params:
-        source=code_of(REGISTERING),
-        module=REGISTERING,
+        source=code_of("heatproof.register.take_scan" if PLACED else "heatproof.register.register_scan"),
         options=[] if PLACED else ["--options", options("register", *REGISTER_OPTIONS)],
         mask=lambda wildcards: ["--mask", MASKS[wildcards.scan]] if wildcards.scan in MASKS else [],
     shell:
-        "python -m {params.module} --image {input.image:q} --template $(dirname {input.template}) "
+        ("python -m heatproof.register.take_scan" if PLACED else "python -m heatproof.register.register_scan")
+        + " --image {input.image:q} --template $(dirname {input.template}) "
         "--fixed $(dirname {input.fixed[0]}) {params.options:q} {params.mask:q} --out {output.scan} --transforms {output.transforms} "
         "--volumes {output.volumes} --quality {output.quality} > {log} 2>&1"
 

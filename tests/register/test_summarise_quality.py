@@ -12,6 +12,7 @@ from heatproof.register.summarise_quality import (
     draw_contact_sheet,
     gather_quality,
     list_registered,
+    overlap_of,
     registered_path,
     robust_score,
     three_views,
@@ -114,3 +115,13 @@ def test_the_contact_sheet_is_drawn_the_same_each_time(tmp_path, small_brain):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     height, width = imread(tmp_path / "a.png").shape[:2]
     assert width > height > 200
+
+
+def test_scans_taken_as_they_are_have_fewer_figures_and_those_of_heads_no_overlap(tmp_path, small_brain):
+    scans = write_scans(tmp_path, small_brain, [0.9, 0.9])
+    taken = {"inside_agreement": 0.7, "correlation": 0.9, "brain_covered": 0.99, "intensity_high": 2.0, "poor": []}
+    for number, more in enumerate([{}, {"brain_overlap": 0.95, "brain_mm3": 1.4e6}]):
+        (tmp_path / f"sub-{number}/qc.json").write_text(json.dumps(taken | more | {"notes": []}))
+    table = gather_quality(scans, tmp_path)
+    assert table["outlier"].tolist() == ["", ""] and "folded_share" not in table
+    assert [overlap_of(row) for row in table.itertuples()] == ["covers 0.99", "overlap 0.95"]

@@ -157,7 +157,7 @@ def test_one_changed_parameter_runs_only_what_depends_on_it(tiny_study):
     assert "measure_method" in changed and not changed & {"average_maps", "explain_scans", "fit_model"}
     changed = jobs("attribute={methods: {occlusion: {patch: 5}}}")
     assert "explain_scans" in changed and not changed & {"fit_model", "predict_scans", "register_scan"}
-    changed = jobs("train={learning_rate: 0.001}")
+    changed = jobs("train={learning_rate: 0.002}")
     assert {"fit_model", "explain_scans"} <= changed and not changed & {"pack_scans", "register_scan"}
     changed = jobs("report={dpi: 70}")
     assert "draw_seeds" in changed and not changed & {"average_maps", "measure_method", "write_tables", "fit_model"}
@@ -165,7 +165,7 @@ def test_one_changed_parameter_runs_only_what_depends_on_it(tiny_study):
 
 def test_a_further_model_is_trained_alone(tiny_study):
     jobs = tiny_study.jobs("--configfile", "tests/workflow/tiny.yaml", "--config", "train={seeds: [0, 1, 2]}")
-    assert jobs["fit_model"] == 1 and jobs["explain_scans"] == 8 and "register_scan" not in jobs
+    assert jobs["fit_model"] == 1 and jobs["explain_scans"] == 10 and "register_scan" not in jobs
 
 
 def test_further_participants_leave_the_others_as_they_are(tiny_study):
@@ -208,7 +208,7 @@ def test_faithfulness_agrees_with_plain_pandas_on_the_run_s_own_tables(results):
         units = read_table(results / f"compare/lrp/seed-{seed}/units.tsv").query("unit_kind == 'cubes'")
         sums = units[units["scan"].isin(recognised)].groupby("unit")["sum"].mean()
         if explained[seed].all():
-            assert found[seed] == pytest.approx(sums.corr(effects.groupby("unit")["effect"].mean()), abs=1e-5)
+            assert found[seed] == pytest.approx(sums.corr(effects.groupby("unit")["effect"].mean()), abs=1e-5, nan_ok=True)
         else:
             assert np.isnan(found[seed])
 

@@ -208,7 +208,9 @@ def test_faithfulness_agrees_with_plain_pandas_on_the_run_s_own_tables(results):
         units = read_table(results / f"compare/lrp/seed-{seed}/units.tsv").query("unit_kind == 'cubes'")
         sums = units[units["scan"].isin(recognised)].groupby("unit")["sum"].mean()
         if explained[seed].all():
-            assert found[seed] == pytest.approx(sums.corr(effects.groupby("unit")["effect"].mean()), abs=1e-5, nan_ok=True)
+            assert found[seed] == pytest.approx(
+                sums.corr(effects.groupby("unit")["effect"].mean()), abs=1e-5, nan_ok=True
+            )
         else:
             assert np.isnan(found[seed])
 

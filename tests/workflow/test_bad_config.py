@@ -17,7 +17,7 @@ MISTAKES = {
         "train={network: {function: heatproof.train.network:biuld}}",
         "train.network.function 'heatproof.train.network:biuld' is not found below src/",
     ),
-    "too few": ("cohort={split: {test: 30, validation: 18, seed: 0}}", "leaves none of the 24 patients for training"),
+    "too few": ("cohort={split: {test: 30, validation: 18, seed: 0}}", "leaves none of the 28 patients for training"),
     "a wildcard in a path": (
         "cohort={bids: 'my {data}'}",
         "cohort.bids is 'my {data}', whose word in braces is a wildcard",

@@ -160,7 +160,7 @@ def test_what_changes_a_layer_is_part_of_the_network_that_is_hidden_from(change,
         images, sliding_window_shapes=(1, 4, 4, 4), strides=(1, 2, 2, 2), target=1
     )
     maps = explain(model, images, method="occlusion", output=output, patch=4, stride=2)
-    torch.testing.assert_close(maps.double(), reference.double(), rtol=1e-5, atol=1e-8)
+    torch.testing.assert_close(maps.double(), reference.double(), rtol=1e-5, atol=5e-7)
     torch.testing.assert_close(explained(images), OUTPUTS[output](lambda_of(model))(images))
     plain = explain(layers(), images, method="occlusion", output=output, patch=4, stride=2)
     assert (maps - plain).abs().max() > 1e-3 * plain.abs().max()
@@ -240,7 +240,8 @@ def test_a_chain_with_a_forward_pass_of_its_own_keeps_it(method, output, images)
         return
     options = {"method": method, "output": output, **OPTIONS[method]}
     maps = explain(whole, images, **options)
-    torch.testing.assert_close(maps, explain(lambda_of(whole), images, **options), rtol=1e-6, atol=1e-12)
+    rounding = 5e-7 if method == "occlusion" else 1e-12  # of float32 scores, where batch norms may be merged
+    torch.testing.assert_close(maps, explain(lambda_of(whole), images, **options), rtol=1e-6, atol=rounding)
 
 
 def batch_norm_without_statistics():

@@ -175,7 +175,6 @@ def test_the_gradient_of_a_probability_is_that_of_its_logits_by_the_chain_rule(p
     [
         ({"method": "gradcam"}, "explain.method is 'gradcam', which does not exist; choose one of gradient_input, "),
         ({"method": "lrp", "target": "control"}, "explain.target is 'control'; choose one of patient, predicted"),
-        ({"method": "lrp", "target": 1}, "explain.target is 1; choose one of patient, predicted"),
         ({"method": "lrp", "output": "logits"}, "explain.output is 'logits'; choose one of margin, logit, probability"),
         ({"method": "lrp", "sign": "+"}, r"explain.sign is '\+'; choose one of signed, absolute, positive"),
         ({"method": "lrp", "patch": 3}, "explain has no option 'patch'; lrp has method, target, output, sign, rule"),

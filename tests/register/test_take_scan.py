@@ -1,6 +1,7 @@
 """Scans that lie in the template's space are sampled as they are; what does not lie there is refused or noted."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -122,7 +123,8 @@ def test_the_command_writes_what_registration_writes_without_ants(brain, fixed, 
     options |= {"transforms": tmp_path / "transforms", "volumes": tmp_path / "v.tsv", "quality": tmp_path / "qc.json"}
     words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
     command = [sys.executable, "-X", "importtime", "-m", "heatproof.register.take_scan", *words]
-    imported = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    environment = os.environ | {"PYTHONPATH": "src"}
+    imported = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stderr
     assert "nibabel" in imported and " ants" not in imported
     assert load_array(tmp_path / "out.nii.gz").shape == small_brain.mask.shape
     assert list((tmp_path / "transforms").iterdir()) == []

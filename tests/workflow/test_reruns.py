@@ -146,11 +146,7 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
     "a further seed": (config("train={seeds: [0, 1, 2]}"), ONE_SEED),
     "a further method": (config(f"attribute={{methods: {{z_plus: {Z_PLUS}}}}}"), ONE_WALKED),
     "a further test scan": (config("cohort={exclude: []}"), ONE_TEST_SCAN),
-    "no healthy twins (`cohort.simulate.twins`)": (
-        config("cohort={simulate: {twins: false}}"),
-        AGREED | REPLACED | some("summarise_quality", "check_quality", "recover_by_map"),
-    ),
-    "a learning rate": (config("train={learning_rate: 0.001}"), TRAINED),
+    "a learning rate": (config("train={learning_rate: 0.002}"), TRAINED),
     "the network (`train.network`)": (config("train={network: {hidden: 9}}"), TRAINED | TRIED),
     "a template": (own_template, ALL_BUT_COHORT),
     "one function in `attribute/propagation.py`": (

@@ -132,8 +132,8 @@ if EFFECTS:
         params:
             source=code_of("heatproof.attribute.measure_effects", network_module(), apart=["heatproof.attribute"]),
             options=as_json(EFFECTS | {"regions": config["compare"]["regions"]}),
-            twins=lambda wildcards, input: ["--twins", input.twins[0]] if TWINS else [],
-            train=lambda wildcards, input: ["--train", input.train[0]] if EFFECTS["controls"] else [],
+            twins=["--twins", f"{STORE}/twins.npy"] if TWINS else [],
+            train=["--train", f"{STORE}/train.npy"] if EFFECTS["controls"] else [],
             batch_size=config["attribute"]["batch_size"],
             device=config["train"]["device"],
         shell:

@@ -228,7 +228,7 @@ rule measure_t_map:
     params:
         source=code_of("heatproof.compare.measure_t_map"),
         seeds=SEEDS,
-        options=as_json(OPTIONS),
+        options=MEASURE_OPTIONS,
         truth=TRUTH_OPTION,
         outputs=output_options,
     shell:

@@ -115,7 +115,7 @@ def apart_study(tmp_path_factory) -> Checkout:
         ("analysis", "--until", "prepare_template", "simulate_scan"),
         ("torch", "--until", "check_network"),
         ("ants", "--until", "register_scan"),
-        ("analysis", "--until", "check_leakage", "check_quality", "average_controls"),
+        ("analysis", "--until", "check_leakage", "check_quality", "pack_scans", "average_controls"),
         ("torch", "--until", "fit_model"),
         ("torch", "--until", "predict_scans", "predict_by_check", "explain_scans", "measure_effects"),
         ("torch", "--until", "delete_regions", "recover_by_map", "trace_convergence"),

@@ -3,7 +3,8 @@
 COMPARE = f"{STUDY}/compare"
 OPTIONS = config["compare"] | {"cubes": EFFECTS["cubes"] if EFFECTS else None}
 MAP_OPTIONS = subset(OPTIONS, "regions", "relevance", "gain_controls", "participant_groups", "cubes")
-MEASURE_OPTIONS = subset(OPTIONS, "within", "top_k", "top_percent", "rbo_p", "regions", "participant_groups", "cubes")
+MEASURED = ["within", "top_k", "top_percent", "rbo_p", "regions", "participant_groups", "cubes"]
+MEASURE_OPTIONS = subset(OPTIONS, *MEASURED)
 GROUPS = range(1, config["compare"]["participant_groups"] + 1)
 LEFT_OUT = [f"left_out/group-{group}_mean_{outcome}.nii.gz" for group in GROUPS for outcome in ["TP", "TN"]]
 MAP_FILES = [
@@ -228,7 +229,7 @@ rule measure_t_map:
     params:
         source=code_of("heatproof.compare.measure_t_map"),
         seeds=SEEDS,
-        options=MEASURE_OPTIONS,
+        options=subset(OPTIONS, *MEASURED, "relevance", "gain_controls"),
         truth=TRUTH_OPTION,
         outputs=output_options,
     shell:

@@ -135,6 +135,7 @@ def rules_of(environment: str) -> set[str]:
     text = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     rules = re.split(r"^ *rule ?(?=\w*:$)", text, flags=re.MULTILINE)[1:]
     names = {rule.partition(":")[0] for rule in rules if f"envs/{environment}.yaml" in rule}
+    names |= {name for of, name in re.findall(r"^ *use rule (\w+) as (\w+) with:$", text, re.MULTILINE) if of in names}
     return names | (set(re.findall(r'^    "(draw_\w+)": {$', text, re.MULTILINE)) if "" in names else set())
 
 

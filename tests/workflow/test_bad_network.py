@@ -17,7 +17,7 @@ def test_an_impossible_method_is_told_before_any_registration_and_costs_nothing_
     assert not started(checkout, "register_scan")
 
     done = checkout.snakemake(*SMALLER, *wanted)
-    assert done.returncode == 0 and len(started(checkout, "register_scan")) == 8
+    assert done.returncode == 0 and len(started(checkout, "register_scan")) == 9
 
     done = checkout.snakemake(*SMALLER, *MISTAKES, *wanted)
     assert done.returncode == 1

@@ -55,7 +55,8 @@ def test_the_provenance_names_what_the_study_was_made_from(smaller_study):
     results = smaller_study[0].results
     provenance = json.loads((results / "provenance.json").read_text())
     scans = provenance["inputs"]["scans"]
-    assert len(scans) == len(list((results / "cohort/bids").rglob("*_T1w.nii.gz")))
+    raw = [path for dataset in ("bids", "twins") for path in (results / "cohort" / dataset).rglob("*_T1w.nii.gz")]
+    assert len(scans) == len(raw)
     assert (
         provenance["models"]["train/seed-0/model.safetensors"] == study_bytes(results)["train/seed-0/model.safetensors"]
     )

@@ -91,8 +91,7 @@ def smooth_grad(
     keys, spans = [noise_key(image, seed) for image in images.detach()], ranges(images)
     mean = torch.zeros_like(images)
     for sample in range(samples):
-        draws = torch.stack([normal_noise(images.shape[1:], key + sample, images.device) for key in keys])
-        mean += gradient(model, images + noise * spans * draws.to(images), target) / samples
+        mean += gradient(model, images + noise * spans * noise_of(images, keys, sample), target) / samples
     return mean
 
 
@@ -141,15 +140,14 @@ def gradient_shap(
             f"gradient_shap: the controls have the shape {tuple(controls.shape)} and the scans {tuple(images.shape)}; "
             "give at least one control, on the scans' grid"
         )
-    keys = [noise_key(image, seed) for image in images.detach()]
+    keys, spans = [noise_key(image, seed) for image in images.detach()], ranges(images)
     mean = torch.zeros_like(images)
     for sample in range(samples):
         chosen, ways = zip(*(drawn_control(key + sample, len(controls)) for key in keys), strict=True)
         begin, way = controls[list(chosen)], images.new_tensor(ways).reshape(-1, 1, 1, 1, 1)
         scans = images.detach()
         if noise:
-            draws = torch.stack([normal_noise(images.shape[1:], key + sample, images.device) for key in keys])
-            scans = scans + noise * ranges(scans) * draws.to(images)
+            scans = scans + noise * spans * noise_of(images, keys, sample)
         mean += (scans - begin) * gradient(model, way * scans + (1 - way) * begin, target) / samples
     return mean
 
@@ -168,6 +166,11 @@ def drawn_control(key: int, count: int) -> tuple[int, float]:
 def noise_key(image: Tensor, seed: int) -> int:
     """Return a number that follows from a seed and the voxels of a scan in float32, with room for samples above it."""
     return zlib.crc32(image.float().cpu().numpy().tobytes(), seed) << 32
+
+
+def noise_of(images: Tensor, keys: Sequence[int], sample: int) -> Tensor:
+    """Return the standard normal noise of a sample of each scan, of the shape and type of ``images``."""
+    return torch.stack([normal_noise(images.shape[1:], key + sample, images.device) for key in keys]).to(images)
 
 
 def normal_noise(shape: Sequence[int], key: int, device: torch.device | str) -> Tensor:

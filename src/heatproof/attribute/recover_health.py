@@ -88,7 +88,8 @@ def main() -> None:
     numbers, names = units_of("cubes", args.template, None, args.cubes)
     cubes = torch.from_numpy(numbers).to(device)
     effects = read_table(args.effects) if args.effects else None
-    healthy = open_store(args.twins).image_of if args.twins else lambda scan: np.load(args.mean_control)
+    mean_control = np.load(args.mean_control) if args.mean_control else None
+    healthy = open_store(args.twins).image_of if args.twins else lambda scan: mean_control
     scans, tables = recognised_patients(read_table(args.predictions), args.most_scans), []
     for scan in scans:
         image, other = (torch.from_numpy(one).to(device) for one in (store.image_of(scan), healthy(scan)))

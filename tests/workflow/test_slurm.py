@@ -20,8 +20,7 @@ pytestmark = [
 ]
 
 SLURM = Path(__file__).with_name("slurm.sh")
-ON_GPU = {"fit_model", "predict_scans", "explain_scans", "delete_regions", "trace_convergence"}
-ON_GPU |= {"measure_effects", "recover_by_effects", "recover_by_map"}
+ON_GPU = set(yaml.safe_load(Path("profiles/slurm/config.yaml").read_text())["set-resources"])
 # Written by a clock, or from what else is installed beside a job's packages.
 VARYING = {"report.html", "dataset_description.json", "provenance.json", "ro-crate-metadata.json"}
 

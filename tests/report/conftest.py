@@ -141,7 +141,7 @@ def make_compare(folder, methods, seeds, empty):
     widths = [("lrp", "pearson", "TP", models, 1 / models, 0.01) for models in (3, 4, 10, 30)]
     tables = {
         "checks": (heads, "method check seed pearson spearman"),
-        "checks_accuracy": ([], "check seed balanced_accuracy"),
+        "checks_accuracy": ([], "check seed balanced_accuracy auc"),
         "overlap_curve": (curve, "method metric k overlap_mean chance"),
         "seeds": (widths, "method measure outcome n_models width floor"),
         "variance": (variance, "method measure outcome models participants"),

@@ -112,6 +112,13 @@ def test_the_floor_of_faithfulness_is_the_best_of_chance_checks_and_maps_without
     assert row["verdict"] == "do not believe"
 
 
+def test_a_check_whose_models_still_tell_the_classes_apart_is_no_floor():
+    trained = pd.DataFrame({"seed": [0, 1], "auc": [0.9, 0.94]})
+    of_checks = {"random_head": [0.9, 0.3], "initial_head": [0.95, 0.7], "untrained": [0.6, 0.8]}  # half way is 0.71
+    checks = pd.DataFrame([(name, seed, auc) for name, aucs in of_checks.items() for seed, auc in enumerate(aucs)])
+    assert answer.still_trained(checks.set_axis(["check", "seed", "auc"], axis=1), trained) == ["initial_head"]
+
+
 def test_maps_without_a_model_are_no_floor_of_robustness_as_nothing_in_them_can_differ():
     rows = [*sound(), ("input", "", "agreement_pearson_cubes", 1.0, 0.0)]
     assert row_of("from_controls", scores_of(*rows))["cells"]["robust"].floor == 0

@@ -267,11 +267,16 @@ def test_the_models_of_checks_stand_with_their_accuracy(study, tmp_path_factory)
     checks = pd.DataFrame({"method": ["lrp"], "check": "random_head", "seed": 0, "pearson": 0.2, "spearman": 0.3})
     write_table(checks, copied / "compare/checks.tsv")
     balanced = {"check": ["untrained"] * 2 + ["random_head"] * 2, "seed": [0, 1] * 2}
-    accuracy = pd.DataFrame(balanced | {"balanced_accuracy": [0.5, 0.625, 0.25, 0.75]})
+    accuracy = pd.DataFrame(balanced | {"balanced_accuracy": [0.5, 0.625, 0.25, 0.75], "auc": [0.9, 0.98, 0.2, 0.4]})
     write_table(accuracy, copied / "compare/checks_accuracy.tsv")
-    head, *rows = Page(write(copied, config)).tables["check-accuracy"]
-    assert head == ["", "Mean", "Range"]
-    assert rows == [["Untrained", "56.2 %", "50.0–62.5 %"], ["Re-initialised head", "50.0 %", "25.0–75.0 %"]]
+    text = write(copied, config)
+    head, *rows = Page(text).tables["check-accuracy"]
+    assert head == ["", "Balanced accuracy", "Range", "AUC"]
+    assert rows == [
+        ["Untrained", "56.2 %", "50.0–62.5 %", "0.94"],
+        ["Re-initialised head", "50.0 %", "25.0–75.0 %", "0.30"],
+    ]
+    assert "Here that is so of: untrained." in text
 
 
 def test_no_accuracy_of_checks_is_shown_where_there_are_none(parsed):

@@ -66,12 +66,19 @@ def accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
 
 
 def check_accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
-    """Write the balanced accuracy of the models of each sanity check: name, mean and range (texts) over seeds."""
+    """Write how the models of each sanity check classify, as texts over seeds.
+
+    Returns
+    -------
+    list of dict
+        name, mean and range (of the balanced accuracy), auc (its mean).
+    """
     rows = []
     for check, models in accuracy.groupby("check", sort=False):
         balanced = models["balanced_accuracy"]
         name = CHECKS.get(check, check.replace("_", " "))
-        rows.append({"name": name, "mean": percent(balanced.mean()), "range": percents(balanced.min(), balanced.max())})
+        spread = {"mean": percent(balanced.mean()), "range": percents(balanced.min(), balanced.max())}
+        rows.append({"name": name, **spread, "auc": decimal(models["auc"].mean())})
     return rows
 
 

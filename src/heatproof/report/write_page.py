@@ -18,7 +18,15 @@ from heatproof.compare.measures import heads
 from heatproof.compare.regions import METRICS
 from heatproof.images import load_array
 from heatproof.report import paper
-from heatproof.report.answer import RESPECTS, RULES, answer_heads, answer_rows, answer_sentence, beside_rows
+from heatproof.report.answer import (
+    RESPECTS,
+    RULES,
+    answer_heads,
+    answer_rows,
+    answer_sentence,
+    beside_rows,
+    still_trained,
+)
 from heatproof.report.brains import average, colour_scale, read_map
 from heatproof.report.comparison import (
     OUTCOMES,
@@ -40,7 +48,7 @@ from heatproof.report.comparison import (
     rows_by_value,
     variance_rows,
 )
-from heatproof.report.figures import percent, title_of
+from heatproof.report.figures import CHECKS, percent, title_of
 from heatproof.report.runtimes import duration, measure_runtimes
 from heatproof.report.viewers import coarsen, pack_pages, view_map
 from heatproof.report.words import comparable, judge, ranking_by_scale, summarise
@@ -170,7 +178,9 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
     quality = read_table(models / "register/qc.tsv")
     runtimes = measure_runtimes(*dict.fromkeys([models / "benchmarks", results / "benchmarks"]))
     imported = config["train"].get("models")
-    judging = scores, read_table(checks) if checks else None, methods
+    check_accuracy = read_table(compare / "checks_accuracy.tsv") if checks else None
+    no_floor = still_trained(check_accuracy, accuracy) if checks else []
+    judging = scores[~scores["check"].isin(no_floor)], read_table(checks) if checks else None, methods
     answers = answer_rows(*judging, judged)
     return {
         "config": config,
@@ -195,7 +205,8 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
             *read_table(models / "cohort/group_differences.tsv")["warning"].dropna(),
         ],
         "accuracy": accuracy_rows(accuracy),
-        "check_accuracy": check_accuracy_rows(read_table(compare / "checks_accuracy.tsv")) if checks else None,
+        "no_floor": [CHECKS.get(check, check) for check in no_floor],
+        "check_accuracy": check_accuracy_rows(check_accuracy) if checks else None,
         "paper_accuracy": {name: percent(value, 2) for name, value in paper.BALANCED_ACCURACY.items()},
         "l2": l2_rows(l2, scores, methods),
         "overlap": overlap_rows(top, scores, methods),

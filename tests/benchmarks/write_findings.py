@@ -7,6 +7,7 @@ Its claims are checked (see `claims`). What the page says of a study that has no
 import argparse
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -16,19 +17,30 @@ from heatproof.report.figures import percent, percents, title_of
 from heatproof.tables import read_table
 
 STUDIES = {
-    "demo": "The simulated cohort",
-    "full": "Every method, on the models of the simulated cohort",
+    "reference": "The reference study",
+    "demo": "The demo: fewer people, coarser voxels",
     "patch-sweep": "Is occlusion unstable, or just coarse?",
     "atrophy-on-real": "Simulated atrophy in real brains",
     "region-volume": "The volume of a region",
 }
+PUBLISHED = {  # tables that are kept beside the page, by study
+    "reference": ("accuracy", "checks_accuracy", "checks", "effects", "l2", "top_regions", "scores", "variance", "notes")
+}
+PAPER = ("gradient_input", "guided_backprop", "lrp", "occlusion")  # the paper's four methods
 OLD = "*From an earlier run: not made again with the studies above.*"
 MEASURES = {
-    "pearson": "robustness: Pearson",
-    "top_10_sum": "top 10 regions shared",
-    "pr_auc": "rightness: PR area",
-    "deletion": "deletion",
-    "insertion": "insertion",
+    "faithfulness_pearson_cubes": "faithful to the model",
+    "recovery": "recovery",
+    "agreement_pearson_cubes": "robust: cubes",
+    "pearson": "robust: voxels",
+    "pr_auc": "localises: PR area",
+}
+BESIDE = {  # rows that are no method's, by method and check of scores.tsv
+    ("effects", ""): "*the models' own effects*",
+    ("effects", "halves"): "*the models' own effects, half of the patients*",
+    ("effects", "other_model"): "*another model's effects*",
+    ("t_map", ""): "*t-map of training scans (no model)*",
+    ("t_map_test", ""): "*t-map of test scans (no model)*",
 }
 
 
@@ -52,26 +64,31 @@ def forgets(study: Path) -> dict[str, float]:
 
 
 def methods_table(study: Path) -> str:
-    """Tabulate robustness, rightness, and what bounds them, of every method and the t-map, the most right first."""
+    """Tabulate every method, the most faithful first (or the best localised), then what stands beside the methods."""
     scores = read_table(study / "compare/scores.tsv")
-    chosen = scores[
-        (scores["outcome"] == "TP") & ((scores["kind"] == "method") | scores["method"].isin(["t_map", "t_map_test"]))
-    ]
+    scores = scores[scores["outcome"] == "TP"]
     head, cosine = stays(study / "compare"), forgets(study)
+    judged = scores[scores["kind"] == "method"]
+    by = next(name for name in ("faithfulness_pearson_cubes", "pr_auc") if name in set(judged["measure"]))
+    order = judged[judged["measure"] == by].set_index("method")["value"].reindex(judged["method"].unique())
     rows = []
-    for method, measured in chosen.groupby("method"):
-        values = measured.set_index("measure")
-        row = {"method": title_of(method), "order": values["value"].get("pr_auc", values["value"]["pearson"])}
-        row |= {head: span(values.loc[name]) for name, head in MEASURES.items() if name in values.index}
-        row["stays without the head"] = f"{head[method]:.2f}" if method in head else ""
+    for method in order.sort_values(ascending=False, kind="stable").index:
+        row = measured_row(title_of(method), judged[judged["method"] == method])
+        row["changes with the head"] = f"{1 - head[method]:.2f}" if method in head else ""
         rows.append(row | {"same whatever is at the top": f"{cosine[method]:.2f}" if method in cosine else ""})
-    chance = chosen.groupby("measure")["chance"].mean()
-    rows.append(
-        {"method": "*chance*", "order": -2.0}
-        | {head: f"{chance[name]:.2f}" for name, head in MEASURES.items() if name in chance}
-    )
-    table = pd.DataFrame(rows).sort_values("order", ascending=False, kind="stable").drop(columns="order").fillna("")
-    return table.to_markdown(index=False, disable_numparse=True)
+    for (method, check), title in BESIDE.items():
+        found = scores[(scores["method"] == method) & (scores["check"] == check)]
+        rows += [measured_row(title, found)] if len(found) else []
+    chance = scores.groupby("measure")["chance"].mean()
+    rows.append({"method": "*chance*"} | {head: f"{chance[name]:.2f}" for name, head in MEASURES.items() if name in chance})
+    return pd.DataFrame(rows).fillna("").to_markdown(index=False, disable_numparse=True)
+
+
+def measured_row(title: str, scores: pd.DataFrame) -> dict[str, str]:
+    """Write what was measured of one method and check, with intervals; scores of that method alone."""
+    values = scores.set_index("measure")
+    shown = {head: span(values.loc[name]) for name, head in MEASURES.items() if name in values.index}
+    return {"method": title} | shown
 
 
 def quoted_numbers(study: Path) -> dict[str, float]:
@@ -79,7 +96,9 @@ def quoted_numbers(study: Path) -> dict[str, float]:
 
     ``{method}.{measure}``, ``{method}.{check}.{measure}``; ``{method}.{measure}.of_{n}``, that of n models' mean map;
     ``{method}.pearson.pairs.least`` and ``.most``, over pairs of models; ``{method}.stays``; ``{method}.forgets``;
-    ``chance.{measure}``; ``accuracy.least``, the balanced accuracy of the worst model.
+    ``{method}.{measure}.{signed or absolute}.at_{fwhm}``, smoothed by so many mm; ``chance.{measure}``;
+    ``accuracy.least``, the balanced accuracy of the worst model; ``{check}.auc`` and ``trained.auc``, the mean area
+    under the ROC curve of the models of a check, and of the trained ones.
     """
     scores = read_table(study / "compare/scores.tsv")
     scores = scores[(scores["outcome"] == "TP") & scores["value"].notna()]
@@ -92,9 +111,16 @@ def quoted_numbers(study: Path) -> dict[str, float]:
     for path in (study / "compare").glob("*/ensembles.tsv"):
         measured = read_table(path).dropna(subset="value")
         numbers |= {f"{path.parent.name}.{r.measure}.of_{r.n_models}": r.value for r in measured.itertuples()}
+    for path in (study / "compare").glob("*/scale.tsv"):
+        smoothed = read_table(path).query("check == ''").groupby(["measure", "values", "fwhm"])["value"].mean().dropna()
+        numbers |= {f"{path.parent.name}.{m}.{kind}.at_{mm:g}": value for (m, kind, mm), value in smoothed.items()}
+    trained = read_table(study / "compare/accuracy.tsv")
+    if (study / "compare/checks_accuracy.tsv").is_file():
+        aucs = read_table(study / "compare/checks_accuracy.tsv").groupby("check")["auc"].mean()
+        numbers |= {f"{check}.auc": value for check, value in aucs.items()} | {"trained.auc": trained["auc"].mean()}
     numbers |= {f"{method}.stays": value for method, value in stays(study / "compare").items()}
     numbers |= {f"{method}.forgets": value for method, value in forgets(study).items()}
-    return numbers | {"accuracy.least": read_table(study / "compare/accuracy.tsv")["balanced_accuracy"].min()}
+    return numbers | {"accuracy.least": trained["balanced_accuracy"].min()}
 
 
 def ends(values: pd.Series) -> dict[str, float]:
@@ -114,16 +140,18 @@ def describe(study: Path) -> dict:
     """Gather what the page quotes of a study, by name.
 
     Beside `quoted_numbers`, numbers has ``most.{measure}`` and ``least.{measure}`` over methods, whose names are in
-    most and least; ``most.{measure}.{other}``, another measure of that method; and ``order.robust_right``, the rank
-    correlation over methods of robustness and rightness.
+    most and least; ``most.{measure}.{other}``, another measure of that method; ``paper.{measure}``, the highest of the
+    paper's four methods, whose name is in most; and ``order.{measure}``, the rank correlation over methods of
+    robustness, voxel by voxel, with a measure.
     """
     accuracy, methods, numbers = read_table(study / "compare/accuracy.tsv"), ranked(study), quoted_numbers(study)
     for measure, values in methods.items():
         numbers |= {f"{end}.{measure}": value for end, value in ends(values).items()}
         best = methods.loc[values.idxmax()]
         numbers |= {f"most.{measure}.{other}": value for other, value in best.items()}
-    if {"pearson", "pr_auc"} <= set(methods.columns):
-        numbers["order.robust_right"] = methods["pearson"].corr(methods["pr_auc"], "spearman")
+    of_paper = methods.loc[methods.index.intersection(PAPER)]
+    numbers |= {f"paper.{measure}": value for measure, value in of_paper.max().items()}
+    numbers |= {f"order.{name}": methods["pearson"].corr(values, "spearman") for name, values in methods.items()}
     balanced = accuracy["balanced_accuracy"]
     return {
         "numbers": numbers,
@@ -131,7 +159,8 @@ def describe(study: Path) -> dict:
         "methods": str(len(methods)),
         "accuracy": f"{percent(balanced.mean())} ({percents(balanced.min(), balanced.max())})",
         "table": methods_table(study),
-        "most": {measure: title_of(values.idxmax()) for measure, values in methods.items()},
+        "most": {measure: title_of(values.idxmax()) for measure, values in methods.items()}
+        | {f"paper.{measure}": title_of(values.idxmax()) for measure, values in of_paper.items() if values.notna().any()},
         "least": {measure: title_of(values.idxmin()) for measure, values in methods.items()},
     }
 
@@ -165,16 +194,25 @@ def main() -> None:
                 shutil.copy(source, args.out.parent / f"images/{study}-{figure}.png")
         elif title in before:
             sections.append(mark_as_old(before[title]))
+    for study in set(PUBLISHED) & set(described):
+        publish(args.results / study / "compare", args.out.parent / study, PUBLISHED[study])
     args.out.write_text("\n".join(sections))
 
 
+def publish(compare: Path, folder: Path, names: Iterable[str]) -> None:
+    """Copy small tables of a study beside the page."""
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        shutil.copy(compare / f"{name}.tsv", folder)
+
+
 def over_studies(described: dict[str, dict]) -> dict:
-    """Gather what is quoted of all studies, ``{study}:`` before each name, and the number of methods of the largest."""
+    """Gather what is quoted of all studies, ``{study}:`` before each name."""
     gathered: dict = {"numbers": {}, "most": {}}
     for study, quoted in described.items():
         for kind, named in gathered.items():
             named |= {f"{study}:{name}": value for name, value in quoted[kind].items()}
-    return gathered | {"methods": max((quoted["methods"] for quoted in described.values()), key=int, default="")}
+    return gathered
 
 
 def mark_as_old(section: str) -> str:

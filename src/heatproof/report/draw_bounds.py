@@ -146,13 +146,14 @@ def draw_panel(axes: plt.Axes, panel: Panel, methods: Sequence[str]) -> None:
         if np.isfinite(height):
             axes.axhline(height, color="0.4", linewidth=0.8, linestyle="--", zorder=1)
             place = dict(xycoords=axes.get_yaxis_transform(), xytext=(-2, 2), textcoords="offset points", ha="right")
-            axes.annotate(label, (1, height), size=6, color="0.3", bbox=BEHIND, zorder=5, **place)
+            axes.annotate(label, (1, height), size=6, color="0.3", bbox=BEHIND, zorder=1.5, **place)
     if np.isfinite(panel.limit):
         axes.axvline(panel.limit, color="0.4", linewidth=0.8, linestyle=":", zorder=1)
-        place = dict(xycoords=axes.get_xaxis_transform(), xytext=(-2, -2), textcoords="offset points", rotation=90)
-        axes.annotate(
-            "the models' effects", (panel.limit, 1), size=6, color="0.3", ha="right", va="top", bbox=BEHIND, **place
+        place = dict(
+            xycoords=axes.get_xaxis_transform(), xytext=(-2, -2), textcoords="offset points", ha="right", va="top"
         )
+        label = dict(size=6, color="0.3", rotation=90, bbox=BEHIND, zorder=1.5)
+        axes.annotate("the models' effects", (panel.limit, 1), **label, **place)
     axes.set_xlabel(panel.labels[0])
     axes.set_ylabel(panel.labels[1])
     axes.spines[["top", "right"]].set_visible(False)

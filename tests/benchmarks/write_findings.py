@@ -24,7 +24,17 @@ STUDIES = {
     "region-volume": "The volume of a region",
 }
 PUBLISHED = {  # tables that are kept beside the page, by study
-    "reference": ("accuracy", "checks_accuracy", "checks", "effects", "l2", "top_regions", "scores", "variance", "notes")
+    "reference": (
+        "accuracy",
+        "checks_accuracy",
+        "checks",
+        "effects",
+        "l2",
+        "top_regions",
+        "scores",
+        "variance",
+        "notes",
+    )
 }
 PAPER = ("gradient_input", "guided_backprop", "lrp", "occlusion")  # the paper's four methods
 OLD = "*From an earlier run: not made again with the studies above.*"
@@ -80,7 +90,9 @@ def methods_table(study: Path) -> str:
         found = scores[(scores["method"] == method) & (scores["check"] == check)]
         rows += [measured_row(title, found)] if len(found) else []
     chance = scores.groupby("measure")["chance"].mean()
-    rows.append({"method": "*chance*"} | {head: f"{chance[name]:.2f}" for name, head in MEASURES.items() if name in chance})
+    rows.append(
+        {"method": "*chance*"} | {head: f"{chance[name]:.2f}" for name, head in MEASURES.items() if name in chance}
+    )
     return pd.DataFrame(rows).fillna("").to_markdown(index=False, disable_numparse=True)
 
 
@@ -160,7 +172,11 @@ def describe(study: Path) -> dict:
         "accuracy": f"{percent(balanced.mean())} ({percents(balanced.min(), balanced.max())})",
         "table": methods_table(study),
         "most": {measure: title_of(values.idxmax()) for measure, values in methods.items()}
-        | {f"paper.{measure}": title_of(values.idxmax()) for measure, values in of_paper.items() if values.notna().any()},
+        | {
+            f"paper.{measure}": title_of(values.idxmax())
+            for measure, values in of_paper.items()
+            if values.notna().any()
+        },
         "least": {measure: title_of(values.idxmin()) for measure, values in methods.items()},
     }
 

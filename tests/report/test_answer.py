@@ -52,8 +52,10 @@ def sound(method="from_controls", faithful=0.8, robust=0.6):
         ({"robust": "unsure", "faithful": "enough", "depends": "above"}, "with care"),
         ({"robust": "below", "faithful": "enough", "depends": "above"}, "with care"),
         ({"robust": "above", "faithful": "unsure", "depends": "above"}, "cannot tell"),
-        ({"robust": "above", "faithful": "enough", "depends": "unsure"}, "cannot tell"),
-        ({"robust": "above", "faithful": "enough"}, "cannot tell"),
+        ({"robust": "above", "faithful": "enough", "depends": "unsure"}, "with care"),
+        ({"robust": "above", "faithful": "enough"}, "with care"),
+        ({"robust": "above", "faithful": "above", "depends": "below"}, "with care"),
+        ({"robust": "above", "faithful": "unsure", "depends": "below"}, "do not believe"),
         ({"robust": "above", "depends": "above"}, "cannot tell"),
         ({"robust": "above", "faithful": "below", "depends": "above"}, "do not believe"),
         ({"robust": "above", "depends": "below"}, "do not believe"),
@@ -97,9 +99,11 @@ def test_a_faithful_robust_method_that_depends_on_its_head_is_believed():
     assert (row["cells"]["faithful"].floor, row["cells"]["faithful"].source) == (0.0, "chance")
 
 
-def test_a_method_that_keeps_its_maps_without_its_head_is_not_believed():
-    row = row_of("from_controls", scores_of(*sound()), checks_of(from_controls=0.96))
+def test_a_method_that_keeps_its_maps_without_its_head_is_not_believed_unless_it_is_faithful():
+    row = row_of("from_controls", scores_of(*sound(faithful=0.05)), checks_of(from_controls=0.96))
     assert row["cells"]["depends"].state == "below" and row["verdict"] == "do not believe"
+    row = row_of("from_controls", scores_of(*sound()), checks_of(from_controls=0.96))
+    assert row["cells"]["depends"].state == "below" and row["verdict"] == "with care"
 
 
 @pytest.mark.parametrize(

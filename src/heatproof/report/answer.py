@@ -119,14 +119,21 @@ class Rule(NamedTuple):
 RULES = (  # the first that holds gives the verdict
     Rule(
         "do not believe",
-        "The whole interval of faithfulness, or of the dependence on what was learned, lies at or below its floor.",
-        {"faithful": ("below",), "depends": ("below",)},
+        "The whole interval of faithfulness lies at or below its floor.",
+        {"faithful": ("below",)},
+    ),
+    Rule(
+        "do not believe",
+        "The whole interval of the dependence on what was learned lies at or below its floor, and faithfulness does "
+        "not exceed its own.",
+        {"faithful": ("unsure", "unknown"), "depends": ("below",)},
+        every=True,
     ),
     Rule(
         "cannot tell",
-        "One of these two intervals includes its floor, or does not exist. Or maps without a healthy reference do not "
-        "exceed the floor of faithfulness: they answer another question, and its answer is not measured here.",
-        {"faithful": ("unsure", "unknown"), "depends": ("unsure", "unknown")},
+        "The interval of faithfulness includes its floor, or does not exist. Or maps without a healthy reference do "
+        "not exceed the floor: they answer another question, and its answer is not measured here.",
+        {"faithful": ("unsure", "unknown")},
     ),
     Rule(
         "believe",
@@ -135,7 +142,13 @@ RULES = (  # the first that holds gives the verdict
         {"robust": ("above", "enough"), "faithful": ("enough",), "depends": ("above", "enough")},
         every=True,
     ),
-    Rule("with care", "In all other cases: maps are faithful to some extent, or are not robust.", {}, every=True),
+    Rule(
+        "with care",
+        "In all other cases maps are faithful to some extent: to less than that, or they are not robust, or it is not "
+        "shown that they depend on the last layers.",
+        {},
+        every=True,
+    ),
 )
 BESIDE = {  # what is shown below the methods, by respect the method and check of scores.tsv
     "The models’ own effects": {"robust": ("effects", ""), "faithful": ("effects", "halves")},

@@ -38,6 +38,7 @@ METHODS = {
     "integrated_gradients": {"method": "integrated_gradients"},
     "smooth_grad": {"method": "smooth_grad"},
     "grad_cam": {"method": "grad_cam", "layer": -1},
+    "deep_lift": {"method": "deep_lift"},
     "lrp": {"method": "lrp"},
     "lrp_batch_norm_passed": {"method": "lrp", "batch_norm": "pass"},
     "lrp_epsilon": {"method": "lrp", "rule": "epsilon", "epsilon": 0.25, "bias": True},
@@ -47,6 +48,12 @@ SHORT = {
     "integrated_gradients": {"method": "integrated_gradients", "steps": 5},
     "smooth_grad": {"method": "smooth_grad", "samples": 3},
     "occlusion": {"method": "occlusion", "patch": 8, "stride": 8},
+}
+FROM_SCANS = {  # options, and the one that other scans are
+    "integrated_gradients, an image": ({"method": "integrated_gradients", "steps": 5}, "baseline"),
+    "gradient_shap": ({"method": "gradient_shap", "samples": 3}, "controls"),
+    "deep_lift, an image": ({"method": "deep_lift"}, "baseline"),
+    "occlusion, an image": ({"method": "occlusion", "patch": 8, "stride": 8}, "baseline"),
 }
 
 
@@ -127,14 +134,21 @@ def measure_answers() -> list[dict]:
     """Compare each method on the GPU, with and without TF32, with float64 on the CPU, and with a second run."""
     model, images, rows = network(SMALL, padding=1), scans(SMALL, 1), []
     on_card, images_there = network(SMALL, padding=1).cuda(), images.cuda()
-    for name, options in (METHODS | SHORT).items():
-        wanted = explain(model.double(), images.double(), **options)
-        row = {"method": name, "CPU, float32": relative(explain(model.float(), images, **options), wanted)}
-        first, second = (explain(on_card, images_there, **options) for _ in range(2))
+    others = scans(SMALL, 2)[1:]
+    plain = {name: (options, None) for name, options in (METHODS | SHORT).items()}
+    for name, (options, of_scans) in (plain | FROM_SCANS).items():
+
+        def options_for(images: torch.Tensor, options=options, of_scans=of_scans) -> dict:
+            return options | ({of_scans: others.to(images)} if of_scans else {})
+
+        wanted = explain(model.double(), images.double(), **options_for(images.double()))
+        on_cpu = explain(model.float(), images, **options_for(images))
+        row = {"method": name, "CPU, float32": relative(on_cpu, wanted)}
+        first, second = (explain(on_card, images_there, **options_for(images_there)) for _ in range(2))
         row |= {"GPU, float32": relative(first, wanted), "same bytes twice": torch.equal(first, second)}
         set_tf32(True)
-        method, *others = options.items()
-        in_tf32 = METHODS_OF[method[1]](with_margin(on_card), images_there, PATIENT, **dict(others))
+        method, *rest = options_for(images_there).items()
+        in_tf32 = METHODS_OF[method[1]](with_margin(on_card), images_there, PATIENT, **dict(rest))
         row["GPU, TF32"] = relative(in_tf32, wanted)
         set_tf32(False)
         rows.append(row)

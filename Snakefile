@@ -27,7 +27,7 @@ rule all:
         f"{STUDY}/report/report.html",
         expand(f"{STUDY}/compare/{{table}}.tsv", table=["scores", "differences", "seeds", "variance", "overlap_curve"]),
         f"{STUDY}/ro-crate-metadata.json",
-        [f"{STUDY}/compare/checks.tsv"] if CHECKS else [],
+        [f"{STUDY}/compare/checks.tsv"] if CHECK_MAPS else [],
         [f"{STUDY}/compare/effects.tsv"] if EFFECTS else [],
         expand(f"{STUDY}/{{stage}}/dataset_description.json", stage=DERIVATIVES),
         dataset_files(),

@@ -15,6 +15,7 @@ from heatproof.checks import MAP_CHECKS, T_MAP_SPLITS
 from heatproof.cohort.twins import has_twins
 from heatproof.errors import StudyError
 from heatproof.functions import check_methods, check_network_function, quoted
+from heatproof.maps import check_paths, is_taken
 from heatproof.references import check_references
 from heatproof.train.layers import PAPER_NETWORK
 
@@ -161,11 +162,20 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
     if mistakes:
         raise StudyError(explain(mistakes[0]))
     check_methods(config["attribute"]["methods"], reserved=[*T_MAP_SPLITS, "effects"])
+    check_taken(config)
     check_references(config)
     check_effects(config)
     check_placed(config)
     check_bounds(config)
     check_network_function(config["train"]["network"])
+
+
+def check_taken(config: Mapping) -> None:
+    """Check the entries of ``attribute.methods`` that name maps which are there; raises as `check_paths` does."""
+    checks, seeds = model_checks(config), config["train"]["seeds"]
+    for name, options in config["attribute"]["methods"].items():
+        if is_taken(options):
+            check_paths(f"attribute.methods.{name}", options, checks, seeds)
 
 
 def check_effects(config: Mapping) -> None:

@@ -21,6 +21,7 @@ GROWTH = {  # of a rule: what the time of one of its jobs is proportional to; th
     "predict_scans": "voxels scans",
     "predict_by_check": "voxels scans",
     "explain_scans": "voxels test",
+    "take_maps": "test",
     "delete_regions": "voxels",
     "measure_effects": "voxels test",
     "recover_by_effects": "voxels",

@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterable, Mapping
 
 from heatproof.errors import StudyError
+from heatproof.maps import METHOD as TAKEN
+from heatproof.maps import is_taken
 from heatproof.sources import dictionary_entries, find_function, lacks
 from heatproof.train.layers import PAPER_NETWORK, SHAPED
 
@@ -24,7 +26,7 @@ def check_methods(methods: Mapping[str, Mapping | None], reserved: Iterable[str]
     if taken := [name for name in reserved if methods.get(name)]:
         raise StudyError(f"config: attribute.methods names {quoted(taken)}, as other results are; choose another name")
     for name, options in methods.items():
-        if options:
+        if options and not is_taken(options):
             check_method(f"attribute.methods.{name}", options)
 
 
@@ -32,7 +34,7 @@ def check_method(key: str, options: Mapping) -> None:
     """Check one entry of the config's ``attribute.methods``."""
     known, method = dictionary_entries(METHODS, "METHODS"), options["method"]
     if method not in known:
-        raise StudyError(f"config: {key}.method is {method!r}; the methods are {', '.join(known)}")
+        raise StudyError(f"config: {key}.method is {method!r}; the methods are {', '.join([*known, TAKEN])}")
     function = next(filter(None, map(find_function, known[method])), None)
     if function:
         own = [option.arg for option in function.args.kwonlyargs]

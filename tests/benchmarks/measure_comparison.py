@@ -99,6 +99,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
         f"{folder}/truth.tsv",
     ]
     all_methods = ["--folder", compare, "--methods", *METHODS, "--seeds", *seeds]
+    checked = ["--folder", compare, "--names", *(f"{method}.{CHECK}" for method in METHODS)]
     mask = ["--mask", f"{template}/brain_mask.nii.gz"]
     return {
         "average_maps": [
@@ -110,7 +111,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
         "measure_t_map": ["--scans", f"{folder}/train.npy", *one_method, "--out", f"{folder}/t_map.tsv"],
         "measure_method": [*one_method, "--out", measures],
         "measure_ensembles": [*one_method, "--out", f"{compare}/{METHODS[0]}/ensembles.tsv"],
-        "compare_checks": [*all_methods, "--checks", CHECK, *mask, "--out", f"{compare}/checks.tsv"],
+        "compare_checks": [*checked, "--seeds", *seeds, *mask, "--out", f"{compare}/checks.tsv"],
         "write_tables": [
             *[*all_methods, "--judged", *METHODS, "--modelled", *METHODS, "--measures", *[measures] * len(METHODS)],
             *[*mask, "--options", json.dumps(OPTIONS)],

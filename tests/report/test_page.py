@@ -69,7 +69,8 @@ def write(folder, config):
         figure.parent.mkdir(exist_ok=True)
         imsave(figure, [[0.0, 1.0]])
     arguments = ["--results", folder, "--models", folder, "--figures", *figures, "--config", json.dumps(config)]
-    arguments += ["--checks", folder / "compare/checks.tsv", "--output", folder / "report/report.html"]
+    arguments += ["--checks", folder / "compare/checks.tsv"]
+    arguments += ["--check-accuracy", folder / "compare/checks_accuracy.tsv", "--output", folder / "report/report.html"]
     before, sys.argv = sys.argv, ["write_page", *map(str, arguments)]
     write_page.main()
     sys.argv = before
@@ -390,8 +391,8 @@ def test_the_licence_of_the_atlas_is_named(page):
 def test_the_same_files_give_the_same_page(page, study):
     folder, config = study
     figures = sorted(folder.glob("report/*.png"))
-    checks = folder / "compare/checks.tsv"
-    assert write_page.render(write_page.gather(folder, folder, figures, config, checks)) == page
+    of_checks = folder / "compare/checks.tsv", folder / "compare/checks_accuracy.tsv"
+    assert write_page.render(write_page.gather(folder, folder, figures, config, *of_checks)) == page
 
 
 def test_a_method_that_is_switched_off_is_not_on_the_page():

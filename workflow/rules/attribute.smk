@@ -26,9 +26,16 @@ rule check_network:
         runtime=minutes(60),
     params:
         source=code_of("heatproof.attribute.check_network", network_module(), apart=["heatproof.attribute"]),
-        methods=[explaining_code(method) for method in METHODS],
+        methods=[explaining_code(method) for method in METHODS if method not in TAKEN],
         train=options("train", "network", "batch_size"),
-        attribute=options("attribute", "methods", "convergence_scans"),
+        attribute=as_json(
+            {
+                "methods": {
+                    name: entry for name, entry in config["attribute"]["methods"].items() if name not in TAKEN
+                },
+                "convergence_scans": config["attribute"]["convergence_scans"],
+            }
+        ),
         compare=options("compare", "checks", "cascade_parts"),
     shell:
         "python -m heatproof.attribute.check_network --template $(dirname {input.template[0]}) --train {params.train:q} "
@@ -49,6 +56,8 @@ rule explain_scans:
         f"{STUDY}/logs/explain_scans/{{method}}_seed-{{seed}}.log",
     benchmark:
         f"{STUDY}/benchmarks/attribute/explain_scans.{{method}}_seed-{{seed}}.tsv"
+    wildcard_constraints:
+        method=one_of(name for name in EXPLAINED if name not in TAKEN),
     conda:
         "../../envs/torch.yaml"
     threads: 4 if GPUS else 1  # all but one write heatmaps while the GPU goes on
@@ -67,6 +76,33 @@ rule explain_scans:
         "--template $(dirname {input.template[0]}) "
         "--name {wildcards.method} --options {params.options:q} --batch-size {params.batch_size} "
         "--device {params.device} --out-dir {output} > {log} 2>&1"
+
+
+rule take_maps:
+    """Take maps that were made elsewhere as one model's heatmaps of all test scans, on the working grid."""
+    input:
+        maps=lambda wildcards: list(files_of(taken_pattern(wildcards), rows_of("test")["scan"]).values()),
+        scans=f"{RESULTS}/cohort/test.tsv",
+        mask=f"{TEMPLATE}/brain_mask.nii.gz",
+    output:
+        directory(HEATMAPS) if config["attribute"]["keep"] == "all" else temp(directory(HEATMAPS)),
+    log:
+        f"{STUDY}/logs/take_maps/{{method}}_seed-{{seed}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/attribute/take_maps.{{method}}_seed-{{seed}}.tsv"
+    wildcard_constraints:
+        method=one_of(TAKEN),
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=megabytes(2000, 100),
+        runtime=minutes(60),
+    params:
+        source=code_of("heatproof.attribute.take_maps", apart=["heatproof.attribute", "heatproof.attribute.explain"]),
+        path=taken_pattern,
+    shell:
+        "python -m heatproof.attribute.take_maps --scans {input.scans} --path {params.path:q} --mask {input.mask} "
+        "--out-dir {output} > {log} 2>&1"
 
 
 rule delete_regions:

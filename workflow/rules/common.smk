@@ -34,6 +34,7 @@ from heatproof.errors import StudyError
 from heatproof.failures import Failure, describe_failures
 from heatproof.feasibility import check_feasibility, long_occlusions
 from heatproof.gpus import gpus_of_job
+from heatproof.maps import check_maps, files_of, is_taken, pattern_of, strange_maps
 from heatproof.progress import CostFilter, Progress, replace_log
 from heatproof.references import reference_files
 from heatproof.register.check_quality import describe_poor
@@ -62,6 +63,8 @@ try:
     check_models(config)
     COHORT_TABLES = read_cohort(config["cohort"], f"{RESULTS}/cohort")
     check_parts(config, COHORT_TABLES.scans)
+    OF_MAPS = config["attribute"]["methods"], config["train"]["seeds"]
+    check_maps(*OF_MAPS, COHORT_TABLES.scans.query("split == 'test'")["scan"].tolist())
     SCANS = COHORT_TABLES.scans.set_index("scan", drop=False)
     TWIN_SCANS = list_twins(
         COHORT_TABLES.scans[: None if has_twins(config["cohort"]) else 0], f"{RESULTS}/cohort/twins"
@@ -72,8 +75,23 @@ try:
 except StudyError as error:
     sys.exit(f"error: {error}")
 if workflow.is_main_process:
-    for found in long_occlusions(config, int((SCANS["split"] == "test").sum())):
+    for found in [
+        *long_occlusions(config, int((SCANS["split"] == "test").sum())),
+        *strange_maps(*OF_MAPS, COHORT_TABLES.scans["scan"].tolist()),
+    ]:
         print(f"warning: {found}", file=sys.stderr)
+
+
+def options_of(name):
+    """Return the options of an entry of attribute.methods, whose name a sanity check may follow."""
+    return config["attribute"]["methods"][split_name(name)[0]]
+
+
+def has_maps(method, check):
+    """Tell whether a method has maps of a sanity check: all but those that were made elsewhere without them."""
+    options = options_of(method)
+    return not is_taken(options) or check in (options.get("checks") or {})
+
 
 TEMPLATE = f"{RESULTS}/register/template"
 CHECKED = f"{TEMPLATE}/network_checked"  # and TRAINABLE in train.smk: what registration and training wait for
@@ -86,7 +104,10 @@ IMPORTED = config["train"]["models"]
 METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)
 CHECKS = model_checks(config)
 JUDGED = [method for method in METHODS if config["attribute"]["methods"][method]["method"] not in BASELINES]
-EXPLAINED = [*METHODS, *(f"{method}.{check}" for method in JUDGED for check in CHECKS)]
+CHECK_MAPS = [f"{method}.{check}" for method in JUDGED for check in CHECKS if has_maps(method, check)]
+EXPLAINED = [*METHODS, *CHECK_MAPS]
+TAKEN = [name for name in EXPLAINED if is_taken(options_of(name))]  # whose maps are there; all others are computed
+CHECK_TABLES = [*(["checks"] if CHECK_MAPS else []), *(["checks_accuracy"] if CHECKS else [])]
 NOISE = [f"{method}.noise" for method in JUDGED if "noise" in config["compare"]["checks"]]
 FOLLOWED = EXPLAINED if config["attribute"]["deletion_scans"] else []
 WALKS = dictionary_entries("src/heatproof/attribute/convergence.py", "STEPS_BACK")
@@ -117,6 +138,11 @@ wildcard_constraints:
     split="train|validation|test",
     table="scans|train|validation|test|twins|unreadable",
     stage="|".join(DERIVATIVES),
+
+
+def one_of(names):
+    """Return a pattern that fits these names alone; of no name, one that fits nothing."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def as_json(values, sort_keys=True):
@@ -174,17 +200,17 @@ def explaining_code(name):
     return code_of("heatproof.attribute.explain", network_module(), *function, apart=["heatproof.attribute"])
 
 
-def options_of(name):
-    """Return the options of an entry of attribute.methods, whose name a sanity check may follow."""
-    return config["attribute"]["methods"][split_name(name)[0]]
-
-
 def references_of(wildcards):
     """Name the files that an entry's reference images and controls are made of; most have none."""
     return {
         file.replace(".", "_"): f"{RESULTS}/train/store/{file}"
         for file in reference_files(options_of(wildcards.method))
     }
+
+
+def taken_pattern(wildcards):
+    """Return the path of an entry's maps of one model that were made elsewhere, with {scan} for the scan."""
+    return pattern_of(options_of(wildcards.method), split_name(wildcards.method)[1], wildcards.seed)
 
 
 def explained_model(wildcards):

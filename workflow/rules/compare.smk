@@ -116,12 +116,11 @@ rule compare_checks:
         runtime=minutes(60),
     params:
         source=code_of("heatproof.compare.compare_checks"),
-        methods=JUDGED,
-        checks=CHECKS,
+        names=CHECK_MAPS,
         seeds=SEEDS,
     shell:
-        "python -m heatproof.compare.compare_checks --folder $(dirname {output}) --methods {params.methods} "
-        "--checks {params.checks} --seeds {params.seeds} --mask {input.brain} --out {output} > {log} 2>&1"
+        "python -m heatproof.compare.compare_checks --folder $(dirname {output}) --names {params.names} "
+        "--seeds {params.seeds} --mask {input.brain} --out {output} > {log} 2>&1"
 
 
 rule measure_accuracy:
@@ -359,10 +358,11 @@ rule write_tables:
         methods=METHODS,
         judged=JUDGED,
         modelled=MODELLED,
+        checks=["--checks", *CHECKS] if CHECKS else [],
         seeds=SEEDS,
         options=options("compare", "within", "top_k"),
         effects=lambda wildcards, input: ["--effects", input.effects] if EFFECTS else [],
     shell:
         "python -m heatproof.compare.write_tables --folder $(dirname {input.accuracy}) --measures {input.measures} "
-        "--methods {params.methods} --judged {params.judged} --modelled {params.modelled} --seeds {params.seeds} "
-        "--mask {input.brain} {params.effects} --options {params.options:q} > {log} 2>&1"
+        "--methods {params.methods} --judged {params.judged} --modelled {params.modelled} {params.checks} "
+        "--seeds {params.seeds} --mask {input.brain} {params.effects} --options {params.options:q} > {log} 2>&1"

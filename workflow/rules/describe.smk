@@ -25,7 +25,7 @@ rule write_provenance:
             POSSIBLE,
             *expand(f"{STUDY}/compare/{{method}}/ensembles.tsv", method=JUDGED),
             *expand(f"{STUDY}/attribute/{{method}}/convergence.tsv", method=WALKED),
-            *expand(f"{STUDY}/compare/{{table}}.tsv", table=["checks", "checks_accuracy"] if CHECKS else []),
+            *expand(f"{STUDY}/compare/{{table}}.tsv", table=CHECK_TABLES),
         ],
     output:
         PROVENANCE,

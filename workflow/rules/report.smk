@@ -9,8 +9,9 @@ HISTORIES = [] if IMPORTED else expand(f"{RESULTS}/train/seed-{{seed}}/history.t
 SCALES = expand(f"{STUDY}/compare/{{method}}/scale.tsv", method=SCALED)
 ENSEMBLES = expand(f"{STUDY}/compare/{{method}}/ensembles.tsv", method=JUDGED)
 CONVERGENCE = expand(f"{STUDY}/attribute/{{method}}/convergence.tsv", method=WALKED)
-CHECKED_TABLE = [f"{STUDY}/compare/checks.tsv"] if CHECKS else []
-CHECKS_OPTION = words("--checks", CHECKED_TABLE) if CHECKS else ""
+CHECKED_TABLE = [f"{STUDY}/compare/checks.tsv"] if CHECK_MAPS else []
+CHECKS_OPTION = words("--checks", CHECKED_TABLE) if CHECK_MAPS else ""
+CHECK_ACCURACY = [f"{STUDY}/compare/checks_accuracy.tsv"] if "checks_accuracy" in CHECK_TABLES else []
 OF_STUDY = words("--methods", METHODS, "--seeds", SEEDS)
 BRAIN = [*register_files(), f"{TEMPLATE}/brain_mask.nii.gz"]
 BRAIN_OPTIONS = f"--mask {TEMPLATE}/brain_mask.nii.gz --template {quoted(config['register']['template'])}"
@@ -52,7 +53,9 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
         "made_of": [*expand(TABLES, table="scores"), *SCALES, *CHECKED_TABLE],
         "arguments": words("--scores", expand(TABLES, table="scores"), "--scale", SCALES)
         + words("", CHECKS_OPTION, "--methods", JUDGED),
-        "drawn": bool(TRUTH or EFFECTS or "random_head" in CHECKS or "initial_head" in CHECKS),
+        "drawn": bool(
+            TRUTH or EFFECTS or {"random_head", "initial_head"} & {split_name(name)[1] for name in CHECK_MAPS}
+        ),
     },
     "draw_scale": {
         "figure": "scale",
@@ -147,7 +150,7 @@ rule write_page:
             table=["accuracy", "l2", "top_regions", "scores", "seeds", "variance", "notes"],
         ),
         checks=CHECKED_TABLE,
-        check_accuracy=[f"{STUDY}/compare/checks_accuracy.tsv"] if CHECKS else [],
+        check_accuracy=CHECK_ACCURACY,
         scale=expand(f"{STUDY}/compare/{{method}}/scale.tsv", method=JUDGED),
         figures=expand(f"{REPORT}/{{figure}}.png", figure=dict.fromkeys(DRAWN)),
     output:
@@ -168,7 +171,7 @@ rule write_page:
         runtime=minutes(30),
     params:
         source=code_of("heatproof.report.write_page"),
-        checks=CHECKS_OPTION,
+        checks=words(CHECKS_OPTION, ["--check-accuracy", *CHECK_ACCURACY] if CHECK_ACCURACY else []),
         results=lambda wildcards: STUDY,
         models=lambda wildcards: RESULTS,
         config=as_json(config, sort_keys=False),

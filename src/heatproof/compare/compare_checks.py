@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 
 from heatproof.command import run
 from heatproof.compare.agreement import correlation
-from heatproof.compare.layout import model_folder
+from heatproof.compare.layout import model_folder, split_name
 from heatproof.images import load_array
 from heatproof.tables import write_table
 
@@ -32,18 +32,20 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", required=True, type=Path, help="results/{study}/compare")
-    parser.add_argument("--methods", required=True, nargs="+")
-    parser.add_argument("--checks", required=True, nargs="+", help="as in the folders {method}.{check}")
+    parser.add_argument("--names", required=True, nargs="+", help="{method}.{check} of every check that has maps")
     parser.add_argument("--seeds", required=True, type=int, nargs="+")
     parser.add_argument("--mask", required=True, help="brain_mask.nii.gz on the working grid")
     parser.add_argument("--out", required=True, help="checks.tsv")
     args = parser.parse_args()
 
     brain, rows = load_array(args.mask, np.uint8) > 0, []
-    for method, seed in product(args.methods, args.seeds):
+    checks: dict[str, list[str]] = {}
+    for method, check in map(split_name, args.names):
+        checks.setdefault(method, []).append(check)
+    for method, seed in product(checks, args.seeds):
         real = load_array(model_folder(args.folder, method, seed) / "mean_TP.nii.gz")[brain]
         logging.info("%s, seed %d", method, seed)
-        for check in args.checks:
+        for check in checks[method]:
             path = model_folder(args.folder, f"{method}.{check}", seed) / "mean_TP.nii.gz"
             rows.append((method, check, seed, *similarity(real, load_array(path)[brain])))
     write_table(pd.DataFrame(rows, columns=["method", "check", "seed", "pearson", "spearman"]), args.out)

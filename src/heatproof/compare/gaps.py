@@ -1,6 +1,6 @@
 """Why cells of this stage's tables are empty, in words."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -78,6 +78,25 @@ def effect_gaps(effects: pd.DataFrame) -> Iterator[tuple[int, str]]:
         )
 
 
+def check_gaps(names: pd.DataFrame, judged: Collection[str], checks: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Name the sanity checks, by method, that a method has no maps of, as it was not computed here.
+
+    Parameters
+    ----------
+    names : DataFrame
+        method and check of all maps.
+    judged, checks : collection of str
+        Methods that are judged, and the study's sanity checks that explain another model.
+    """
+    there = set(names.itertuples(index=False, name=None))
+    for method in judged:
+        if absent := [check for check in checks if (method, check) not in there]:
+            yield (
+                method,
+                f"no sanity check {', '.join(absent)}: its maps were made elsewhere, and none under it are given",
+            )
+
+
 def notes_on(
     accuracy: pd.DataFrame,
     maps: pd.DataFrame,
@@ -86,6 +105,7 @@ def notes_on(
     within: str,
     top_k: int,
     effects: pd.DataFrame | None = None,
+    unchecked: Iterable[tuple[str, str]] = (),
 ) -> pd.DataFrame:
     """Say in words why cells of the stage's tables are empty, one row per reason.
 
@@ -101,6 +121,8 @@ def notes_on(
         As in the config's ``compare`` section.
     effects : DataFrame or None
         ``effects.tsv``, where there are effects.
+    unchecked : iterable of (str, str)
+        As `check_gaps` returns it.
 
     Returns
     -------
@@ -118,4 +140,5 @@ def notes_on(
     notes += [(None, None, reason) for reason in grid_gaps(of_model)]
     for method, rows in scores.query("kind == 'method'").groupby("method", sort=False):
         notes += [(method, None, reason) for reason in score_gaps(rows)]
+    notes += [(method, None, reason) for method, reason in unchecked]
     return pd.DataFrame(notes, columns=["method", "seed", "reason"]).astype({"seed": "Int64"})

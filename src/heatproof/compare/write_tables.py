@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from heatproof.command import json_option, run
-from heatproof.compare.gaps import notes_on
+from heatproof.compare.gaps import check_gaps, notes_on
 from heatproof.compare.layout import gather_tables
 from heatproof.compare.ranks import overlap_curve
 from heatproof.compare.regions import METRICS
@@ -125,6 +125,7 @@ def main() -> None:
     parser.add_argument("--methods", required=True, nargs="+", help="the study's")
     parser.add_argument("--judged", required=True, nargs="+", help="those that are judged; all others bound them")
     parser.add_argument("--modelled", required=True, nargs="+", help="methods and checks that have a map of each model")
+    parser.add_argument("--checks", nargs="*", default=[], help="sanity checks that explain another model")
     parser.add_argument("--seeds", required=True, type=int, nargs="+")
     parser.add_argument("--mask", required=True, help="brain_mask.nii.gz on the working grid")
     parser.add_argument("--effects", help="effects.tsv, where there are effects")
@@ -147,7 +148,8 @@ def main() -> None:
     of_methods = maps[maps["method"].isin(args.methods) & (maps["check"] == "")]
     accuracy = read_table(args.folder / "accuracy.tsv")
     effects = read_table(args.effects) if args.effects else None
-    made |= {"notes": notes_on(accuracy, of_methods, regions, made["scores"], within, top_k, effects)}
+    unchecked = check_gaps(names, args.judged, args.checks)
+    made |= {"notes": notes_on(accuracy, of_methods, regions, made["scores"], within, top_k, effects, unchecked)}
     for name, table in made.items():
         write_table(table, args.folder / f"{name}.tsv")
 

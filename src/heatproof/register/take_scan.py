@@ -16,10 +16,9 @@ from heatproof.images import load_array, load_image, save_image
 from heatproof.register.extract_brain import LARGEST_BRAIN_ML, LEAST_SOLID_BRAIN, outline
 from heatproof.register.judge import LEAST_INSIDE, deep, judge, local_correlation, unevenness
 from heatproof.register.read_scan import background_value, check_values, read_volume
-from heatproof.space import Grid, grid_of, resample, voxel_sizes
+from heatproof.space import Grid, grid_of, is_turned, resample, share_within, turn_of, voxel_sizes
 from heatproof.tables import write_table
 
-MOST_TURN = 1e-3  # cosine: a tenth of a millimetre at the brain's edge, more than rounding in a header
 LEAST_WITHIN = 0.98  # of the template's brain in the field of view
 LEAST_COVERED = 0.8  # of it where the scan is not empty
 NO_VOLUMES = ["index", "name", "volume_mm3", "agreement"]
@@ -44,21 +43,12 @@ def read_placed(path: Path) -> tuple[np.ndarray, Grid, list[str]]:
     voxels, affine, notes = read_volume(path)
     check_values(voxels, path)
     image = nib.as_closest_canonical(nib.Nifti1Image(np.nan_to_num(voxels), affine))
-    axes = image.affine[:3, :3] / voxel_sizes(image.affine)
-    turn = float(np.abs(axes - np.diag(np.diag(axes))).max())
-    if turn > MOST_TURN:
+    if is_turned(image.affine):
         raise StudyError(
-            f"{path} does not lie in the template's space: its grid is turned by {np.degrees(np.arcsin(turn)):.2g} "
+            f"{path} does not lie in the template's space: its grid is turned by {turn_of(image.affine):.2g} "
             "degrees against it; name the files in that space by cohort.select, or register them (register.transform)"
         )
     return np.asarray(image.dataobj), grid_of(image), notes
-
-
-def share_within(brain: np.ndarray, grid: Grid, scan: Grid) -> float:
-    """Return the share of a brain's voxels, on a grid, whose centres lie in the field of view of a scan."""
-    points = grid.affine @ np.vstack([np.argwhere(brain).T, np.ones(brain.sum())])
-    voxels = (np.linalg.inv(scan.affine) @ points)[:3].T
-    return float(np.all((voxels >= -0.5) & (voxels <= np.array(scan.shape) - 0.5), axis=1).mean())
 
 
 def check_place(path: Path, seen: float, covered: float, inside: float) -> None:

@@ -162,7 +162,14 @@ def measure_tables(scores: pd.DataFrame, methods: Iterable[str], options: dict) 
     }
 
 
-def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, checks: Path | None = None) -> dict:
+def gather(
+    results: Path,
+    models: Path,
+    figures: Sequence[Path],
+    config: dict,
+    checks: Path | None = None,
+    check_accuracy: Path | None = None,
+) -> dict:
     """Gather everything that the page shows from the files of a study, and of the one that its models come from."""
     compare, methods = results / "compare", used_methods(config)
     scans, accuracy = read_table(models / "cohort/scans.tsv"), read_table(compare / "accuracy.tsv")
@@ -178,8 +185,8 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
     quality = read_table(models / "register/qc.tsv")
     runtimes = measure_runtimes(*dict.fromkeys([models / "benchmarks", results / "benchmarks"]))
     imported = config["train"].get("models")
-    check_accuracy = read_table(compare / "checks_accuracy.tsv") if checks else None
-    no_floor = still_trained(check_accuracy, accuracy) if checks else []
+    of_checks = read_table(check_accuracy) if check_accuracy else None
+    no_floor = still_trained(of_checks, accuracy) if check_accuracy else []
     judging = scores[~scores["check"].isin(no_floor)], read_table(checks) if checks else None, methods
     answers = answer_rows(*judging, judged)
     return {
@@ -206,7 +213,7 @@ def gather(results: Path, models: Path, figures: Sequence[Path], config: dict, c
         ],
         "accuracy": accuracy_rows(accuracy),
         "no_floor": [CHECKS.get(check, check) for check in no_floor],
-        "check_accuracy": check_accuracy_rows(check_accuracy) if checks else None,
+        "check_accuracy": check_accuracy_rows(of_checks) if check_accuracy else None,
         "paper_accuracy": {name: percent(value, 2) for name, value in paper.BALANCED_ACCURACY.items()},
         "l2": l2_rows(l2, scores, methods),
         "overlap": overlap_rows(top, scores, methods),
@@ -253,14 +260,15 @@ def main() -> None:
     parser.add_argument("--models", required=True, type=Path, help="results/{study} that scans and models come from")
     parser.add_argument("--figures", required=True, nargs="+", type=Path, help="png files; the page knows their names")
     parser.add_argument("--checks", type=Path, help="compare/checks.tsv, where there is one")
+    parser.add_argument("--check-accuracy", type=Path, help="compare/checks_accuracy.tsv, where there is one")
     parser.add_argument("--config", required=True, type=json_option, help="the whole config as JSON")
     parser.add_argument("--output", required=True, type=Path, help="report.html")
     args = parser.parse_args()
 
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(
-        render(gather(args.results, args.models, args.figures, args.config, args.checks)), encoding="utf-8"
-    )
+    of_checks = args.checks, args.check_accuracy
+    content = gather(args.results, args.models, args.figures, args.config, *of_checks)
+    args.output.write_text(render(content), encoding="utf-8")
 
 
 if __name__ == "__main__":

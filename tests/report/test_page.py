@@ -127,7 +127,7 @@ def test_scans_that_are_all_for_test_are_counted():
 def test_the_page_begins_with_the_answer(page, parsed):
     lead = re.search(r'<p class="lead">(.*?)</p>', page)[1]
     assert lead == (
-        "Of 4 methods, tried on 2 networks that differ by chance alone, for 4 this study cannot tell (Occlusion, LRP, "
+        "Of 4 methods, tried on 2 networks that differ by chance alone, 4 with care (Occlusion, LRP, "
         "Guided backpropagation, Gradient × input)."
     )
     assert page.index(lead) < page.index("<table")
@@ -138,7 +138,7 @@ def test_the_page_begins_with_the_answer(page, parsed):
     ]
     assert rows[1] == [
         *["3 LRP reference: empty scan", "0.70 0.60 to 0.80", "0.60 0.50 to 0.70", "0.70 0.60 to 0.80"],
-        *["0.59 no interval", "? cannot tell"],
+        *["0.59 no interval", "◐ with care"],
     ]
 
 

@@ -258,6 +258,20 @@ def check_models(config: Mapping, results: str | Path = "results") -> None:
         )
 
 
+def named_by_user(laid_over: Mapping) -> list[str]:
+    """List the methods and sanity checks that a user's own config names.
+
+    Parameters
+    ----------
+    laid_over : mapping
+        What was laid over the embedded default.
+    """
+    methods = (laid_over.get("attribute") or {}).get("methods") or {}
+    return sorted(name for name, options in methods.items() if options) + list(
+        (renamed(laid_over).get("compare") or {}).get("checks") or []
+    )
+
+
 def model_checks(config: Mapping) -> list[str]:
     """List the sanity checks that explain another model: as ``compare.checks`` names them, cascade part by part."""
     asked = [check for check in config["compare"]["checks"] if check not in MAP_CHECKS]

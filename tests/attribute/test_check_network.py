@@ -167,16 +167,20 @@ def test_the_paper_s_network_can_have_every_method_tried_without_the_work_of_it(
     assert (table["possible"] == "yes").all()
     assert table.loc[0, "note"].startswith("4 layers with weights, 2 of them in the head; ")
     assert table["what"].tolist() == ["network", "check"] + ["method"] * 11 + ["convergence"] * 3
-    require_possible(table)
+    require_possible(table, METHODS)
 
 
-def test_a_method_that_a_network_cannot_have_is_told_with_its_key_and_what_to_do(tried):
+def test_what_a_network_cannot_have_is_refused_with_its_key_if_the_user_named_it_and_else_left_out(tried):
     table = tried({"function": f"{networks.__name__}:by_groups"})
     refused = table[table["possible"] == "no"]
     assert refused["name"].tolist() == ["from_blurred", "lrp"]
     assert table.loc[table["what"] == "convergence", "name"].tolist() == ["from_twin", "gradient_input"]
     with pytest.raises(StudyError, match=r"attribute.methods.lrp: lrp does not know .* \(null in its place"):
-        require_possible(table)
+        require_possible(table, ["lrp", "random_head"])
+    with pytest.raises(StudyError) as refused:
+        require_possible(table, ["lrp"])
+    assert "from_blurred" not in str(refused.value)
+    require_possible(table, ["gradient_input", "random_head"])
 
 
 def test_a_residual_network_with_gates_can_have_lrp_and_its_convergence(tried):
@@ -192,7 +196,13 @@ def test_convergence_that_cannot_be_measured_is_noted_and_left_out(tried):
     table = tried(several_heads, {"methods": methods, "convergence_scans": 1}, compare)
     (row,) = table[table["what"] == "convergence"].itertuples()
     assert row.possible == "no" and "the last of which nothing passes by" in row.note
-    require_possible(table)
+    require_possible(table, ["gradient_input"])
+
+
+def test_a_network_that_can_have_no_method_ends_the_study_whoever_named_them(tried):
+    attribute = {"methods": {"guided": ALL | {"method": "guided_backprop"}}, "convergence_scans": 0}
+    with pytest.raises(StudyError, match=r"attribute.methods.guided: guided_backprop needs a network with ReLUs"):
+        require_possible(tried({"function": f"{networks.__name__}:linear"}, attribute), [])
 
 
 def test_all_that_is_impossible_is_told_at_once(tried):
@@ -207,7 +217,7 @@ def test_all_that_is_impossible_is_told_at_once(tried):
     table = tried({"function": f"{networks.__name__}:linear"}, {"methods": methods, "convergence_scans": 0}, compare)
     assert table["name"].tolist() == ["Sequential", "cascade", *sorted(methods)]
     with pytest.raises(StudyError) as refused:
-        require_possible(table)
+        require_possible(table, [*methods, "cascade"])
     message = str(refused.value)
     for part in ("cascade_parts", "methods.guided: ", "methods.too_large: ", "methods.no_such_layer: ", "'role'"):
         assert part in message
@@ -221,7 +231,7 @@ def test_a_cascade_may_have_as_many_parts_as_there_are_layers(tried):
     with pytest.raises(
         StudyError, match=r"the network has 4 layers with weights; set compare.cascade_parts to no more"
     ):
-        require_possible(tried(PAPER, attribute, {"checks": ["cascade"], "cascade_parts": 5}))
+        require_possible(tried(PAPER, attribute, {"checks": ["cascade"], "cascade_parts": 5}), ["cascade"])
 
 
 def test_what_is_tried_is_what_is_explained(tried, monkeypatch):

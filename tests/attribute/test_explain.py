@@ -19,6 +19,7 @@ from heatproof.attribute import METHODS, explain
 from heatproof.attribute.occlusion import incremental
 from heatproof.errors import StudyError
 from heatproof.images import load_image, save_image
+from heatproof.possible import is_left_out
 from heatproof.sources import dictionary_entries
 from heatproof.store import Store, open_store
 from heatproof.tables import write_table
@@ -62,15 +63,16 @@ class Study:
         labels = ["patient", "control", "patient"]
         write_table(pd.DataFrame({"scan": NAMES, "label": labels}), self.folder / "test.tsv")
 
-    def explain(self, out="out", batch_size=2, **options):
+    def explain(self, out="out", batch_size=2, possible=None, **options):
         files = {"model": "model.safetensors", "scans": "test.npy", "template": "", "out-dir": out}
         values = {"name": "mine", "options": json.dumps(options), "batch-size": batch_size, "device": "cpu"}
         values |= {option: self.folder / file for option, file in files.items()}
+        values |= {"possible": possible} if possible else {}
         arguments = [text for option, value in values.items() for text in (f"--{option}", str(value))]
         self.monkeypatch.setattr("sys.argv", ["explain", *arguments])
         self.monkeypatch.setattr(explain, "prepare_device", torch.device)
         explain.main()
-        return {path.name: load_image(path) for path in sorted((self.folder / out).iterdir())}
+        return {path.name: load_image(path) for path in sorted((self.folder / out).glob("*.nii.gz"))}
 
 
 @pytest.fixture
@@ -226,6 +228,12 @@ def test_what_another_job_left_is_not_gone_on_with(study, monkeypatch):
     (changed,) = leave(method="lrp", rule="gamma")
     assert first == same
     assert len({same, other, changed}) == 3
+
+
+def test_what_the_network_cannot_have_is_left_out_and_says_why(study, tmp_path):
+    (tmp_path / "possible.tsv").write_text("what\tname\tpossible\tnote\nmethod\tmine\tno\tit has gates\n")
+    assert not study.explain(method="lrp", possible=tmp_path / "possible.tsv")
+    assert is_left_out(study.folder / "out")
 
 
 def test_a_killed_process_loses_no_chunk(study, tmp_path):

@@ -59,7 +59,7 @@ class Study:
         self.root, self.template, self.compare = root, root / "register" / "template", root / "compare"
         self.labels = np.random.default_rng(0).choice([0, 4, 7, 9, 30], size=SHAPE)
         self.brain = self.labels > 0
-        self.seeds = []
+        self.seeds, self.possible = [], root / "attribute/possible.tsv"
         save_image(self.brain, AFFINE, self.template / "brain_mask.nii.gz")
         save_image(self.labels.astype(np.int16), AFFINE, self.template / "regions.nii.gz")
         write_table(LABELS.assign(volume_mm3=8.0), self.template / "regions.tsv")
@@ -101,7 +101,8 @@ class Study:
         tables = {"measures": [self.compare / method / "measures.tsv" for method in self.methods]}
         tables |= {"methods": self.methods, "judged": self.methods, "modelled": self.methods, "seeds": self.seeds}
         mask = self.template / "brain_mask.nii.gz"
-        call("write_tables", folder=self.compare, **tables, mask=mask, options=options)
+        known = {"possible": self.possible} if self.possible.exists() else {}
+        call("write_tables", folder=self.compare, **tables, **known, mask=mask, options=options)
 
     def finish(self, within: str = "brain", top_k: int = 2) -> Path:
         """Run every command of the stage; return the stage's folder."""

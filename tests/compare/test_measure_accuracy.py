@@ -73,6 +73,15 @@ def test_models_of_checks_have_rows_of_their_own(tmp_path, monkeypatch):
     np.testing.assert_allclose(found["balanced_accuracy"], expected)
 
 
+def test_models_that_are_left_out_have_no_row_and_their_table_has_its_columns(tmp_path, monkeypatch):
+    write_table(random_predictions(40, 0)[:0], tmp_path / "none.tsv")
+    files = ["--predictions", str(tmp_path / "none.tsv"), "--out", str(tmp_path / "out.tsv")]
+    monkeypatch.setattr("sys.argv", ["measure_accuracy", "--checks", "cascade", "--seeds", "3", *files])
+    main()
+    found = read_table(tmp_path / "out.tsv")
+    assert not len(found) and list(found.columns) == ["check", "seed", *measure_accuracy(random_predictions(40, 0))]
+
+
 @pytest.mark.parametrize(
     ("missing", "empty", "left"),
     [

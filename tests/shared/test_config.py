@@ -15,6 +15,7 @@ from heatproof.config import (
     check_yaml,
     expand_paths,
     model_checks,
+    named_by_user,
     renamed,
     typed,
     with_own_network,
@@ -77,6 +78,18 @@ def test_another_network_has_its_own_options_and_none_of_the_default_s(config):
         network = with_own_network(laid_over(config, above), above)["train"]["network"]
         assert network == expected | ({"pools": [2, 2]} if network.get("filters") == [4, 4] else {})
         check_config(with_own_network(laid_over(config, above), above))
+
+
+def test_what_a_user_names_is_told_from_what_the_default_brings():
+    methods = {"occlusion": {"patch": 4}, "lrp": None, "mine": {"method": "grad_cam"}}
+    for above, named in [
+        ({"study": "mine"}, []),
+        ({"attribute": None, "compare": {"top_k": 5}}, []),
+        ({"attribute": {"methods": methods}}, ["mine", "occlusion"]),
+        ({"compare": {"checks": ["cascade"]}}, ["cascade"]),
+        ({"compare": {"controls": ["cascade"]}}, ["cascade"]),
+    ]:
+        assert named_by_user(above) == named
 
 
 @pytest.mark.parametrize(("key", "value"), [("device", "mps"), ("precision", "float16")])

@@ -9,6 +9,9 @@ from torch import nn
 
 from heatproof.errors import StudyError
 from heatproof.store import Store
+from heatproof.tables import read_table, write_table
+from heatproof.train import predict_scans
+from heatproof.train import randomise_model as module
 from heatproof.train.execution import Layer
 from heatproof.train.fit_model import with_shuffled_labels
 from heatproof.train.network import create_network, load_model, save_model
@@ -135,6 +138,26 @@ def test_a_check_that_would_change_nothing_is_refused(tmp_path, monkeypatch):
             StudyError, match=rf"{check} leaves every weight of .*; leave {check} out of compare.checks"
         ):
             randomise_model(path, check, 0)
+
+
+def test_the_model_of_a_check_that_a_network_cannot_have_is_empty_and_predicts_nothing(tmp_path, monkeypatch):
+    save_model(networks.linear(SHAPE), SHAPE, own("linear"), tmp_path / "model.safetensors")
+    (tmp_path / "possible.tsv").write_text("what\tname\tpossible\tnote\ncheck\tcascade\tno\ttoo few layers\n")
+    named = ["--check", "random_top_1_of_6", "--seed", "0", "--possible", str(tmp_path / "possible.tsv")]
+    out = tmp_path / "check.safetensors"
+    monkeypatch.setattr("sys.argv", ["", "--model", str(tmp_path / "model.safetensors"), *named, "--out", str(out)])
+    module.main()
+    assert out.read_bytes() == b""
+
+    np.save(tmp_path / "test.npy", np.zeros((2, *SHAPE), np.float16))
+    scans = pd.DataFrame({"scan": ["a", "b"], "participant_id": ["a", "b"], "label": ["patient", "control"]})
+    write_table(scans, tmp_path / "test.tsv")
+    arguments = ["--stores", str(tmp_path / "test.npy"), "--batch-size", "1", "--device", "cpu"]
+    monkeypatch.setattr("sys.argv", ["", "--model", str(out), *arguments, "--out", str(tmp_path / "predictions.tsv")])
+    predict_scans.main()
+    predicted = read_table(tmp_path / "predictions.tsv")
+    assert not len(predicted)
+    assert list(predicted.columns) == ["scan", "participant_id", "split", "label", "probability", "predicted"]
 
 
 def test_shuffled_labels_are_dealt_to_participants_not_to_scans():

@@ -1,12 +1,15 @@
 """attribute: every model explains every test scan by every method."""
 
 HEATMAPS = f"{STUDY}/attribute/{{method}}/seed-{{seed}}"
-POSSIBLE = f"{STUDY}/attribute/possible.tsv"
 HEALTHY = {"twins": f"{STORE}/twins.npy"} if TWINS else {"mean-control": f"{STORE}/mean_control.npy"}
 
 
 rule check_network:
-    """Try the network and every method on random scans: registration and training wait for it."""
+    """Try the network and every method on random scans: registration and training wait for it.
+
+    What the network cannot do ends the study if the user named it. What the default config brings is planned all the
+    same, and its jobs write results without a map: so a plan depends on nothing that a job finds out.
+    """
     input:
         template=REGION_FILES,
         imported=expand(MODEL, seed=SEEDS) if IMPORTED else [],
@@ -37,9 +40,10 @@ rule check_network:
             }
         ),
         compare=options("compare", "checks", "cascade_parts"),
+        named=NAMED,
     shell:
         "python -m heatproof.attribute.check_network --template $(dirname {input.template[0]}) --train {params.train:q} "
-        "--attribute {params.attribute:q} --compare {params.compare:q} --out {output.table} > {log} 2>&1"
+        "--attribute {params.attribute:q} --compare {params.compare:q} --named {params.named} --out {output.table} > {log} 2>&1"
 
 
 rule explain_scans:
@@ -50,6 +54,7 @@ rule explain_scans:
         images=f"{RESULTS}/train/store/test.npy",
         scans=f"{RESULTS}/train/store/test.tsv",
         template=REGION_FILES,
+        possible=ancient(POSSIBLE),
     output:
         directory(HEATMAPS) if config["attribute"]["keep"] == "all" else temp(directory(HEATMAPS)),
     log:
@@ -74,8 +79,8 @@ rule explain_scans:
         "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.attribute.explain --model {input.model} --scans {input.images} "
         "--template $(dirname {input.template[0]}) "
-        "--name {wildcards.method} --options {params.options:q} --batch-size {params.batch_size} "
-        "--device {params.device} --out-dir {output} > {log} 2>&1"
+        "--name {wildcards.method} --options {params.options:q} --possible {input.possible} "
+        "--batch-size {params.batch_size} --device {params.device} --out-dir {output} > {log} 2>&1"
 
 
 rule take_maps:
@@ -250,6 +255,7 @@ rule trace_convergence:
         models=expand(MODEL, seed=SEEDS),
         images=f"{RESULTS}/train/store/test.npy",
         scans=f"{RESULTS}/train/store/test.tsv",
+        possible=ancient(POSSIBLE),
     output:
         f"{STUDY}/attribute/{{method}}/convergence.tsv",
     log:
@@ -271,5 +277,5 @@ rule trace_convergence:
     shell:
         "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.attribute.trace_convergence --models {input.models} --seeds {params.seeds} "
-        "--scans {input.images} --options {params.options:q} --most-scans {params.most} --device {params.device} "
-        "--out {output} > {log} 2>&1"
+        "--scans {input.images} --name {wildcards.method} --options {params.options:q} --possible {input.possible} "
+        "--most-scans {params.most} --device {params.device} --out {output} > {log} 2>&1"

@@ -25,6 +25,7 @@ from heatproof.config import (
     check_yaml,
     expand_paths,
     model_checks,
+    named_by_user,
     renamed,
     typed,
     with_own_network,
@@ -95,6 +96,7 @@ def has_maps(method, check):
 
 TEMPLATE = f"{RESULTS}/register/template"
 CHECKED = f"{TEMPLATE}/network_checked"  # and TRAINABLE in train.smk: what registration and training wait for
+POSSIBLE = f"{STUDY}/attribute/possible.tsv"  # read by jobs, as ancient: what it follows from runs them again by itself
 REGION_FILES = expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"])
 IMAGES = {**SCANS["image"], **TWIN_SCANS["image"]}
 TWINS = len(TWIN_SCANS) > 0
@@ -104,6 +106,7 @@ IMPORTED = config["train"]["models"]
 METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)
 CHECKS = model_checks(config)
 JUDGED = [method for method in METHODS if config["attribute"]["methods"][method]["method"] not in BASELINES]
+NAMED = named_by_user(laid_over)
 CHECK_MAPS = [f"{method}.{check}" for method in JUDGED for check in CHECKS if has_maps(method, check)]
 EXPLAINED = [*METHODS, *CHECK_MAPS]
 TAKEN = [name for name in EXPLAINED if is_taken(options_of(name))]  # whose maps are there; all others are computed

@@ -103,6 +103,7 @@ rule compare_checks:
     input:
         maps=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_TP.nii.gz", method=EXPLAINED, seed=SEEDS),
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
+        possible=ancient(POSSIBLE),
     output:
         f"{COMPARE}/checks.tsv",
     log:
@@ -120,7 +121,7 @@ rule compare_checks:
         seeds=SEEDS,
     shell:
         "python -m heatproof.compare.compare_checks --folder $(dirname {output}) --names {params.names} "
-        "--seeds {params.seeds} --mask {input.brain} --out {output} > {log} 2>&1"
+        "--seeds {params.seeds} --mask {input.brain} --possible {input.possible} --out {output} > {log} 2>&1"
 
 
 rule measure_accuracy:
@@ -338,6 +339,7 @@ rule write_tables:
         regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),
         accuracy=f"{COMPARE}/accuracy.tsv",
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
+        possible=ancient(POSSIBLE),
     output:
         [
             report(f"{COMPARE}/{table}.tsv", category="compare", caption=f"../report/{table}.rst")
@@ -364,5 +366,7 @@ rule write_tables:
         effects=lambda wildcards, input: ["--effects", input.effects] if EFFECTS else [],
     shell:
         "python -m heatproof.compare.write_tables --folder $(dirname {input.accuracy}) --measures {input.measures} "
+        "python -m heatproof.compare.write_tables --folder $(dirname {input.accuracy}) --measures {input.measures} "
         "--methods {params.methods} --judged {params.judged} --modelled {params.modelled} {params.checks} "
-        "--seeds {params.seeds} --mask {input.brain} {params.effects} --options {params.options:q} > {log} 2>&1"
+        "--seeds {params.seeds} --mask {input.brain} --possible {input.possible} {params.effects} "
+        "--options {params.options:q} > {log} 2>&1"

@@ -30,8 +30,8 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
         "figure": "figure-2-methods",
         "labels": {"figure": "2", "method": "all"},
         "caption": "figure-2",
-        "made_of": [*BRAIN, *expand(MEAN_MAPS, method=METHODS, seed=SEEDS)],
-        "arguments": words("--maps", f"{STUDY}/compare", OF_STUDY, BRAIN_OPTIONS),
+        "made_of": [*BRAIN, *expand(MEAN_MAPS, method=METHODS, seed=SEEDS), ancient(POSSIBLE)],
+        "arguments": words("--maps", f"{STUDY}/compare", OF_STUDY, "--possible", POSSIBLE, BRAIN_OPTIONS),
         "of_brains": True,
     },
     "draw_overlaps": {

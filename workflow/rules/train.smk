@@ -187,6 +187,7 @@ rule randomise_model:
     """Make a model that did not learn, or whose top is re-initialised or as it began: a sanity check of what methods show."""
     input:
         model=MODEL,
+        possible=ancient(POSSIBLE),
     output:
         CHECK_MODEL,
     log:
@@ -205,7 +206,7 @@ rule randomise_model:
         seed=lambda wildcards: own_or(FIXED["initialisation"], wildcards.seed),
     shell:
         "python -m heatproof.train.randomise_model --model {input.model} --check {wildcards.check} "
-        "--seed {params.seed} --out {output} > {log} 2>&1"
+        "--seed {params.seed} --possible {input.possible} --out {output} > {log} 2>&1"
 
 
 rule predict_scans:

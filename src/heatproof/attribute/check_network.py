@@ -1,14 +1,14 @@
 """Try the network and every method of a config on random scans, before hours are spent on real ones: ``possible.tsv``.
 
 Columns: what name possible note. what is ``network``, ``check``, ``method``, or ``convergence`` of a method; possible
-is ``yes`` or ``no``; note says why not, or what is known of the network. The command ends with an error after a ``no``,
-but for convergence, which is not measured then.
+is ``yes`` or ``no``; note says why not, or what is known of the network. The command ends with an error after a ``no``
+of a method or check that the user named; what the default config brings, and convergence, is left out then.
 """
 
 import argparse
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -224,15 +224,24 @@ REMEDIES = {
 }
 
 
-def require_possible(table: pd.DataFrame) -> None:
-    """Refuse a study with a method or check that is not possible; a convergence that is not is left out.
+def require_possible(table: pd.DataFrame, named: Collection[str]) -> None:
+    """Refuse a study if a method or check that the user named is not possible, or no method at all.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `try_all` returns it.
+    named : collection of str
+        Methods and checks that the user's own config names. All others, and convergence, are left out if they have to.
 
     Raises
     ------
     StudyError
         With each, its key in the config and the reason.
     """
-    refused = table[(table["possible"] == "no") & table["what"].isin(REMEDIES)]
+    impossible = table[(table["possible"] == "no") & table["what"].isin(REMEDIES)]
+    methods = table[table["what"] == "method"]
+    refused = impossible[impossible["name"].isin(named)] if (methods["possible"] == "yes").any() else impossible
     if len(refused):
         reasons = [REMEDIES[row.what].format(name=row.name, note=row.note) for row in refused.itertuples(index=False)]
         raise StudyError(f"not possible with the network of train.network: {'; '.join(reasons)}")
@@ -244,6 +253,7 @@ def main() -> None:
     parser.add_argument("--template", type=Path, required=True, help="folder of the brain mask and the regions")
     for section in ("train", "attribute", "compare"):
         parser.add_argument(f"--{section}", type=json_option, required=True, help="keys of this section, as JSON")
+    parser.add_argument("--named", nargs="*", default=[], help="methods and checks that the user's config names")
     parser.add_argument("--out", type=Path, required=True, help="possible.tsv")
     arguments = parser.parse_args()
     prepare_device("cpu")
@@ -254,7 +264,7 @@ def main() -> None:
     for row in table.itertuples():
         logging.info("%s %s: %s %s", row.what, row.name, row.possible, row.note)
     write_table(table, arguments.out)
-    require_possible(table)
+    require_possible(table, arguments.named)
 
 
 if __name__ == "__main__":

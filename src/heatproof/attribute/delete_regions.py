@@ -26,6 +26,7 @@ from heatproof.command import run
 from heatproof.device import prepare_device
 from heatproof.generators import generator
 from heatproof.images import load_array
+from heatproof.possible import is_left_out
 from heatproof.regions import SCHEMES, merge_regions, relabel
 from heatproof.store import open_store
 from heatproof.tables import read_table, write_table
@@ -53,7 +54,8 @@ def main() -> None:
     numbers, _ = relabel(load_array(args.template / "regions.nii.gz", np.int32), merged)
     regions = torch.from_numpy(numbers).to(device)
     settings = {"target": PATIENT, "baseline": 0.0, "batch_size": args.batch_size}
-    scans, tables = recognised_patients(read_table(args.predictions), args.most_scans), []
+    most = 0 if is_left_out(args.heatmaps) else args.most_scans
+    scans, tables = recognised_patients(read_table(args.predictions), most), []
     for scan in scans:
         image = torch.from_numpy(store.image_of(scan)).to(device)
         ranked = rank_units(load_array(args.heatmaps / f"{scan}_heatmap.nii.gz"), numbers, by="sum")

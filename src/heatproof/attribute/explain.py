@@ -22,6 +22,7 @@ from heatproof.command import json_option, run, threads
 from heatproof.device import in_float32, prepare_device
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
+from heatproof.possible import leave_out, read_possible
 from heatproof.references import OPTIONS, REFERENCES, named_references, reference_files
 from heatproof.regions import SCHEMES, merge_regions, relabel
 from heatproof.running import in_background
@@ -241,13 +242,18 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="model.safetensors")
     parser.add_argument("--scans", type=Path, required=True, help="store of the scans, .npy")
     parser.add_argument("--template", type=Path, required=True, help="folder of the brain mask and the regions")
-    parser.add_argument("--name", required=True, help="key in attribute.methods")
+    parser.add_argument("--name", required=True, help="key in attribute.methods, which a check may follow")
     parser.add_argument("--options", type=json_option, required=True, help="its entry there, as JSON")
+    parser.add_argument("--possible", help="possible.tsv; what is not is left out")
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--device", required=True)
     parser.add_argument("--out-dir", type=Path, required=True)
     arguments = parser.parse_args()
     check_options(arguments.name, arguments.options)
+    if reason := read_possible(arguments.possible).why_no_maps(arguments.name):
+        logging.warning("%s is left out: %s", arguments.name, reason)
+        leave_out(arguments.out_dir, reason)
+        return
     device = prepare_device(arguments.device)
 
     store = open_store(arguments.scans)

@@ -31,6 +31,7 @@ from heatproof.command import run
 from heatproof.device import prepare_device
 from heatproof.generators import generator
 from heatproof.images import load_array
+from heatproof.possible import is_left_out
 from heatproof.store import open_store
 from heatproof.tables import read_table, write_table
 from heatproof.train.network import load_model
@@ -90,7 +91,8 @@ def main() -> None:
     effects = read_table(args.effects) if args.effects else None
     mean_control = np.load(args.mean_control) if args.mean_control else None
     healthy = open_store(args.twins).image_of if args.twins else lambda scan: mean_control
-    scans, tables = recognised_patients(read_table(args.predictions), args.most_scans), []
+    most = 0 if args.heatmaps and is_left_out(args.heatmaps) else args.most_scans
+    scans, tables = recognised_patients(read_table(args.predictions), most), []
     for scan in scans:
         image, other = (torch.from_numpy(one).to(device) for one in (store.image_of(scan), healthy(scan)))
         if args.heatmaps:

@@ -3,7 +3,7 @@
 Columns: seed layer step value. step counts from 0, the inputs of the network's last layer, where random relevance is
 laid, to the scan; value is the absolute cosine of the angle between what arrives there from two beginnings, averaged
 over pairs of beginnings and over test scans (see `heatproof.attribute.convergence`). Without a row if convergence
-cannot be measured in the network, or of the method in it; the log says why.
+cannot be measured in the network, or of the method in it; the log and possible.tsv say why.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from heatproof.attribute.convergence import STEPS_BACK, trace_convergence
 from heatproof.command import json_option, run
 from heatproof.device import prepare_device
 from heatproof.errors import StudyError
+from heatproof.possible import read_possible
 from heatproof.store import open_store
 from heatproof.tables import write_table
 from heatproof.train.network import load_model
@@ -38,7 +39,9 @@ def main() -> None:
     parser.add_argument("--models", type=Path, nargs="+", required=True, help="model.safetensors of every seed")
     parser.add_argument("--seeds", type=int, nargs="+", required=True)
     parser.add_argument("--scans", type=Path, required=True, help="store of the test scans, .npy")
-    parser.add_argument("--options", type=json_option, required=True, help="the entry of attribute.methods, as JSON")
+    parser.add_argument("--name", required=True, help="key in attribute.methods")
+    parser.add_argument("--options", type=json_option, required=True, help="its entry there, as JSON")
+    parser.add_argument("--possible", help="possible.tsv; what is not is left out")
     parser.add_argument("--most-scans", type=int, required=True, help="scans, spread over the store")
     parser.add_argument("--device", required=True)
     parser.add_argument("--out", required=True, help="convergence.tsv")
@@ -48,8 +51,11 @@ def main() -> None:
     method, options = args.options["method"], walking_options(args.options)
     images = open_store(args.scans).images
     chosen = np.unique(np.linspace(0, len(images) - 1, args.most_scans).round().astype(int))
-    rows = []
+    rows, possible = [], read_possible(args.possible)
     for seed, path in zip(args.seeds, args.models, strict=True):
+        if reason := possible.why_not("method", args.name) or possible.why_not("convergence", args.name):
+            logging.warning("seed %d is left out: %s", seed, reason)
+            continue
         model = load_model(path, device)
         generator, traced = torch.Generator().manual_seed(seed), []
         try:

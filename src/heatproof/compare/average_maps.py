@@ -3,7 +3,8 @@
 Reads predictions, one heatmap per test scan and the template's regions. Writes into one folder:
 
 - ``mean_{TP,TN,FP,FN}.nii.gz``: the signed mean over the scans of an outcome; where there is no such scan, zero in
-  every voxel, since viewers and sums take that without harm, and ``mean_maps.tsv`` says that no scan is behind it;
+  every voxel, since viewers and sums take that without harm, and ``mean_maps.tsv`` says that no scan is behind it; so
+  too where the heatmaps are left out, as the network cannot have the method;
 - ``mean_maps.tsv``: outcome, n_scans, peak_brain and peak_grid (largest absolute value of the mean map there),
   span_brain and span_grid (its largest less its smallest value);
 - ``regions.tsv``: what `heatproof.compare.regions.measure_regions` returns;
@@ -29,6 +30,7 @@ from heatproof.compare.regions import control_map, measure_regions, regions_in_b
 from heatproof.compare.unit_sums import MEAN, Units, read_units, sum_units
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
+from heatproof.possible import is_left_out
 from heatproof.tables import read_table, write_table
 
 
@@ -195,7 +197,8 @@ def main() -> None:
     shape = load_image(args.template / "brain_mask.nii.gz").shape
     groups = args.options["participant_groups"]
     units = read_units(args.template, args.options)
-    maps, sizes, sums = average_outcomes(read_table(args.predictions), args.heatmaps, groups, shape, units)
+    predictions = read_table(args.predictions)[: 0 if is_left_out(args.heatmaps) else None]
+    maps, sizes, sums = average_outcomes(predictions, args.heatmaps, groups, shape, units)
     write_maps(maps, sizes, args.template, args.out, args.options, sums)
 
 

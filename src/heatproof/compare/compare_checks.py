@@ -1,7 +1,8 @@
 """Compare each model's mean maps with those under its sanity checks: does a method notice that the model was replaced?
 
 Reads ``mean_TP.nii.gz`` of every method, model and check, all over the same scans. Writes ``checks.tsv``:
-method check seed pearson spearman, in the brain; empty where one of the two maps has no relevance. Spearman is taken
+method check seed pearson spearman, in the brain; empty where one of the two maps has no relevance, without a row for
+methods and checks that no network of the study can have. Spearman is taken
 of absolute values, as in Adebayo et al. 2018: 1 means that the method shows the same whatever the model has learned.
 """
 
@@ -18,6 +19,7 @@ from heatproof.command import run
 from heatproof.compare.agreement import correlation
 from heatproof.compare.layout import model_folder, split_name
 from heatproof.images import load_array
+from heatproof.possible import read_possible
 from heatproof.tables import write_table
 
 
@@ -35,12 +37,13 @@ def main() -> None:
     parser.add_argument("--names", required=True, nargs="+", help="{method}.{check} of every check that has maps")
     parser.add_argument("--seeds", required=True, type=int, nargs="+")
     parser.add_argument("--mask", required=True, help="brain_mask.nii.gz on the working grid")
+    parser.add_argument("--possible", help="possible.tsv; what is not is left out")
     parser.add_argument("--out", required=True, help="checks.tsv")
     args = parser.parse_args()
 
-    brain, rows = load_array(args.mask, np.uint8) > 0, []
+    brain, rows, possible = load_array(args.mask, np.uint8) > 0, [], read_possible(args.possible)
     checks: dict[str, list[str]] = {}
-    for method, check in map(split_name, args.names):
+    for method, check in map(split_name, filter(possible.somewhere, args.names)):
         checks.setdefault(method, []).append(check)
     for method, seed in product(checks, args.seeds):
         real = load_array(model_folder(args.folder, method, seed) / "mean_TP.nii.gz")[brain]

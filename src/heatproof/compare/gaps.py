@@ -1,16 +1,39 @@
 """Why cells of this stage's tables are empty, in words."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
+from heatproof.compare.layout import split_name
 from heatproof.compare.outcomes import OUTCOMES
 from heatproof.compare.ranks import why_unranked
 from heatproof.compare.regions import METRICS
+from heatproof.possible import Possible
 
 REFERENCES = {"twin": "healthy twins", "controls": "controls"}
 ROUNDING = 1e-6  # share of a map's peak, of which differences between voxels say nothing
+
+
+def left_out_gaps(
+    possible: Possible, names: Sequence[str], seeds: Sequence[int]
+) -> list[tuple[str | None, int | None, str]]:
+    """Name the methods and sanity checks that are left out: method, seed and reason, empty where they concern all.
+
+    Parameters
+    ----------
+    possible : Possible
+    names : sequence of str
+        Methods and checks of them, as `split_name` has them.
+    seeds : sequence of int
+    """
+    notes = {}
+    for method, check in map(split_name, names):
+        what, name = ("check", check) if check else ("method", method)
+        if reason := possible.why_not(what, name):
+            subject = f"the sanity check {name.replace('_', ' ')} is " if check else ""
+            notes[None if check else method, None, f"{subject}left out: {reason}"] = None
+    return list(notes)
 
 
 def accuracy_gaps(accuracy: dict[str, float]) -> Iterator[str]:
@@ -78,7 +101,9 @@ def effect_gaps(effects: pd.DataFrame) -> Iterator[tuple[int, str]]:
         )
 
 
-def check_gaps(names: pd.DataFrame, judged: Collection[str], checks: Collection[str]) -> Iterator[tuple[str, str]]:
+def check_gaps(
+    names: pd.DataFrame, judged: Collection[str], checks: Collection[str]
+) -> Iterator[tuple[str, None, str]]:
     """Name the sanity checks, by method, that a method has no maps of, as it was not computed here.
 
     Parameters
@@ -93,6 +118,7 @@ def check_gaps(names: pd.DataFrame, judged: Collection[str], checks: Collection[
         if absent := [check for check in checks if (method, check) not in there]:
             yield (
                 method,
+                None,
                 f"no sanity check {', '.join(absent)}: its maps were made elsewhere, and none under it are given",
             )
 
@@ -105,7 +131,7 @@ def notes_on(
     within: str,
     top_k: int,
     effects: pd.DataFrame | None = None,
-    unchecked: Iterable[tuple[str, str]] = (),
+    left_out: Iterable[tuple[str | None, int | None, str]] = (),
 ) -> pd.DataFrame:
     """Say in words why cells of the stage's tables are empty, one row per reason.
 
@@ -121,8 +147,8 @@ def notes_on(
         As in the config's ``compare`` section.
     effects : DataFrame or None
         ``effects.tsv``, where there are effects.
-    unchecked : iterable of (str, str)
-        As `check_gaps` returns it.
+    left_out : iterable
+        As `left_out_gaps` and `check_gaps` return it.
 
     Returns
     -------
@@ -130,7 +156,8 @@ def notes_on(
         method seed reason. An empty method means that the reason holds under every method, an empty seed that it holds
         for every model. A study without gaps has no row.
     """
-    notes = [(None, row["seed"], reason) for row in accuracy.to_dict("records") for reason in accuracy_gaps(row)]
+    notes = list(left_out)
+    notes += [(None, row["seed"], reason) for row in accuracy.to_dict("records") for reason in accuracy_gaps(row)]
     if effects is not None:
         notes += [(None, seed, reason) for seed, reason in effect_gaps(effects)]
     of_models = regions.groupby(["method", "seed"])
@@ -140,5 +167,4 @@ def notes_on(
     notes += [(None, None, reason) for reason in grid_gaps(of_model)]
     for method, rows in scores.query("kind == 'method'").groupby("method", sort=False):
         notes += [(method, None, reason) for reason in score_gaps(rows)]
-    notes += [(method, None, reason) for method, reason in unchecked]
     return pd.DataFrame(notes, columns=["method", "seed", "reason"]).astype({"seed": "Int64"})

@@ -1,6 +1,6 @@
 """Measure how well each model classifies the test scans: ``accuracy.tsv``, one row per seed.
 
-Of the models of sanity checks it is ``checks_accuracy.tsv``, one row per check and seed.
+Of the models of sanity checks it is ``checks_accuracy.tsv``, one row per check and seed, but for those left out.
 """
 
 import argparse
@@ -10,8 +10,10 @@ import pandas as pd
 from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 
 from heatproof.command import run
-from heatproof.compare.outcomes import scans_by_outcome
+from heatproof.compare.outcomes import OUTCOMES, scans_by_outcome
 from heatproof.tables import read_table, write_table
+
+COLUMNS = ["balanced_accuracy", "sensitivity", "specificity", "accuracy", "auc", *(f"n_{name}" for name in OUTCOMES)]
 
 
 def measure_accuracy(predictions: pd.DataFrame) -> dict[str, float]:
@@ -55,8 +57,9 @@ def main() -> None:
     models = [{"seed": seed} for seed in args.seeds]
     if args.checks:
         models = [{"check": check} | model for check, model in zip(args.checks, models, strict=True)]
-    rows = [model | measure_accuracy(read_table(path)) for model, path in zip(models, args.predictions, strict=True)]
-    write_table(pd.DataFrame(rows), args.out)
+    tables = [read_table(path) for path in args.predictions]
+    rows = [model | measure_accuracy(table) for model, table in zip(models, tables, strict=True) if len(table)]
+    write_table(pd.DataFrame(rows, columns=None if rows else [*models[0], *COLUMNS]), args.out)
 
 
 if __name__ == "__main__":

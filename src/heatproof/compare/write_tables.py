@@ -15,7 +15,8 @@ Reads ``measures.tsv`` of every method and check, and ``mean_maps.tsv`` and ``re
 - ``scores.tsv``, ``differences.tsv``, ``seeds.tsv``, ``variance.tsv``: see `heatproof.compare.scores.tabulate_scores`;
 - ``notes.tsv``: see `heatproof.compare.gaps.notes_on`.
 
-check is the sanity check whose maps a row is about, empty for the method's own.
+check is the sanity check whose maps a row is about, empty for the method's own. What no network of the study can have
+has no row but in the notes.
 """
 
 import argparse
@@ -25,12 +26,13 @@ import numpy as np
 import pandas as pd
 
 from heatproof.command import json_option, run
-from heatproof.compare.gaps import check_gaps, notes_on
-from heatproof.compare.layout import gather_tables
+from heatproof.compare.gaps import check_gaps, left_out_gaps, notes_on
+from heatproof.compare.layout import gather_tables, split_name
 from heatproof.compare.ranks import overlap_curve
 from heatproof.compare.regions import METRICS
 from heatproof.compare.scores import NAMES, tabulate_scores
 from heatproof.images import load_array
+from heatproof.possible import read_possible
 from heatproof.tables import read_table, write_table
 
 NAME = ["method", "check"]
@@ -128,6 +130,7 @@ def main() -> None:
     parser.add_argument("--checks", nargs="*", default=[], help="sanity checks that explain another model")
     parser.add_argument("--seeds", required=True, type=int, nargs="+")
     parser.add_argument("--mask", required=True, help="brain_mask.nii.gz on the working grid")
+    parser.add_argument("--possible", help="possible.tsv; what is not is left out")
     parser.add_argument("--effects", help="effects.tsv, where there are effects")
     parser.add_argument("--options", required=True, type=json_option, help="the config's compare as JSON")
     args = parser.parse_args()
@@ -137,19 +140,26 @@ def main() -> None:
     voxels = np.count_nonzero(brain) if within == "brain" else brain.size
     tables = [read_table(path) for path in args.measures]
     values = pd.concat([table for table in tables if len(table)] or tables, ignore_index=True)
-    maps = gather_tables(args.folder, args.modelled, args.seeds, "mean_maps.tsv")
-    regions = gather_tables(args.folder, args.methods, args.seeds, "regions.tsv")
+    possible = read_possible(args.possible)
+    methods, judged, modelled = (
+        [name for name in names if possible.somewhere(name)] for names in (args.methods, args.judged, args.modelled)
+    )
+    left_out = set(args.modelled) - set(modelled)
+    values = values[~(values["method"] + "." + values["check"]).str.rstrip(".").isin(left_out)]
+    maps = gather_tables(args.folder, modelled, args.seeds, "mean_maps.tsv")
+    regions = gather_tables(args.folder, methods, args.seeds, "regions.tsv")
 
     names = maps[NAME].drop_duplicates()
     whole = values[values["left_out"] == 0].merge(names)
     made = tabulate_l2(whole, maps, within, voxels) | tabulate_overlap(whole, names, top_k)
     made |= {"overlap_curve": trace_overlap(regions)}
-    made |= tabulate_scores(values, expected_rows(made["l2"], made["top_regions"]), args.judged)
-    of_methods = maps[maps["method"].isin(args.methods) & (maps["check"] == "")]
+    made |= tabulate_scores(values, expected_rows(made["l2"], made["top_regions"]), judged)
+    of_methods = maps[maps["method"].isin(methods) & (maps["check"] == "")]
     accuracy = read_table(args.folder / "accuracy.tsv")
     effects = read_table(args.effects) if args.effects else None
-    unchecked = check_gaps(names, args.judged, args.checks)
-    made |= {"notes": notes_on(accuracy, of_methods, regions, made["scores"], within, top_k, effects, unchecked)}
+    named = pd.DataFrame(map(split_name, args.modelled), columns=NAME)
+    left_out = [*left_out_gaps(possible, args.modelled, args.seeds), *check_gaps(named, args.judged, args.checks)]
+    made |= {"notes": notes_on(accuracy, of_methods, regions, made["scores"], within, top_k, effects, left_out)}
     for name, table in made.items():
         write_table(table, args.folder / f"{name}.tsv")
 

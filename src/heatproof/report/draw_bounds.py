@@ -184,8 +184,9 @@ def draw_bounds(
     checks : DataFrame or None
         ``checks.tsv``: method, check, seed, spearman.
     methods : sequence of str
-        Those that are judged, in the order of their numbers.
+        Those that are judged, in the order of their numbers; one without a row in the scores is left out.
     """
+    methods = [method for method in methods if (scores["method"] == method).any()]
     panels = panels_of(scores, scale, checks)
     if not panels:
         return empty_figure(NO_PAIRS)

@@ -1,7 +1,7 @@
 """Draw Figure 2 of Eitel and Ritter 2019: the mean over all models of the mean true-positive maps, for each method.
 
 Each model's map is scaled by its largest absolute value in the brain before they are averaged, so that models count
-alike; models without a map do not count.
+alike; models without a map do not count, and methods that no network of the study can have are left out.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import nibabel as nib
 
 from heatproof.command import json_option, run
 from heatproof.images import load_array
+from heatproof.possible import read_possible
 from heatproof.report.brains import average, colour_scale, draw_colour_bar, draw_map, load_brain, panel_size, read_map
 from heatproof.report.figures import STYLE, WIDTH, save_figure, title_of
 
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument("--maps", required=True, type=Path, help="results/{study}/compare")
     parser.add_argument("--methods", required=True, nargs="+")
     parser.add_argument("--seeds", required=True, nargs="+", type=int)
+    parser.add_argument("--possible", help="possible.tsv; what is not is left out")
     parser.add_argument("--mask", required=True, help="brain mask on the working grid")
     parser.add_argument("--template", required=True, type=json_option, help="the config's register.template as JSON")
     parser.add_argument("--options", required=True, type=json_option, help="the config's report as JSON")
@@ -75,7 +77,7 @@ def main() -> None:
     mask = load_array(args.mask) > 0
     maps = {
         method: average(read_map(args.maps / method / f"seed-{seed}" / "mean_TP.nii.gz", mask) for seed in args.seeds)
-        for method in args.methods
+        for method in filter(read_possible(args.possible).somewhere, args.methods)
     }
     options = args.options
     template = load_brain(args.template, options["points"])

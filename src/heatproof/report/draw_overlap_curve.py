@@ -31,7 +31,7 @@ def draw_overlap_curve(curve: pd.DataFrame, methods: list[str], top_k: int) -> p
     figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 2.6), sharey=True, layout="constrained")
     for axes, metric in zip(panels, metrics, strict=True):
         rows = curve[curve["metric"] == metric]
-        for method in methods:
+        for method in [name for name in methods if name in set(rows["method"])]:
             of_method = rows[rows["method"] == method]
             style = styles[method] | {"marker": "", "linewidth": 1.2, "label": title_of(method)}
             axes.plot(of_method["k"], of_method["overlap_mean"], **style)

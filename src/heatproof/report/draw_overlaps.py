@@ -76,8 +76,10 @@ def draw_overlaps(
     summary : DataFrame
         method, check, metric, k, overlap_mean, chance (0 to 1).
     methods, seeds : sequence
-        Order of the rows of the figure, and of the rows and columns of each matrix.
+        Order of the rows of the figure, and of the rows and columns of each matrix; a method without a row in the
+        tables is left out.
     """
+    methods = [method for method in methods if (summary["method"] == method).any()]
     pairs, summary = own(pairs), own(summary[summary["method"].isin(methods)])
     if summary["overlap_mean"].isna().all():
         return empty_figure(NO_PAIRS)

@@ -86,7 +86,7 @@ def used_methods(config: dict) -> dict[str, dict]:
     return {name: options for name, options in config["attribute"]["methods"].items() if options}
 
 
-def make_viewers(results: Path, models: Path, config: dict) -> str:
+def make_viewers(results: Path, models: Path, config: dict, methods: Iterable[str]) -> str:
     """Make a viewer of the mean true-positive map of each method and model, and of each method's mean over models.
 
     Returns
@@ -98,7 +98,7 @@ def make_viewers(results: Path, models: Path, config: dict) -> str:
     template = coarsen(*load_template(config["register"]["template"]), options["viewer_voxel_size"])
     mask = load_array(models / "register/template/brain_mask.nii.gz") > 0
     pages = {}
-    for method in used_methods(config):
+    for method in methods:
         maps = {seed: read_map(results / f"compare/{method}/seed-{seed}/mean_TP.nii.gz", mask) for seed in seeds}
         maps = {"mean": average(maps.values()), **maps}
         scale = colour_scale(maps.values(), options["colormap"], options["threshold"])
@@ -111,6 +111,13 @@ def make_viewers(results: Path, models: Path, config: dict) -> str:
 def left_out(unreadable: pd.DataFrame) -> list[str]:
     """Say which scans are no part of the study, since their files could not be read, and why."""
     return [f"{row.scan} is left out: {row.image}: {row.reason}." for row in unreadable.itertuples()]
+
+
+def not_possible(notes: pd.DataFrame) -> list[str]:
+    """Say which methods and sanity checks are left out, as the network cannot have them, and why."""
+    rows = notes[notes["reason"].str.contains("left out: ") & notes["seed"].isna()]
+    said = rows["method"].map(title_of, na_action="ignore").str.cat(rows["reason"], sep=" is ")
+    return [f"{words[0].upper()}{words[1:]}." for words in said.fillna(rows["reason"])]
 
 
 def count_scans(scans: pd.DataFrame) -> list[dict]:
@@ -171,9 +178,10 @@ def gather(
     check_accuracy: Path | None = None,
 ) -> dict:
     """Gather everything that the page shows from the files of a study, and of the one that its models come from."""
-    compare, methods = results / "compare", used_methods(config)
+    compare = results / "compare"
     scans, accuracy = read_table(models / "cohort/scans.tsv"), read_table(compare / "accuracy.tsv")
     l2, top = read_table(compare / "l2.tsv"), read_table(compare / "top_regions.tsv")
+    methods = {name: options for name, options in used_methods(config).items() if name in set(l2["method"])}
     scores, notes = read_table(compare / "scores.tsv"), read_table(compare / "notes.tsv")
     bound_heads, bounds = bound_rows(scores, config["compare"]["top_k"])
     judged = [name for name in sorted(methods) if (scores.loc[scores["method"] == name, "kind"] == "method").any()]
@@ -204,6 +212,7 @@ def gather(
             *summarise(scans, accuracy, own(l2[l2["method"].isin(judged)]), shared, noise, bool(imported)),
             *judge(scores, judging[1]),
         ],
+        "not_possible": not_possible(notes),
         "paired": paired,
         "scans": count_scans(scans),
         "groups": group_rows(read_table(models / "cohort/demographics.tsv")),
@@ -233,7 +242,7 @@ def gather(
         "figures": {figure.stem: embed(figure.read_bytes()) for figure in informative(figures, paired, robust)},
         "contact_sheet": embed(compress(models / "register/contact_sheet.png"), "jpeg"),
         "quality": {"figures": list(quality.columns.drop(["scan", "poor", "outlier"])), "rows": quality_rows(quality)},
-        "viewers": make_viewers(results, models, config),
+        "viewers": make_viewers(results, models, config, methods),
         "configuration": yaml.safe_dump(
             config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
         ),

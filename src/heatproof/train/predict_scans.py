@@ -1,4 +1,4 @@
-"""Predict the class of validation and test scans with one model."""
+"""Predict the class of validation and test scans with one model; without a row where it is left out, an empty file."""
 
 import argparse
 from pathlib import Path
@@ -26,6 +26,11 @@ def predict(model: nn.Module, store: Store, batch_size: int, device: torch.devic
     return store.scans.assign(probability=probability, predicted=predicted).dropna(subset="label")
 
 
+def nothing(store: Store) -> pd.DataFrame:
+    """Return the columns that `predict` returns, without a row."""
+    return store.scans[:0].assign(probability=0.0, predicted="")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
@@ -35,10 +40,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     device = prepare_device(arguments.device)
-    model = load_model(arguments.model, device)
+    model = load_model(arguments.model, device) if arguments.model.stat().st_size else None
     tables = []
     for path in arguments.stores:
-        table = predict(model, open_store(path), arguments.batch_size, device)
+        store = open_store(path)
+        table = predict(model, store, arguments.batch_size, device) if model else nothing(store)
         table.insert(2, "split", path.stem)
         tables.append(table)
     write_table(pd.concat(tables), arguments.out)

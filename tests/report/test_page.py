@@ -69,7 +69,8 @@ def write(folder, config):
         figure.parent.mkdir(exist_ok=True)
         imsave(figure, [[0.0, 1.0]])
     arguments = ["--results", folder, "--models", folder, "--figures", *figures, "--config", json.dumps(config)]
-    arguments += ["--checks", folder / "compare/checks.tsv"]
+    (folder / "report/viewer.html").write_bytes(bytes(1_500_000))
+    arguments += ["--checks", folder / "compare/checks.tsv", "--pages", folder / "report/viewer.html"]
     arguments += ["--check-accuracy", folder / "compare/checks_accuracy.tsv", "--output", folder / "report/report.html"]
     before, sys.argv = sys.argv, ["write_page", *map(str, arguments)]
     write_page.main()
@@ -90,11 +91,6 @@ def page_of_one(study_of_one):
 @pytest.fixture(scope="module")
 def parsed(page):
     return Page(page)
-
-
-def viewer_pages(page):
-    packed = json.loads(re.search(r'<script id="viewers" type="application/json">(.*?)</script>', page, re.S)[1])
-    return {name: "\n".join(packed["lines"][i] for i in numbers) for name, numbers in packed["pages"].items()}
 
 
 def test_where_there_is_one_model_nothing_is_shown_that_takes_two(page_of_one):
@@ -169,19 +165,15 @@ def test_every_anchor_of_the_contents_is_there(page, page_of_one):
 
 
 def test_the_page_loads_nothing_from_anywhere(page, parsed):
-    viewers = [Page(text) for text in viewer_pages(page).values()]
-    loads = [address for document in [parsed, *viewers] for address in document.loads]
-    assert len(loads) > 20
-    assert all(address.startswith("data:image/") for address in loads)
+    assert len(parsed.loads) > 8
+    assert all(address.startswith("data:image/") for address in parsed.loads)
     assert not re.search(r"@import|url\(", "".join(parsed.texts["style"]))
     assert "default-src 'none'" in page
 
 
-def test_there_is_a_viewer_for_each_method_and_model_and_for_the_mean(page, study):
-    viewers = viewer_pages(page)
-    assert set(viewers) == {f"{m}/{n}" for m in study[1]["attribute"]["methods"] for n in ("mean", 0, 1)}
-    assert "no true positive" in viewers["guided_backprop/1"]
-    assert all("brainsprite(" in text for name, text in viewers.items() if name != "guided_backprop/1")
+def test_the_page_links_to_the_pages_beside_it_and_says_how_large_they_are(page, study):
+    assert '<a href="viewer.html">viewer.html</a> (1.5 MB)'.replace(" MB", "\N{NO-BREAK SPACE}MB") in page
+    assert 'href="participants.html"' not in page
 
 
 def test_patients_and_controls_are_described_and_a_difference_is_warned_of(parsed, page):
@@ -257,7 +249,7 @@ def test_localisation_is_shown_where_it_was_measured(parsed, page, study):
     rows = {row[0]: row[1:] for row in parsed.tables["localisation-table"]}
     assert rows["LRP"][0] == "0.70 0.60 to 0.80" and rows["Chance"][0] == "0.12"
     content = write_page.gather(study[0], study[0], sorted(study[0].glob("report/*.png")), study[1])
-    without = write_page.render(content | {"localisation_rows": None})
+    without = write_page.fill(content | {"localisation_rows": None})
     assert "Table 5" in page and "Table 5" not in without and 'href="#localisation"' not in without
 
 
@@ -392,7 +384,8 @@ def test_the_same_files_give_the_same_page(page, study):
     folder, config = study
     figures = sorted(folder.glob("report/*.png"))
     of_checks = folder / "compare/checks.tsv", folder / "compare/checks_accuracy.tsv"
-    assert write_page.render(write_page.gather(folder, folder, figures, config, *of_checks)) == page
+    pages = [folder / "report/viewer.html"]
+    assert write_page.fill(write_page.gather(folder, folder, figures, config, *of_checks, pages)) == page
 
 
 def test_a_method_that_is_switched_off_is_not_on_the_page():

@@ -32,7 +32,8 @@ JOBS = {
     **{"measure_method": 15, "measure_t_map": 2, "measure_ensembles": 5, "measure_scale": 15},
     **{"compare_checks": 1, "write_tables": 1},
     **{"draw_seeds": 5, "draw_methods": 1, "draw_overlaps": 1, "draw_overlap_curve": 1, "draw_bounds": 1},
-    **{"draw_scale": 1, "draw_ensembles": 1, "draw_convergence": 1, "draw_training": 1, "write_page": 1},
+    **{"draw_scale": 1, "draw_ensembles": 1, "draw_convergence": 1, "draw_training": 1},
+    **{"write_viewer": 1, "write_participants": 1, "write_page": 1},
     **{"write_provenance": 1, "describe_derivatives": 4, "write_crate": 1},
 }
 
@@ -50,16 +51,18 @@ AGREED = some("measure_method", "measure_t_map") | TABULATED
 COMPARED = some("compare_checks", "draw_methods", "draw_ensembles", "draw_scale") | TABULATED
 MEASURED = COMPARED | AVERAGED | AGREED | some("draw_seeds")
 DRAWN = MEASURED | some("average_maps", "make_noise", "make_t_map", "compare_effects")
+VIEWED = some("write_viewer", "write_participants")
+DRAWN |= VIEWED
 BUT_T_MAP = some("average_maps", "make_noise", "draw_seeds", "measure_method")
 FOLLOWED = some("delete_regions", "recover_by_map")
 REPLACED = some("measure_effects", "recover_by_effects", "compare_effects", "measure_t_map") | SCALED
 WALKED = some("trace_convergence", "draw_convergence")
-EXPLAINED = COMPARED | AVERAGED | BUT_T_MAP | FOLLOWED | some("explain_scans")
-ONE_METHOD = COMPARED | some("check_network", explain_scans=4, average_maps=4, make_noise=2, draw_seeds=1)
+EXPLAINED = COMPARED | AVERAGED | BUT_T_MAP | FOLLOWED | VIEWED | some("explain_scans")
+ONE_METHOD = COMPARED | VIEWED | some("check_network", explain_scans=4, average_maps=4, make_noise=2, draw_seeds=1)
 ONE_METHOD |= some(measure_method=3, measure_scale=3, delete_regions=4, recover_by_map=2, measure_ensembles=1)
 ONE_WALKED = ONE_METHOD | WALKED | {"trace_convergence": 1}
 PREDICTED = some("predict_scans", "measure_accuracy", "predict_by_check", "measure_check_accuracy")
-ONE_SEED = MEASURED | PREDICTED | some("draw_training", fit_model=1, randomise_model=1)
+ONE_SEED = MEASURED | PREDICTED | VIEWED | some("draw_training", fit_model=1, randomise_model=1)
 ONE_SEED |= some(predict_scans=1, predict_by_check=1)
 ONE_SEED |= some(explain_scans=10, average_maps=10, make_noise=5, make_t_map=2)
 ONE_SEED |= WALKED | some(

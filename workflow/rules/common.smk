@@ -173,6 +173,20 @@ def options(section, *keys):
     return subset(config[section], *(keys or config[section]))
 
 
+def viewer_config(*keys):
+    """Return the parts of the config that a viewer shows maps by, some keys of ``report`` among them, as JSON."""
+    return as_json(
+        {
+            "study": config["study"],
+            "register": {key: config["register"][key] for key in ("template", "atlas", "space")},
+            "train": {"seeds": SEEDS},
+            "attribute": {"methods": dict.fromkeys(METHODS, True), "effects": EFFECTS},
+            "compare": {"regions": config["compare"]["regions"]},
+            "report": {key: config["report"][key] for key in keys},
+        }
+    )
+
+
 def digest(table):
     """Return a fingerprint of a table that is known before any job runs."""
     return hashlib.sha256(table.to_csv().encode()).hexdigest()[:16]

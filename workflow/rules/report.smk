@@ -2,6 +2,7 @@
 
 REPORT = f"{STUDY}/report"
 BRAIN_KEYS = ("colormap", "threshold", "points")
+VIEWER_KEYS = (*BRAIN_KEYS, "viewer_voxel_size", "viewer_outcomes")
 MEAN_MAPS = f"{STUDY}/compare/{{method}}/seed-{{seed}}/mean_TP.nii.gz"
 PATCHES = cubic_patches(config["attribute"]["methods"])
 TABLES = f"{STUDY}/compare/{{table}}.tsv"
@@ -91,6 +92,9 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
         "drawn": not IMPORTED,
     },
 }
+PAGE_FILES = multiext("src/heatproof/report/", "pages.css", "viewer.html.jinja", "viewer.js")
+PAGES = ["viewer", *["participants"] * bool(config["report"]["participants"] and config["attribute"]["keep"] == "all")]
+TRUTH_OPTION = words("--truth", TRUTH) if TRUTH else ""
 DRAWN = [
     name
     for figure in FIGURES.values()
@@ -133,18 +137,83 @@ for name, figure in FIGURES.items():
             "--output {output} > {log} 2>&1"
 
 
+rule write_viewer:
+    """Write the page on which mean maps are looked at."""
+    input:
+        pages=PAGE_FILES,
+        files=register_files(),
+        regions=REGION_FILES,
+        maps=expand(
+            f"{STUDY}/compare/{{method}}/seed-{{seed}}/mean_{{outcome}}.nii.gz",
+            method=METHODS,
+            seed=SEEDS,
+            outcome=config["report"]["viewer_outcomes"],
+        ),
+        t_maps=expand(MEAN_MAPS, method=T_MAPS, seed=SEEDS[0]),
+        effects=expand(f"{STUDY}/attribute/effects/seed-{{seed}}.tsv", seed=SEEDS) if EFFECTS else [],
+        predictions=expand(f"{RESULTS}/train/seed-{{seed}}/predictions.tsv", seed=SEEDS),
+        truth=[TRUTH] if TRUTH else [],
+    output:
+        f"{REPORT}/viewer.html",
+    log:
+        f"{STUDY}/logs/write_viewer.log",
+    benchmark:
+        f"{STUDY}/benchmarks/report/write_viewer.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000, 120),
+        runtime=minutes(30),
+    params:
+        source=code_of("heatproof.report.write_viewer"),
+        folders=words("--results", STUDY, "--models", RESULTS, TRUTH_OPTION),
+        config=viewer_config(*VIEWER_KEYS),
+    shell:
+        "python -m heatproof.report.write_viewer {params.folders} --config {params.config:q} --output {output} "
+        "> {log} 2>&1"
+
+
+rule write_participants:
+    """Write the page on which the maps of single test participants are looked at; it needs their heatmaps."""
+    input:
+        pages=PAGE_FILES,
+        files=register_files(),
+        regions=REGION_FILES,
+        scans=expand(REGISTERED, scan=SCANS.loc[SCANS["split"] == "test", "scan"]),
+        maps=expand(HEATMAPS, method=METHODS, seed=SEEDS),
+        predictions=expand(f"{RESULTS}/train/seed-{{seed}}/predictions.tsv", seed=SEEDS),
+        truth=[TRUTH] if TRUTH else [],
+    output:
+        f"{REPORT}/participants.html",
+    log:
+        f"{STUDY}/logs/write_participants.log",
+    benchmark:
+        f"{STUDY}/benchmarks/report/write_participants.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000, 120),
+        runtime=minutes(30),
+    params:
+        source=code_of("heatproof.report.write_viewer"),
+        folders=words("--results", STUDY, "--models", RESULTS, TRUTH_OPTION),
+        config=viewer_config(*VIEWER_KEYS, "participants"),
+    shell:
+        "python -m heatproof.report.write_viewer --participants {params.folders} --config {params.config:q} "
+        "--output {output} > {log} 2>&1"
+
+
 rule write_page:
     """Write the report of the study as one HTML page."""
     input:
         page="src/heatproof/report/page.html.jinja",
+        pages=expand(f"{REPORT}/{{page}}.html", page=PAGES),
         provenance=f"{STUDY}/provenance.json",
         files=register_files(),
         cohort=expand(
             f"{RESULTS}/cohort/{{table}}.tsv", table=["scans", "demographics", "group_differences", "unreadable"]
         ),
         quality=[f"{RESULTS}/register/qc.tsv", f"{RESULTS}/register/contact_sheet.png"],
-        mask=f"{TEMPLATE}/brain_mask.nii.gz",
-        maps=expand(MEAN_MAPS, method=METHODS, seed=SEEDS),
         tables=expand(
             f"{STUDY}/compare/{{table}}.tsv",
             table=["accuracy", "l2", "top_regions", "scores", "seeds", "variance", "notes"],
@@ -177,4 +246,4 @@ rule write_page:
         config=as_json(config, sort_keys=False),
     shell:
         "python -m heatproof.report.write_page --results {params.results} --models {params.models} {params.checks} "
-        "--figures {input.figures} --config {params.config:q} --output {output} > {log} 2>&1"
+        "--figures {input.figures} --pages {input.pages} --config {params.config:q} --output {output} > {log} 2>&1"

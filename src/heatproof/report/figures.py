@@ -90,6 +90,14 @@ CHECKS = {
 }
 
 
+FAVOURITE = "guided_backprop"  # the method of the paper's Figure 1 is shown first
+
+
+def in_order(methods: Iterable[str]) -> list[str]:
+    """Sort methods of the config as they are offered to a reader."""
+    return sorted(methods, key=lambda name: (name != FAVOURITE, name))
+
+
 def title_of(method: str, check: str = "") -> str:
     """Name a method of the config for a reader, or a sanity check of it."""
     title = TITLES.get(method, method.replace("_", " "))

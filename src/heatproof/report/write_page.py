@@ -10,13 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from heatproof.command import json_option, run
 from heatproof.compare.measures import heads
 from heatproof.compare.regions import METRICS
-from heatproof.images import load_array
 from heatproof.report import paper
 from heatproof.report.answer import (
     RESPECTS,
@@ -27,7 +25,6 @@ from heatproof.report.answer import (
     beside_rows,
     still_trained,
 )
-from heatproof.report.brains import average, colour_scale, read_map
 from heatproof.report.comparison import (
     OUTCOMES,
     SEEDS,
@@ -48,16 +45,14 @@ from heatproof.report.comparison import (
     rows_by_value,
     variance_rows,
 )
-from heatproof.report.figures import CHECKS, percent, title_of
+from heatproof.report.figures import CHECKS, in_order, percent, title_of
+from heatproof.report.pages import megabytes, render
 from heatproof.report.runtimes import duration, measure_runtimes
-from heatproof.report.viewers import coarsen, pack_pages, view_map
 from heatproof.report.words import comparable, judge, ranking_by_scale, summarise
-from heatproof.space import load_template
 from heatproof.tables import own, read_table
 
 TEMPLATE = "page.html.jinja"
 BY = "faithfulness_pearson_cubes"  # whose highest value stands first
-FAVOURITE = "guided_backprop"  # the method of the paper's Figure 1 is shown first
 
 
 def embed(image: bytes, kind: str = "png") -> str:
@@ -84,28 +79,6 @@ def versions(software: dict[str, list[dict[str, str]]]) -> dict[str, str]:
 def used_methods(config: dict) -> dict[str, dict]:
     """Return the options of the methods that the config does not switch off."""
     return {name: options for name, options in config["attribute"]["methods"].items() if options}
-
-
-def make_viewers(results: Path, models: Path, config: dict, methods: Iterable[str]) -> str:
-    """Make a viewer of the mean true-positive map of each method and model, and of each method's mean over models.
-
-    Returns
-    -------
-    str
-        As `pack_pages` writes it; documents are named ``{method}/mean`` and ``{method}/{seed}``.
-    """
-    options, seeds = config["report"], config["train"]["seeds"]
-    template = coarsen(*load_template(config["register"]["template"]), options["viewer_voxel_size"])
-    mask = load_array(models / "register/template/brain_mask.nii.gz") > 0
-    pages = {}
-    for method in methods:
-        maps = {seed: read_map(results / f"compare/{method}/seed-{seed}/mean_TP.nii.gz", mask) for seed in seeds}
-        maps = {"mean": average(maps.values()), **maps}
-        scale = colour_scale(maps.values(), options["colormap"], options["threshold"])
-        for name, image in maps.items():
-            reason = f"{title_of(method)}: no map, as no true positive or no relevance is behind it"
-            pages[f"{method}/{name}"] = view_map(image, template, options["points"][0], scale, reason)
-    return pack_pages(pages)
 
 
 def left_out(unreadable: pd.DataFrame) -> list[str]:
@@ -176,6 +149,7 @@ def gather(
     config: dict,
     checks: Path | None = None,
     check_accuracy: Path | None = None,
+    pages: Sequence[Path] = (),
 ) -> dict:
     """Gather everything that the page shows from the files of a study, and of the one that its models come from."""
     compare = results / "compare"
@@ -238,11 +212,11 @@ def gather(
         "variance_rows": variance_rows(variance),
         "enough_seeds": enough_seeds(read_table(compare / "seeds.tsv")),
         "notes": note_rows(notes, config["train"]["seeds"]),
-        "methods": {name: title_of(name) for name in sorted(methods, key=lambda name: name != FAVOURITE)},
+        "methods": {name: title_of(name) for name in in_order(methods)},
         "figures": {figure.stem: embed(figure.read_bytes()) for figure in informative(figures, paired, robust)},
         "contact_sheet": embed(compress(models / "register/contact_sheet.png"), "jpeg"),
         "quality": {"figures": list(quality.columns.drop(["scan", "poor", "outlier"])), "rows": quality_rows(quality)},
-        "viewers": make_viewers(results, models, config, methods),
+        "pages": {page.stem: megabytes(page.stat().st_size) for page in pages},
         "configuration": yaml.safe_dump(
             config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
         ),
@@ -254,12 +228,9 @@ def gather(
     }
 
 
-def render(content: dict) -> str:
+def fill(content: dict) -> str:
     """Fill the page's template."""
-    folder = FileSystemLoader(Path(__file__).parent)
-    page = Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters |= {"duration": duration, "along": along}
-    return page.get_template(TEMPLATE).render(content)
+    return render(TEMPLATE, content, duration=duration, along=along)
 
 
 def main() -> None:
@@ -270,14 +241,15 @@ def main() -> None:
     parser.add_argument("--figures", required=True, nargs="+", type=Path, help="png files; the page knows their names")
     parser.add_argument("--checks", type=Path, help="compare/checks.tsv, where there is one")
     parser.add_argument("--check-accuracy", type=Path, help="compare/checks_accuracy.tsv, where there is one")
+    parser.add_argument("--pages", nargs="*", default=[], type=Path, help="pages beside this one; it links to them")
     parser.add_argument("--config", required=True, type=json_option, help="the whole config as JSON")
     parser.add_argument("--output", required=True, type=Path, help="report.html")
     args = parser.parse_args()
 
     args.output.parent.mkdir(parents=True, exist_ok=True)
     of_checks = args.checks, args.check_accuracy
-    content = gather(args.results, args.models, args.figures, args.config, *of_checks)
-    args.output.write_text(render(content), encoding="utf-8")
+    content = gather(args.results, args.models, args.figures, args.config, *of_checks, args.pages)
+    args.output.write_text(fill(content), encoding="utf-8")
 
 
 if __name__ == "__main__":

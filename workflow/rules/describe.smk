@@ -8,10 +8,10 @@ rule write_provenance:
     input:
         scans=expand(f"{RESULTS}/cohort/{{table}}.tsv", table=["scans", *["twins"] * TWINS]),
         dataset=dataset_files(),
-        quality=f"{RESULTS}/register/qc.tsv",
+        quality=[] if ALONE else f"{RESULTS}/register/qc.tsv",
         files=register_files(),
-        models=expand(MODEL, seed=SEEDS),
-        histories=[] if IMPORTED else expand(f"{RESULTS}/train/seed-{{seed}}/history.tsv", seed=SEEDS),
+        models=[] if ALONE else expand(MODEL, seed=SEEDS),
+        histories=HISTORIES,
         imported=list((IMPORTED or {}).values()),
         tables=expand(
             f"{STUDY}/compare/{{table}}.tsv",
@@ -22,7 +22,7 @@ rule write_provenance:
         ),
         ran=[  # the last commands of the stages whose logs are read
             f"{RESULTS}/cohort/demographics.tsv",
-            POSSIBLE,
+            *([] if ALONE else [POSSIBLE]),
             *expand(f"{STUDY}/compare/{{method}}/ensembles.tsv", method=JUDGED),
             *expand(f"{STUDY}/attribute/{{method}}/convergence.tsv", method=WALKED),
             *expand(f"{STUDY}/compare/{{table}}.tsv", table=CHECK_TABLES),

@@ -6,7 +6,6 @@ VIEWER_KEYS = (*BRAIN_KEYS, "viewer_voxel_size", "viewer_outcomes")
 MEAN_MAPS = f"{STUDY}/compare/{{method}}/seed-{{seed}}/mean_TP.nii.gz"
 PATCHES = cubic_patches(config["attribute"]["methods"])
 TABLES = f"{STUDY}/compare/{{table}}.tsv"
-HISTORIES = [] if IMPORTED else expand(f"{RESULTS}/train/seed-{{seed}}/history.tsv", seed=SEEDS)
 SCALES = expand(f"{STUDY}/compare/{{method}}/scale.tsv", method=SCALED)
 ENSEMBLES = expand(f"{STUDY}/compare/{{method}}/ensembles.tsv", method=JUDGED)
 CONVERGENCE = expand(f"{STUDY}/attribute/{{method}}/convergence.tsv", method=WALKED)
@@ -89,11 +88,12 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
         "category": "train",
         "made_of": HISTORIES,
         "arguments": words("--seeds", SEEDS, "--histories", HISTORIES),
-        "drawn": not IMPORTED,
+        "drawn": bool(HISTORIES),
     },
 }
 PAGE_FILES = multiext("src/heatproof/report/", "pages.css", "viewer.html.jinja", "viewer.js")
-PAGES = ["viewer", *["participants"] * bool(config["report"]["participants"] and config["attribute"]["keep"] == "all")]
+OF_SCANS = config["report"]["participants"] and config["attribute"]["keep"] == "all" and not ALONE
+PAGES = ["viewer", *["participants"] * bool(OF_SCANS)]
 TRUTH_OPTION = words("--truth", TRUTH) if TRUTH else ""
 DRAWN = [
     name
@@ -213,7 +213,7 @@ rule write_page:
         cohort=expand(
             f"{RESULTS}/cohort/{{table}}.tsv", table=["scans", "demographics", "group_differences", "unreadable"]
         ),
-        quality=[f"{RESULTS}/register/qc.tsv", f"{RESULTS}/register/contact_sheet.png"],
+        quality=[] if ALONE else [f"{RESULTS}/register/qc.tsv", f"{RESULTS}/register/contact_sheet.png"],
         tables=expand(
             f"{STUDY}/compare/{{table}}.tsv",
             table=["accuracy", "l2", "top_regions", "scores", "seeds", "variance", "notes"],

@@ -250,3 +250,31 @@ use rule predict_scans as predict_by_check with:
         f"{RESULTS}/logs/predict_by_check/seed-{{seed}}_{{check}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/predict_by_check.seed-{{seed}}_{{check}}.tsv"
+
+
+if ALONE:
+
+    rule take_predictions:
+        """Bring what a model predicted elsewhere into the form of a trained model's predictions."""
+        input:
+            predictions=lambda wildcards: config["train"]["predictions"][wildcards.seed],
+            scans=f"{RESULTS}/cohort/test.tsv",
+        output:
+            f"{RESULTS}/train/seed-{{seed}}/predictions.tsv",
+        log:
+            f"{RESULTS}/logs/take_predictions/seed-{{seed}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/train/take_predictions.seed-{{seed}}.tsv"
+        conda:
+            "../../envs/analysis.yaml"
+        resources:
+            mem_mb=megabytes(1000),
+            runtime=minutes(10),
+        params:
+            source=code_of("heatproof.train.take_predictions"),
+            cohort=options("cohort", "patient", "control"),
+        shell:
+            "python -m heatproof.train.take_predictions --predictions {input.predictions:q} --scans {input.scans} "
+            "--cohort {params.cohort:q} --out {output} > {log} 2>&1"
+
+    ruleorder: take_predictions > predict_scans

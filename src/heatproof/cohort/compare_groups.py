@@ -28,13 +28,13 @@ OLDEST = 125
 SIGNIFICANT = 0.05
 
 
-def read_groups(table: Path, scans: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def read_groups(table: Path | None, scans: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Gather age, sex and site of every participant at the first scan; empty where the dataset does not tell.
 
     Parameters
     ----------
     table : Path
-        A BIDS dataset's participants.tsv. A session's own cell goes before the participant's.
+        A BIDS dataset's participants.tsv; None where there is none. A session's own cell goes before the participant's.
     scans : DataFrame
         scan, participant_id, session_id, label, split.
 
@@ -46,6 +46,8 @@ def read_groups(table: Path, scans: pd.DataFrame) -> tuple[pd.DataFrame, list[st
         What was made of ages that are no plain numbers.
     """
     people = scans.fillna("").sort_values("scan").drop_duplicates("participant_id", ignore_index=True)
+    if table is None:
+        return people[["participant_id", "label", "split"]].assign(age=np.nan, sex=None, site=None), []
     tables = gather_tables(read_people(table), table.parent, people["participant_id"])
     found, notes = people[["participant_id", "label", "split"]].assign(**dict.fromkeys(COLUMNS, None)), []
     for name, known in COLUMNS.items():
@@ -180,7 +182,7 @@ def compare_groups(people: pd.DataFrame) -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--participants", type=Path, required=True, help="participants.tsv")
+    parser.add_argument("--participants", type=Path, help="participants.tsv, where there is one")
     parser.add_argument("--scans", type=Path, required=True, help="cohort/scans.tsv")
     parser.add_argument("--groups", type=Path, required=True, help="demographics.tsv, to write")
     parser.add_argument("--differences", type=Path, required=True, help="group_differences.tsv, to write")

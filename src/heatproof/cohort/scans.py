@@ -1,15 +1,21 @@
 """The table of scans: what the whole workflow expands over. It is known before any job runs."""
 
+import re
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from heatproof.cohort.bids import read_dataset
 from heatproof.cohort.bids_files import unreadable_files
+from heatproof.cohort.bids_tables import check_different, read_text_table
+from heatproof.cohort.conditions import satisfies
 from heatproof.cohort.participants import brain_scans, simulated_scans
 from heatproof.cohort.split import split_participants
 from heatproof.errors import StudyError
 
+CLASSES = ("patient", "control")
 COLUMNS = ["scan", "participant_id", "session_id", "label", "split", "image"]
 
 
@@ -46,6 +52,8 @@ def read_cohort(options: dict, folder: str) -> Cohort:
     StudyError
         If the dataset, its labels or the split are not as the config says, or too few scans can be read.
     """
+    if options.get("scans"):
+        return Cohort(listed_scans(options), pd.DataFrame(columns=["scan", "image", "reason"]))
     if options["bids"]:
         found = read_dataset(options)
         unreadable = unreadable_files(found, options["unreadable"])
@@ -58,3 +66,54 @@ def read_cohort(options: dict, folder: str) -> Cohort:
         raise StudyError(f"no scan of a {gone[0]} can be read; {first['image']}: {first['reason']}")
     scans = scans.assign(split=split_participants(scans, options["split"]))
     return Cohort(scans[COLUMNS].sort_values("scan", ignore_index=True), unreadable)
+
+
+def listed_scans(options: dict) -> pd.DataFrame:
+    """List test scans of which no image is there, from the table that ``cohort.scans`` names.
+
+    Its columns are scan and label, and perhaps participant_id and session_id; a scan without a participant is one
+    of its own, or that of its first word where this begins with ``sub-``.
+
+    Returns
+    -------
+    DataFrame
+        As `read_cohort` has it; image is empty.
+
+    Raises
+    ------
+    StudyError
+        If a column is lacking, a scan is there twice or has a name that no file could have, or a label is of no class.
+    """
+    table = read_columns(options["scans"], ["scan", "label"], "correct cohort.scans")
+    path, scans = Path(options["scans"]), table["scan"]
+    if strange := next((scan for scan in scans if not re.fullmatch(r"[A-Za-z0-9_-]+", scan)), None):
+        raise StudyError(f"{path} has the scan {strange!r}; use letters, digits, _ and - alone")
+    check_different(scans.tolist(), "leave one row for each", path)
+    own = scans.map(lambda scan: scan.partition("_")[0] if scan.startswith("sub-") else scan)
+    listed = pd.DataFrame({"scan": scans, "participant_id": table.get("participant_id", own)})
+    listed["session_id"] = table.get("session_id", pd.Series(np.nan, table.index))
+    label = classes_of(table["label"], options, f"{path}: the label")
+    return listed.assign(label=label, split="test", image="")[COLUMNS].sort_values("scan", ignore_index=True)
+
+
+def read_columns(path: str | Path, needed: list[str], remedy: str) -> pd.DataFrame:
+    """Read a table as text that has these columns."""
+    table = read_text_table(Path(path), remedy)
+    if missing := [column for column in needed if column not in table]:
+        raise StudyError(f"{path} has no column {missing[0]}; its columns are {', '.join(table)}")
+    return table
+
+
+def classes_of(values: pd.Series, options: dict, what: str) -> pd.Series:
+    """Name the class of each value: patient or control, by that word or as the config's ``cohort`` names it.
+
+    Raises
+    ------
+    StudyError
+        For the first value of neither or both; ``what`` says whose it is.
+    """
+    named = {label: (values == label) | satisfies(values, options[label], f"cohort.{label}") for label in CLASSES}
+    unclear = values[named["patient"] == named["control"]]
+    if len(unclear):
+        raise StudyError(f"{what} {unclear.iloc[0]!r} is not one of cohort.patient or cohort.control; correct one")
+    return named["patient"].map({True: "patient", False: "control"})

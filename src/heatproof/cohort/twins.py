@@ -12,8 +12,12 @@ def has_twins(options: dict) -> bool:
 
     ``options`` is the config's ``cohort`` section.
     """
-    simulated, by_volume = options["bids"] is None, isinstance(options["label"], dict)
-    return simulated and not by_volume and options["simulate"]["twins"]
+    return is_simulated(options) and not isinstance(options["label"], dict) and options["simulate"]["twins"]
+
+
+def is_simulated(options: dict) -> bool:
+    """Tell whether the config's ``cohort`` names neither a dataset nor a table, so that scans are simulated."""
+    return options["bids"] is None and not options.get("scans")
 
 
 def list_twins(scans: pd.DataFrame, dataset: str) -> pd.DataFrame:

@@ -28,14 +28,16 @@ def measure_accuracy(predictions: pd.DataFrame) -> dict[str, float]:
     -------
     dict
         balanced_accuracy, sensitivity, specificity, accuracy, auc, and n_TP, n_TN, n_FP, n_FN, per scan. NaN marks
-        what does not exist: sensitivity without patients, specificity without controls, and what needs both.
+        what does not exist: sensitivity without patients, specificity without controls, what needs both, and auc
+        without probabilities.
     """
     test = predictions[predictions["split"] == "test"]
     truth, predicted = test["label"], test["predicted"]
     sensitivity, specificity = recall_score(
         truth, predicted, labels=["patient", "control"], average=None, zero_division=np.nan
     )
-    auc = roc_auc_score(truth == "patient", test["probability"]) if truth.nunique() == 2 else np.nan
+    ranked = truth.nunique() == 2 and test["probability"].notna().all()
+    auc = roc_auc_score(truth == "patient", test["probability"]) if ranked else np.nan
     return {
         "balanced_accuracy": (sensitivity + specificity) / 2,
         "sensitivity": sensitivity,

@@ -24,7 +24,7 @@ def describe(stage: str, provenance: dict) -> dict:
         "BIDSVersion": "1.10.0",
         "DatasetType": "derivative",
         "GeneratedBy": [made_by | ({"Commit": commit} if commit else {})],
-        "SourceDatasets": [{"URL": config["cohort"]["bids"] or "simulated"}],
+        "SourceDatasets": [{"URL": config["cohort"]["bids"] or config["cohort"].get("scans") or "simulated"}],
         "Packages": ran,
         "Configuration": config,
     }

@@ -82,7 +82,7 @@ def crate(provenance: dict, day: str) -> dict:
     files = {"provenance.json": None, "report/report.html": None, **provenance["results"]}
     if config["models"] is None:
         files |= provenance["models"]
-    dataset = config["models"] or config["cohort"]["bids"] or "simulated"
+    dataset = config["models"] or config["cohort"]["bids"] or config["cohort"].get("scans") or "simulated"
     root = {
         "@id": "./",
         "@type": "Dataset",

@@ -13,8 +13,9 @@ from itertools import chain
 from pathlib import Path
 
 from heatproof import __version__
-from heatproof.cohort.twins import has_twins
+from heatproof.cohort.twins import has_twins, is_simulated
 from heatproof.command import json_option, run
+from heatproof.maps import files_of, patterns_of
 from heatproof.space import atlas_files, locate, template_files
 from heatproof.tables import read_table
 from heatproof.versions import read_versions
@@ -25,6 +26,14 @@ USERS_WORD = (
     "These weights were trained elsewhere. That scans are preprocessed as they were in that training, that output 1 is "
     "the patients', and that no test scan was learned from, is the word of who wrote the config."
 )
+IMPORTED = {
+    "models": ("weights", USERS_WORD),
+    "predictions": (
+        "predictions",
+        "Models and maps were made elsewhere. That the maps are of these models, and that no test scan was learned "
+        "from, is the word of who wrote the config.",
+    ),
+}
 COMPARE_TABLES = (
     *("accuracy", "l2", "l2_pairs", "top_regions", "top_regions_pairs", "overlap_curve"),
     *("scores", "differences", "seeds", "variance", "notes"),
@@ -61,8 +70,8 @@ def software(*logs: Path) -> dict[str, list[dict[str, str]]]:
 
 
 def input_checksums(models: Path, config: dict) -> dict[str, dict[str, str]]:
-    """Return the checksums of raw scans and healthy twins, named as in their tables, and of template and atlas."""
-    scans = read_table(models / "cohort/scans.tsv")
+    """Return the checksums of raw scans and healthy twins, named as in their tables, of template, atlas and maps."""
+    scans = read_table(models / "cohort/scans.tsv").dropna(subset="image")
     images = dict(zip(scans["image"], scans["scan"], strict=True))
     if has_twins(config["cohort"]):
         twins = read_table(models / "cohort/twins.tsv")
@@ -72,7 +81,16 @@ def input_checksums(models: Path, config: dict) -> dict[str, dict[str, str]]:
     return {
         "scans": {image: row["scan_sha256"] for image, row in quality.items()},
         "template_and_atlas": {part: checksum(locate(file)) for part, file in files.items() if file},
+        **map_checksums(models, config),
     }
+
+
+def map_checksums(models: Path, config: dict) -> dict[str, dict[str, str]]:
+    """Return the checksums of maps that were made elsewhere; nothing where there are none."""
+    patterns = [pattern for _, pattern in patterns_of(config["attribute"]["methods"], config["train"]["seeds"])]
+    test = read_table(models / "cohort/test.tsv")["scan"] if patterns else []
+    maps = sorted({file for pattern in patterns for file in files_of(pattern, test).values()})
+    return {"maps": {file: checksum(Path(file)) for file in maps}} if maps else {}
 
 
 def licences(dataset: Path, register: dict) -> dict[str, str | None]:
@@ -85,20 +103,25 @@ def licences(dataset: Path, register: dict) -> dict[str, str | None]:
     return {"dataset": " ".join(str(described).split()) if described else None, **known}
 
 
-def imported_weights(files: dict[str, str] | None) -> dict:
-    """Return where imported weights came from, with checksums, and what is not known of them; nothing if none were."""
-    weights = {seed: {"file": file, "sha256": checksum(Path(file))} for seed, file in (files or {}).items()}
-    return {"imported": {"weights": weights, "note": USERS_WORD}} if weights else {}
+def imported(train: dict) -> dict:
+    """Return where imported weights or predictions came from, with checksums, and what is not known; or nothing."""
+    for key, (name, note) in IMPORTED.items():
+        if train.get(key):
+            files = {seed: {"file": file, "sha256": checksum(Path(file))} for seed, file in train[key].items()}
+            return {"imported": {name: files, "note": note}}
+    return {}
 
 
 def model_checksums(models: Path, train: dict) -> dict[str, str]:
     """Return the checksums of the tables of scans and of the models that are explained.
 
-    Imported models have no history.
+    Imported models have no history; of models whose predictions alone are known there is no file, nor of scans.
     """
-    files = [name for name in MODEL_FILES if not (train.get("models") and name == "history.tsv")]
-    names = [f"train/seed-{seed}/{name}" for seed in train["seeds"] for name in files]
-    return {name: checksum(models / name) for name in ["cohort/scans.tsv", "register/qc.tsv", *names]}
+    absent = {"model.safetensors", "history.tsv"} if train.get("predictions") else set()
+    absent |= {"history.tsv"} if train.get("models") else set()
+    names = [f"train/seed-{seed}/{name}" for seed in train["seeds"] for name in MODEL_FILES if name not in absent]
+    tables = ["cohort/scans.tsv", *([] if train.get("predictions") else ["register/qc.tsv"])]
+    return {name: checksum(models / name) for name in [*tables, *names]}
 
 
 def provenance(results: Path, models: Path, config: dict) -> dict:
@@ -111,12 +134,12 @@ def provenance(results: Path, models: Path, config: dict) -> dict:
             "fixed": config["train"]["fix"],
             "split": config["cohort"]["split"].get("seed"),
             "registration": config["register"]["seed"],
-            "simulation": None if config["cohort"]["bids"] else config["cohort"]["simulate"]["seed"],
+            "simulation": config["cohort"]["simulate"]["seed"] if is_simulated(config["cohort"]) else None,
         },
         "inputs": input_checksums(models, config),
         "licences": licences(Path(config["cohort"]["bids"] or models / "cohort/bids"), config["register"]),
         "models": model_checksums(models, config["train"]),
-        **imported_weights(config["train"].get("models")),
+        **imported(config["train"]),
         "results": {f"compare/{name}.tsv": checksum(results / f"compare/{name}.tsv") for name in COMPARE_TABLES},
         "software": software(*dict.fromkeys([models / "logs", results / "logs"])),
         "config": config,

@@ -118,6 +118,15 @@ def scale_tables(folder: Path, methods: Iterable[str]) -> pd.DataFrame:
     return pd.concat([read_table(folder / method / "scale.tsv") for method in methods], ignore_index=True)
 
 
+def registrations(quality: pd.DataFrame, sheet: Path) -> dict:
+    """Gather the table of ``qc.tsv`` and the contact sheet."""
+    figures = list(quality.columns.drop(["scan", "poor", "outlier"]))
+    return {
+        "quality": {"figures": figures, "rows": quality_rows(quality)},
+        "contact_sheet": embed(compress(sheet), "jpeg"),
+    }
+
+
 def measure_tables(scores: pd.DataFrame, methods: Iterable[str], options: dict) -> dict:
     """Make the tables of measures, from the third on: heads and rows of each; options are the config's ``compare``."""
     columns = {table: heads(table, options) for table in range(3, 10)}
@@ -164,9 +173,9 @@ def gather(
     robust = bool(((scores["measure"] == "pearson") & (scores["outcome"] == "TP") & scores["value"].notna()).any())
     cause_heads, causes = cause_rows(scores, judged, config["compare"]["top_k"])
     variance = read_table(compare / "variance.tsv")
-    quality = read_table(models / "register/qc.tsv")
+    quality = None if config["cohort"].get("scans") else read_table(models / "register/qc.tsv")
     runtimes = measure_runtimes(*dict.fromkeys([models / "benchmarks", results / "benchmarks"]))
-    imported = config["train"].get("models")
+    imported = config["train"].get("models") or config["train"].get("predictions")
     of_checks = read_table(check_accuracy) if check_accuracy else None
     no_floor = still_trained(of_checks, accuracy) if check_accuracy else []
     judging = scores[~scores["check"].isin(no_floor)], read_table(checks) if checks else None, methods
@@ -175,7 +184,7 @@ def gather(
         "config": config,
         "imported": imported,
         "answer": answer_sentence(answers, len(config["train"]["seeds"])),
-        "alarms": poor_registrations(quality),
+        "alarms": [] if quality is None else poor_registrations(quality),
         "answer_heads": answer_heads(*judging),
         "answer_rows": answers,
         "beside_rows": beside_rows(*judging),
@@ -214,8 +223,7 @@ def gather(
         "notes": note_rows(notes, config["train"]["seeds"]),
         "methods": {name: title_of(name) for name in in_order(methods)},
         "figures": {figure.stem: embed(figure.read_bytes()) for figure in informative(figures, paired, robust)},
-        "contact_sheet": embed(compress(models / "register/contact_sheet.png"), "jpeg"),
-        "quality": {"figures": list(quality.columns.drop(["scan", "poor", "outlier"])), "rows": quality_rows(quality)},
+        **(registrations(quality, models / "register/contact_sheet.png") if quality is not None else {"quality": None}),
         "pages": {page.stem: megabytes(page.stat().st_size) for page in pages},
         "configuration": yaml.safe_dump(
             config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100

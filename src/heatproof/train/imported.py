@@ -11,12 +11,15 @@ from heatproof.errors import StudyError
 from heatproof.references import CONTROLS, OPTIONS, reference_files
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".tar")
+IMPORTED = ("models", "predictions")  # keys of what is known of models that were trained elsewhere
 RETRAINED = ("initial_head", "shuffled_labels", "same_initialisation", "same_order")  # checks that ask for the training
 OF_CONTROLS = ("mean_control.npy", *CONTROLS)
 
 
 def with_imported_models(config: Mapping, laid_over: Mapping) -> dict:
-    """Read `train.models` as one file for each seed, which are the models' numbers; null stays as it is.
+    """Read `train.models`, or `train.predictions`, as one file for each seed, which are the models' numbers.
+
+    Null stays as it is.
 
     One file is model 0; of a pattern with ``{seed}`` there is one for each of `train.seeds`; a mapping names the seeds
     itself. The default's sanity checks that ask how a model was trained are left out.
@@ -29,7 +32,8 @@ def with_imported_models(config: Mapping, laid_over: Mapping) -> dict:
         What was laid over the embedded default.
     """
     train = config.get("train")
-    models = train.get("models") if isinstance(train, Mapping) else None
+    key = next((key for key in IMPORTED if isinstance(train, Mapping) and train.get(key)), IMPORTED[0])
+    models = train.get(key) if isinstance(train, Mapping) else None
     seeds, compare = train.get("seeds") if models else None, config.get("compare")
     if isinstance(models, str) and "{seed}" in models and isinstance(seeds, list):
         models = {str(seed): models.replace("{seed}", str(seed)) for seed in seeds}
@@ -39,11 +43,16 @@ def with_imported_models(config: Mapping, laid_over: Mapping) -> dict:
         return dict(config)
     files = {str(seed): str(Path(path).expanduser()) for seed, path in models.items()}
     if wrong := next((seed for seed in files if not (seed.isascii() and seed.isdigit())), None):
-        raise StudyError(f"config: train.models calls a model {wrong!r}; give each a number, as {{0: model.pt}}")
+        raise StudyError(f"config: train.{key} calls a model {wrong!r}; give each a number, as {{0: model.pt}}")
     if isinstance(compare, Mapping) and not {"checks", "controls"} & set(laid_over.get("compare") or ()):
         compare = {**compare, "checks": [check for check in compare["checks"] if check not in RETRAINED]}
     seeds = [int(seed) for seed in files]
-    return {**config, "train": {**train, "models": files, "seeds": seeds}, "compare": compare}
+    return {**config, "train": {**train, key: files, "seeds": seeds}, "compare": compare}
+
+
+def is_imported(train: Mapping) -> bool:
+    """Tell whether the models of the config's ``train`` were trained elsewhere."""
+    return any(train[key] for key in IMPORTED)
 
 
 def check_imported(config: Mapping) -> None:
@@ -64,7 +73,7 @@ def check_imported(config: Mapping) -> None:
         if not Path(path).is_file():
             raise StudyError(f"config: train.models names {path}, which does not exist; correct it")
     asked = [check for check in config["compare"]["checks"] if check in RETRAINED]
-    if config["train"]["models"] and asked:
+    if is_imported(config["train"]) and asked:
         raise StudyError(
             f"config: compare.checks names {asked[0]}, which needs to know how a model was trained, and train.models "
             "names models that were trained elsewhere; leave it out"
@@ -91,8 +100,8 @@ def check_parts(config: Mapping, scans: pd.DataFrame) -> None:
     """
     there = set(scans[["split", "label"]].itertuples(index=False, name=None))
     labels = [""] if (scans["label"] == "").all() else ["patient", "control"]
-    source = config["cohort"]["split"].get("table") or "config: cohort.split"
-    for split in ["test"] if config["train"]["models"] and labels[1:] else ["train", "validation", "test"]:
+    source = config["cohort"]["scans"] or config["cohort"]["split"].get("table") or "config: cohort.split"
+    for split in ["test"] if is_imported(config["train"]) and labels[1:] else ["train", "validation", "test"]:
         for label in labels:
             if (split, label) not in there:
                 raise StudyError(f"{source} leaves no {label or 'participant'} for {split}; move at least one there")

@@ -1,0 +1,69 @@
+"""Take what a model predicted elsewhere for the test scans, in the form of a trained model's predictions."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from heatproof.cohort.bids_tables import check_different
+from heatproof.cohort.scans import classes_of, read_columns
+from heatproof.command import json_option, run
+from heatproof.errors import StudyError
+from heatproof.tables import read_table, write_table
+
+
+def read_predictions(path: str | Path, scans: pd.DataFrame, cohort: dict) -> pd.DataFrame:
+    """Read a model's predictions for the test scans.
+
+    Parameters
+    ----------
+    path : path
+        A table with the column scan, and predicted (patient or control, or as the config names them), probability (of
+        patient) or both. Without predicted, a probability above 0.5 is a patient.
+    scans : DataFrame
+        Of the cohort: scan, participant_id, label, split.
+    cohort : dict
+        The config's ``cohort``: patient and control.
+
+    Returns
+    -------
+    DataFrame
+        scan, participant_id, split, label, probability (empty where it is not told) and predicted.
+
+    Raises
+    ------
+    StudyError
+        If a column, or the row of a scan, is lacking, or a value cannot be meant.
+    """
+    table = read_columns(path, ["scan"], "correct train.predictions")
+    check_different(table["scan"].tolist(), "leave one row for each", Path(path))
+    if not {"predicted", "probability"} & set(table):
+        raise StudyError(f"{path} has no column predicted or probability; its columns are {', '.join(table)}")
+    found = scans.merge(table.drop(columns=["label", "participant_id"], errors="ignore"), on="scan", how="left")
+    given = [column for column in ("probability", "predicted") if column in table]
+    if len(absent := found.loc[found[given].isna().any(axis=1), "scan"]):
+        raise StudyError(f"{path} has no prediction for {absent.iloc[0]}, a test scan; add its row")
+    probability = pd.to_numeric(found.get("probability", pd.Series(dtype=float)), errors="coerce").reindex(found.index)
+    if "probability" in given and len(wrong := found.loc[~probability.between(0, 1), "probability"]):
+        raise StudyError(f"{path} has the probability {wrong.iloc[0]}; give numbers from 0 to 1")
+    if "predicted" in given:
+        predicted = classes_of(found["predicted"], cohort, f"{path}: predicted")
+    else:
+        predicted = (probability > 0.5).map({True: "patient", False: "control"})
+    columns = ["scan", "participant_id", "split", "label", "probability", "predicted"]
+    return found.assign(probability=probability, predicted=predicted)[columns]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--predictions", type=Path, required=True, help="table of scan, predicted, probability")
+    parser.add_argument("--scans", type=Path, required=True, help="cohort/test.tsv")
+    parser.add_argument("--cohort", type=json_option, required=True, help="patient and control of the config's cohort")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    table = read_predictions(arguments.predictions, read_table(arguments.scans), arguments.cohort)
+    write_table(table, arguments.out)
+
+
+if __name__ == "__main__":
+    run(main)

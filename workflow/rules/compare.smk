@@ -103,7 +103,7 @@ rule compare_checks:
     input:
         maps=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_TP.nii.gz", method=EXPLAINED, seed=SEEDS),
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
-        possible=ancient(POSSIBLE),
+        possible=[] if ALONE else ancient(POSSIBLE),
     output:
         f"{COMPARE}/checks.tsv",
     log:
@@ -339,7 +339,7 @@ rule write_tables:
         regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),
         accuracy=f"{COMPARE}/accuracy.tsv",
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
-        possible=ancient(POSSIBLE),
+        possible=[] if ALONE else ancient(POSSIBLE),
     output:
         [
             report(f"{COMPARE}/{table}.tsv", category="compare", caption=f"../report/{table}.rst")

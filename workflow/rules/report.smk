@@ -31,7 +31,9 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
         "labels": {"figure": "2", "method": "all"},
         "caption": "figure-2",
         "made_of": [*BRAIN, *expand(MEAN_MAPS, method=METHODS, seed=SEEDS), ancient(POSSIBLE)],
-        "arguments": words("--maps", f"{STUDY}/compare", OF_STUDY, "--possible", POSSIBLE, BRAIN_OPTIONS),
+        "arguments": words(
+            "--maps", f"{STUDY}/compare", OF_STUDY, [] if ALONE else ["--possible", POSSIBLE], BRAIN_OPTIONS
+        ),
         "of_brains": True,
     },
     "draw_overlaps": {

@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--names", required=True, nargs="+", help="{method}.{check} of every check that has maps")
     parser.add_argument("--seeds", required=True, type=int, nargs="+")
     parser.add_argument("--mask", required=True, help="brain_mask.nii.gz on the working grid")
-    parser.add_argument("--possible", help="possible.tsv; what is not is left out")
+    parser.add_argument("--possible", nargs="?", help="possible.tsv; what is not is left out")
     parser.add_argument("--out", required=True, help="checks.tsv")
     args = parser.parse_args()
 

@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--checks", nargs="*", default=[], help="sanity checks that explain another model")
     parser.add_argument("--seeds", required=True, type=int, nargs="+")
     parser.add_argument("--mask", required=True, help="brain_mask.nii.gz on the working grid")
-    parser.add_argument("--possible", help="possible.tsv; what is not is left out")
+    parser.add_argument("--possible", nargs="?", help="possible.tsv; what is not is left out")
     parser.add_argument("--effects", help="effects.tsv, where there are effects")
     parser.add_argument("--options", required=True, type=json_option, help="the config's compare as JSON")
     args = parser.parse_args()

@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--maps", required=True, type=Path, help="results/{study}/compare")
     parser.add_argument("--methods", required=True, nargs="+")
     parser.add_argument("--seeds", required=True, nargs="+", type=int)
-    parser.add_argument("--possible", help="possible.tsv; what is not is left out")
+    parser.add_argument("--possible", nargs="?", help="possible.tsv; what is not is left out")
     parser.add_argument("--mask", required=True, help="brain mask on the working grid")
     parser.add_argument("--template", required=True, type=json_option, help="the config's register.template as JSON")
     parser.add_argument("--options", required=True, type=json_option, help="the config's report as JSON")

@@ -54,7 +54,7 @@ rule explain_scans:
         images=f"{RESULTS}/train/store/test.npy",
         scans=f"{RESULTS}/train/store/test.tsv",
         template=REGION_FILES,
-        possible=ancient(POSSIBLE),
+        possible=KNOWN_POSSIBLE,
     output:
         directory(HEATMAPS) if config["attribute"]["keep"] == "all" else temp(directory(HEATMAPS)),
     log:
@@ -255,7 +255,7 @@ rule trace_convergence:
         models=expand(MODEL, seed=SEEDS),
         images=f"{RESULTS}/train/store/test.npy",
         scans=f"{RESULTS}/train/store/test.tsv",
-        possible=ancient(POSSIBLE),
+        possible=KNOWN_POSSIBLE,
     output:
         f"{STUDY}/attribute/{{method}}/convergence.tsv",
     log:

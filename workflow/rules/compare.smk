@@ -103,7 +103,7 @@ rule compare_checks:
     input:
         maps=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_TP.nii.gz", method=EXPLAINED, seed=SEEDS),
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
-        possible=[] if ALONE else ancient(POSSIBLE),
+        possible=KNOWN_POSSIBLE,
     output:
         f"{COMPARE}/checks.tsv",
     log:
@@ -339,7 +339,7 @@ rule write_tables:
         regions=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/regions.tsv", method=METHODS, seed=SEEDS),
         accuracy=f"{COMPARE}/accuracy.tsv",
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
-        possible=[] if ALONE else ancient(POSSIBLE),
+        possible=KNOWN_POSSIBLE,
     output:
         [
             report(f"{COMPARE}/{table}.tsv", category="compare", caption=f"../report/{table}.rst")
@@ -365,7 +365,6 @@ rule write_tables:
         options=options("compare", "within", "top_k"),
         effects=lambda wildcards, input: ["--effects", input.effects] if EFFECTS else [],
     shell:
-        "python -m heatproof.compare.write_tables --folder $(dirname {input.accuracy}) --measures {input.measures} "
         "python -m heatproof.compare.write_tables --folder $(dirname {input.accuracy}) --measures {input.measures} "
         "--methods {params.methods} --judged {params.judged} --modelled {params.modelled} {params.checks} "
         "--seeds {params.seeds} --mask {input.brain} --possible {input.possible} {params.effects} "

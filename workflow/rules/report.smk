@@ -30,7 +30,11 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
         "figure": "figure-2-methods",
         "labels": {"figure": "2", "method": "all"},
         "caption": "figure-2",
-        "made_of": [*BRAIN, *expand(MEAN_MAPS, method=METHODS, seed=SEEDS), ancient(POSSIBLE)],
+        "made_of": [
+            *BRAIN,
+            *expand(MEAN_MAPS, method=METHODS, seed=SEEDS),
+            *([KNOWN_POSSIBLE] if KNOWN_POSSIBLE else []),
+        ],
         "arguments": words(
             "--maps", f"{STUDY}/compare", OF_STUDY, [] if ALONE else ["--possible", POSSIBLE], BRAIN_OPTIONS
         ),

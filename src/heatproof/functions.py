@@ -51,7 +51,7 @@ def check_network_function(network: Mapping) -> None:
     StudyError
         If there is no such function, or if an option is neither its own nor the paper's network's, or is lacking.
     """
-    if len(network.get("filters", [])) != len(network.get("pools", [])):
+    if {"filters", "pools"} <= network.keys() and len(network["filters"]) != len(network["pools"]):
         raise StudyError("config: train.network.filters and train.network.pools must be equally long; correct one")
     module, _, name = network["function"].partition(":")
     if lacks(module, name):

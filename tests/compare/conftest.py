@@ -69,7 +69,7 @@ class Study:
 
     def add_model(self, seed: int, outcomes: dict[str, str], **heatmaps: dict[str, np.ndarray]) -> None:
         """Write a model's predictions and heatmaps: random ones, save those given as ``method={scan: array}``."""
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed if isinstance(seed, int) else list(seed.encode()))
         self.seeds.append(seed)
         write_table(predictions(outcomes), self.root / f"train/seed-{seed}/predictions.tsv")
         for method in self.methods:

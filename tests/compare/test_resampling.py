@@ -17,6 +17,7 @@ from heatproof.compare.resampling import (
     holm,
     interval,
     interval_width,
+    measured_of,
     p_value,
     variance_from_models,
     variance_from_participants,
@@ -47,6 +48,27 @@ def random_pairs(rng, models, of_model, of_pair):
 def test_the_variance_of_single_models_is_that_of_a_mean():
     values = np.array([3.0, 1, 4, 1, 5])
     assert variance_from_models(of_models(values)) == pytest.approx(scipy.stats.sem(values) ** 2)
+
+
+@pytest.mark.parametrize("between", [False, True])
+@pytest.mark.parametrize(("of_model", "of_pair"), [(1.0, 0.0), (1.0, 1.0), (1.0, 0.3)])
+def test_the_variance_of_pairs_of_several_networks_is_that_of_repeated_studies(between, of_model, of_pair):
+    rng, names = np.random.default_rng(int(between)), [f"{network}-{seed}" for network in "ab" for seed in range(4)]
+    pairs = [(a, b) for a, b in combinations(range(8), 2) if (a < 4 <= b) == between]
+    studies = []
+    for _ in range(3000):
+        parts = of_model * rng.normal(size=8)
+        values = np.array([[parts[a] + parts[b] + of_pair * rng.normal() + 5 * (a < 4) for a, b in pairs]])
+        studies.append(measured_of(values, np.array([(names[a], names[b]) for a, b in pairs])))
+    assert studies[0].between == between and studies[0].enough and studies[0].freedom == 6
+    expected = np.var([study.value for study in studies])
+    assert np.mean([variance_from_models(study) for study in studies]) == pytest.approx(expected, rel=0.15)
+
+
+def test_two_models_of_a_network_are_too_few_for_pairs_within_it():
+    names = np.array([("a-0", "a-1"), ("b-0", "b-1")])
+    assert not measured_of(np.ones((1, 2)), names).enough
+    assert measured_of(np.ones((1, 4)), np.array([(f"a-{i}", f"b-{j}") for i in (0, 1) for j in (0, 1)])).enough
 
 
 @pytest.mark.parametrize("models", [4, 6, 10])

@@ -22,6 +22,7 @@ from heatproof.config import (
 )
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility, long_occlusions
+from heatproof.models import models_of, networks_of
 from heatproof.references import check_references
 from heatproof.sources import dictionary_entries
 
@@ -40,7 +41,8 @@ def laid_over(below: dict, above: dict) -> dict:
 @pytest.mark.parametrize("preset", sorted(Path("config").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_preset_is_valid(config, preset):
     check_yaml(preset)
-    study = laid_over(config, yaml.safe_load(preset.read_text()))
+    above = yaml.safe_load(preset.read_text())
+    study = with_own_network(laid_over(config, above), above)
     check_config(study)
     check_feasibility(study)
     assert study["study"] == preset.stem or preset.stem == "config"
@@ -78,6 +80,33 @@ def test_another_network_has_its_own_options_and_none_of_the_default_s(config):
         network = with_own_network(laid_over(config, above), above)["train"]["network"]
         assert network == expected | ({"pools": [2, 2]} if network.get("filters") == [4, 4] else {})
         check_config(with_own_network(laid_over(config, above), above))
+
+
+def test_several_networks_have_their_own_options_or_those_of_the_default(config):
+    resnet = {"function": "heatproof.train.presets:resnet18"}
+    above = {"train": {"networks": {"paper": {"dropout": 0.1}, "resnet": resnet, "sfcn": None}}}
+    study = with_own_network(laid_over(config, above), above)
+    networks = {"paper": config["train"]["network"] | {"dropout": 0.1}, "resnet": resnet}
+    assert networks_of(study["train"]) == networks
+    assert models_of(study["train"]) == [f"{name}-{seed}" for name in networks for seed in config["train"]["seeds"]]
+    check_config(study)
+    study["train"]["networks"]["resnet"] = {"function": "heatproof.train.presets:no_such"}
+    with pytest.raises(StudyError, match=r"config: train.networks.resnet.function .* is not found below src/"):
+        check_config(study)
+
+
+@pytest.mark.parametrize(
+    ("train", "said"),
+    [
+        ({"networks": {"a": {}}, "network": {"dropout": 0.1}}, "train.network and train.networks are both given"),
+        ({"networks": {"a": None}}, "train.networks leaves out every network"),
+        ({"networks": {"a-b": {}}}, "train.networks: 'a-b' does not match"),
+        ({"networks": {"a": {}}, "models": {"0": "a.pt"}}, "train.models is about models of one network"),
+    ],
+)
+def test_what_several_networks_cannot_be_is_refused(config, train, said):
+    with pytest.raises(StudyError, match=f"config: {said}"):
+        check_config(with_own_network(laid_over(config, {"train": train}), {"train": train}))
 
 
 def test_what_a_user_names_is_told_from_what_the_default_brings():

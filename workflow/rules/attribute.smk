@@ -16,7 +16,7 @@ rule check_network:
     output:
         table=POSSIBLE,
         # Once there they are files that no rule makes, so that a later check has nothing registered or trained again.
-        checked=[touch(file) for file in (CHECKED, TRAINABLE) if not Path(file).exists()],
+        checked=[touch(file) for file in (CHECKED, *TRAINABLE.values()) if not Path(file).exists()],
     log:
         f"{STUDY}/logs/check_network.log",
     benchmark:
@@ -28,9 +28,17 @@ rule check_network:
         mem_mb=megabytes(2000, 600),
         runtime=minutes(60),
     params:
-        source=code_of("heatproof.attribute.check_network", network_module(), apart=["heatproof.attribute"]),
-        methods=[explaining_code(method) for method in METHODS if method not in TAKEN],
-        train=options("train", "network", "batch_size"),
+        source=code_of(
+            "heatproof.attribute.check_network",
+            *dict.fromkeys(map(network_module, NETWORKS)),
+            apart=["heatproof.attribute"],
+        ),
+        methods=list(
+            dict.fromkeys(
+                explaining_code(method, network) for network in NETWORKS for method in METHODS if method not in TAKEN
+            )
+        ),
+        train=options("train", "network" if "" in NETWORKS else "networks", "batch_size"),
         attribute=as_json(
             {
                 "methods": {
@@ -71,7 +79,8 @@ rule explain_scans:
         runtime=minutes(720),
         gpu=GPUS,
     params:
-        source=lambda wildcards: explaining_code(wildcards.method),
+        source=lambda wildcards: explaining_code(wildcards.method, network_of(wildcards.seed)),
+        network=lambda wildcards: network_of(wildcards.seed),
         options=lambda wildcards: as_json(options_of(wildcards.method)),
         batch_size=config["attribute"]["batch_size"],
         device=config["train"]["device"],
@@ -80,7 +89,7 @@ rule explain_scans:
         "python -m heatproof.attribute.explain --model {input.model} --scans {input.images} "
         "--template $(dirname {input.template[0]}) "
         "--name {wildcards.method} --options {params.options:q} --possible {input.possible} "
-        "--batch-size {params.batch_size} --device {params.device} --out-dir {output} > {log} 2>&1"
+        "--network={params.network} --batch-size {params.batch_size} --device {params.device} --out-dir {output} > {log} 2>&1"
 
 
 rule take_maps:
@@ -133,7 +142,7 @@ rule delete_regions:
         runtime=minutes(720),
         gpu=GPUS,
     params:
-        source=code_of("heatproof.attribute.delete_regions", network_module(), apart=["heatproof.attribute"]),
+        source=code_for_model("heatproof.attribute.delete_regions", apart=["heatproof.attribute"]),
         regions=config["compare"]["regions"],
         most=config["attribute"]["deletion_scans"],
         batch_size=config["attribute"]["batch_size"],
@@ -171,7 +180,7 @@ if EFFECTS:
             runtime=minutes(720),
             gpu=GPUS,
         params:
-            source=code_of("heatproof.attribute.measure_effects", network_module(), apart=["heatproof.attribute"]),
+            source=code_for_model("heatproof.attribute.measure_effects", apart=["heatproof.attribute"]),
             options=as_json(EFFECTS | {"regions": config["compare"]["regions"]}),
             twins=["--twins", f"{STORE}/twins.npy"] if TWINS else [],
             train=["--train", f"{STORE}/train.npy"] if EFFECTS["controls"] else [],
@@ -187,7 +196,7 @@ if EFFECTS:
 
 if RECOVERED:
     RECOVERY = {
-        "source": code_of("heatproof.attribute.recover_health", network_module(), apart=["heatproof.attribute"]),
+        "source": code_for_model("heatproof.attribute.recover_health", apart=["heatproof.attribute"]),
         "cubes": EFFECTS["cubes"],
         "most": config["attribute"]["recovery_scans"],
         "healthy": [word for name, path in HEALTHY.items() for word in (f"--{name}", path)],
@@ -269,7 +278,11 @@ rule trace_convergence:
         runtime=minutes(240),
         gpu=GPUS,
     params:
-        source=code_of("heatproof.attribute.trace_convergence", network_module(), apart=["heatproof.attribute"]),
+        source=code_of(
+            "heatproof.attribute.trace_convergence",
+            *dict.fromkeys(map(network_module, NETWORKS)),
+            apart=["heatproof.attribute"],
+        ),
         seeds=SEEDS,
         options=lambda wildcards: as_json(options_of(wildcards.method)),
         most=config["attribute"]["convergence_scans"],

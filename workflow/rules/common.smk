@@ -36,6 +36,7 @@ from heatproof.failures import Failure, describe_failures
 from heatproof.feasibility import check_feasibility, long_occlusions
 from heatproof.gpus import gpus_of_job
 from heatproof.maps import check_maps, files_of, is_taken, pattern_of, strange_maps
+from heatproof.models import models_of, network_of, networks_of, seed_of
 from heatproof.progress import CostFilter, Progress, replace_log
 from heatproof.references import reference_files
 from heatproof.register.check_quality import describe_poor
@@ -68,7 +69,7 @@ try:
     ALONE = bool(config["cohort"]["scans"])  # maps and predictions are all that there is: no scan, no model
     for predictions in (config["train"]["predictions"] or {}).values():
         read_predictions(predictions, COHORT_TABLES.scans, config["cohort"])
-    OF_MAPS = config["attribute"]["methods"], config["train"]["seeds"]
+    OF_MAPS = config["attribute"]["methods"], models_of(config["train"])
     check_maps(*OF_MAPS, COHORT_TABLES.scans.query("split == 'test'")["scan"].tolist())
     SCANS = COHORT_TABLES.scans.set_index("scan", drop=False)
     TWIN_SCANS = list_twins(
@@ -106,7 +107,8 @@ KNOWN_POSSIBLE = [] if ALONE else ancient(POSSIBLE)  # what it follows from runs
 REGION_FILES = expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"])
 TWINS = len(TWIN_SCANS) > 0
 REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['space']}_T1w.nii.gz"
-SEEDS = config["train"]["seeds"]
+SEEDS = models_of(config["train"])  # what models are called: their seeds, or network-seed where there are several
+NETWORKS = networks_of(config["train"])
 IMPORTED = config["train"]["models"]
 HISTORIES = [] if is_imported(config["train"]) else expand(f"{RESULTS}/train/seed-{{seed}}/history.tsv", seed=SEEDS)
 METHODS = sorted(name for name, options in config["attribute"]["methods"].items() if options)
@@ -139,7 +141,7 @@ MEGAVOXELS = 8.53 / config["register"]["voxel_size"] ** 3
 
 wildcard_constraints:
     scan=SCAN,
-    seed=r"\d+",
+    seed=r"\d+" if "" in NETWORKS else "|".join(SEEDS),
     brain=PARTICIPANT,
     method="|".join(map(re.escape, COMPARED)),
     check="[a-z_0-9]+",
@@ -212,15 +214,25 @@ def splits_up_to(split):
 
 def code_of(*modules, apart=()):
     """Return a fingerprint of the code that a command runs, less the package's version, which changes no result."""
-    return code_digest(*modules, apart=["heatproof", *apart])
+    return digest_of_code(modules, tuple(apart))
 
 
 @cache
-def explaining_code(name):
+def digest_of_code(modules, apart):
+    """Return a fingerprint of code, once for all jobs."""
+    return code_digest(*modules, apart=["heatproof", *apart])
+
+
+def code_for_model(*modules, apart=()):
+    """Return a function of wildcards: a fingerprint of code, and of that which builds the model's network."""
+    return lambda wildcards: code_of(*modules, network_module(network_of(wildcards.seed)), apart=apart)
+
+
+def explaining_code(name, network):
     """Return a fingerprint of the code that explains by one method of the config; that of other methods has no part."""
     functions = dictionary_entries("src/heatproof/attribute/__init__.py", "METHODS")
     function = functions[options_of(name)["method"]]
-    return code_of("heatproof.attribute.explain", network_module(), *function, apart=["heatproof.attribute"])
+    return code_of("heatproof.attribute.explain", network_module(network), *function, apart=["heatproof.attribute"])
 
 
 def references_of(wildcards):
@@ -310,14 +322,25 @@ def dataset_files():
     return [f"{COHORT}/bids/participants.tsv", f"{ATROPHY}/regions.tsv", *twins]
 
 
-def network_module():
-    """Name the module that builds the network."""
-    return config["train"]["network"]["function"].partition(":")[0]
+def seed_in(name):
+    """Return the seed in the name of a model, as text."""
+    return str(seed_of(name))
 
 
-def network_digest():
-    """Return a fingerprint of the network: its options, and the code that builds it."""
-    return hashlib.sha256((options("train", "network") + code_of(network_module())).encode()).hexdigest()[:16]
+def network_module(network):
+    """Name the module that builds a network."""
+    return NETWORKS[network]["function"].partition(":")[0]
+
+
+def network_digest(network):
+    """Return a fingerprint of a network: its options, and the code that builds it."""
+    built = as_json({"network": NETWORKS[network]}) + code_of(network_module(network))
+    return hashlib.sha256(built.encode()).hexdigest()[:16]
+
+
+def of_network_of(wildcards, *keys):
+    """Return keys of the config's ``train`` as one JSON string, with the network of one model."""
+    return subset(config["train"] | {"network": NETWORKS[network_of(wildcards.seed)]}, *keys)
 
 
 def register_files():

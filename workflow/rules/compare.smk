@@ -12,6 +12,7 @@ MAP_FILES = [
     *["left_out/mean_maps.tsv", "left_out/regions.tsv", *LEFT_OUT],
     *(["units.tsv", "left_out/units.tsv"] if EFFECTS else []),
 ]
+OF_NETWORKS = [] if "" in NETWORKS else ["networks"]
 TRUTH_OPTION = f"--truth {TRUTH}" if TRUTH else ""
 SCALE_OPTIONS = subset(OPTIONS, "regions", "smoothing", "participant_groups", "cubes")
 SCALED = [name for name in MODELLED if split_name(name)[1] in ["", *FLOORS]]
@@ -345,7 +346,7 @@ rule write_tables:
             report(f"{COMPARE}/{table}.tsv", category="compare", caption=f"../report/{table}.rst")
             for table in ["l2", "top_regions", "overlap_curve", "scores", "differences", "seeds", "variance", "notes"]
         ],
-        [f"{COMPARE}/{table}.tsv" for table in ("l2_pairs", "top_regions_pairs")],
+        [f"{COMPARE}/{table}.tsv" for table in ("l2_pairs", "top_regions_pairs", *OF_NETWORKS)],
     log:
         f"{STUDY}/logs/write_tables.log",
     benchmark:

@@ -17,7 +17,15 @@ rule write_provenance:
             f"{STUDY}/compare/{{table}}.tsv",
             table=[
                 *["accuracy", "l2", "l2_pairs", "top_regions", "top_regions_pairs", "overlap_curve"],
-                *["scores", "differences", "seeds", "variance", "notes", *(["effects"] if EFFECTS else [])],
+                *[
+                    "scores",
+                    "differences",
+                    "seeds",
+                    "variance",
+                    "notes",
+                    *(["effects"] if EFFECTS else []),
+                    *OF_NETWORKS,
+                ],
             ],
         ),
         ran=[  # the last commands of the stages whose logs are read

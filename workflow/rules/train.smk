@@ -1,12 +1,13 @@
-"""train: one network per seed, trained and tested on the registered scans."""
+"""train: one model per network and seed, trained and tested on the registered scans."""
 
 STORE = f"{RESULTS}/train/store"
 MODEL = f"{RESULTS}/train/seed-{{seed}}/model.safetensors"
 CHECK_MODEL = f"{RESULTS}/train/seed-{{seed}}/checks/{{check}}.safetensors"
-TRAINABLE = f"{RESULTS}/train/checked/{network_digest()}"
+TRAINABLE = {network: f"{RESULTS}/train/checked/{network_digest(network)}" for network in NETWORKS}
 PREDICTED = [split for split in splits_up_to("test") if split != "train"]
 LEAKAGE = [f"{STORE}/leakage_test.tsv"] if len(splits_up_to("test")) > 1 else []
 FIXED = config["train"]["fix"]
+FIRST = config["train"]["seeds"][0]
 FIT_OPTIONS = [
     *["network", "learning_rate", "weight_decay", "batch_size", "epochs"],
     *["patience", "keep", "augmentation", "device", "precision", "fix"],
@@ -110,11 +111,11 @@ if IMPORTED:
             mem_mb=megabytes(2000, 300),
             runtime=minutes(10),
         params:
-            source=code_of("heatproof.train.import_model", network_module()),
+            source=code_for_model("heatproof.train.import_model"),
             network=as_json(config["train"]["network"]),
         shell:
             "python -m heatproof.train.import_model --weights {input.weights:q} --mask {input.mask} "
-            "--network {params.network:q} --out {output} > {log} 2>&1"
+            "--network={params.network} --out {output} > {log} 2>&1"
 
 else:
 
@@ -125,7 +126,7 @@ else:
             train_scans=f"{STORE}/train.tsv",
             validation=f"{STORE}/validation.npy",
             validation_scans=f"{STORE}/validation.tsv",
-            checked=[f"{STORE}/leakage_validation.tsv", TRAINABLE],
+            checked=lambda wildcards: [f"{STORE}/leakage_validation.tsv", TRAINABLE[network_of(wildcards.seed)]],
             registered=ancient(f"{RESULTS}/register/checked.tsv"),  # a further scan leaves the models as they are
         output:
             model=MODEL,
@@ -141,10 +142,10 @@ else:
             runtime=minutes(720),
             gpu=GPUS,
         params:
-            source=code_of("heatproof.train.fit_model", network_module()),
-            options=options("train", *FIT_OPTIONS),
-            initialisation=lambda wildcards: own_or(FIXED["initialisation"], wildcards.seed),
-            order=lambda wildcards: own_or(FIXED["order"], wildcards.seed),
+            source=code_for_model("heatproof.train.fit_model"),
+            options=lambda wildcards: of_network_of(wildcards, *FIT_OPTIONS),
+            initialisation=lambda wildcards: own_or(FIXED["initialisation"], seed_in(wildcards.seed)),
+            order=lambda wildcards: own_or(FIXED["order"], seed_in(wildcards.seed)),
             labels="",
         shell:
             "HEATPROOF_GPUS={resources.gpu} "
@@ -161,11 +162,11 @@ else:
         benchmark:
             f"{RESULTS}/benchmarks/train/fit_shuffled.seed-{{seed}}.tsv"
         params:
-            source=code_of("heatproof.train.fit_model", network_module()),
-            options=options("train", *FIT_OPTIONS),
-            initialisation=lambda wildcards: own_or(FIXED["initialisation"], wildcards.seed),
-            order=lambda wildcards: own_or(FIXED["order"], wildcards.seed),
-            labels=lambda wildcards: f"--shuffle-seed {wildcards.seed}",
+            source=code_for_model("heatproof.train.fit_model"),
+            options=lambda wildcards: of_network_of(wildcards, *FIT_OPTIONS),
+            initialisation=lambda wildcards: own_or(FIXED["initialisation"], seed_in(wildcards.seed)),
+            order=lambda wildcards: own_or(FIXED["order"], seed_in(wildcards.seed)),
+            labels=lambda wildcards: f"--shuffle-seed {seed_in(wildcards.seed)}",
 
     use rule fit_model as fit_alike with:
         output:
@@ -176,10 +177,10 @@ else:
         benchmark:
             f"{RESULTS}/benchmarks/train/fit_alike.seed-{{seed}}_{{shared}}.tsv"
         params:
-            source=code_of("heatproof.train.fit_model", network_module()),
-            options=options("train", *FIT_OPTIONS),
-            initialisation=lambda wildcards: SEEDS[0] if wildcards.shared == "initialisation" else wildcards.seed,
-            order=lambda wildcards: SEEDS[0] if wildcards.shared == "order" else wildcards.seed,
+            source=code_for_model("heatproof.train.fit_model"),
+            options=lambda wildcards: of_network_of(wildcards, *FIT_OPTIONS),
+            initialisation=lambda wildcards: FIRST if wildcards.shared == "initialisation" else seed_in(wildcards.seed),
+            order=lambda wildcards: FIRST if wildcards.shared == "order" else seed_in(wildcards.seed),
             labels="",
 
 
@@ -202,11 +203,12 @@ rule randomise_model:
         mem_mb=megabytes(2000, 300),
         runtime=minutes(10),
     params:
-        source=code_of("heatproof.train.randomise_model", network_module()),
-        seed=lambda wildcards: own_or(FIXED["initialisation"], wildcards.seed),
+        source=code_for_model("heatproof.train.randomise_model"),
+        network=lambda wildcards: network_of(wildcards.seed),
+        seed=lambda wildcards: own_or(FIXED["initialisation"], seed_in(wildcards.seed)),
     shell:
         "python -m heatproof.train.randomise_model --model {input.model} --check {wildcards.check} "
-        "--seed {params.seed} --possible {input.possible} --out {output} > {log} 2>&1"
+        "--seed {params.seed} --possible {input.possible} --network={params.network} --out {output} > {log} 2>&1"
 
 
 rule predict_scans:
@@ -229,7 +231,7 @@ rule predict_scans:
         runtime=minutes(60),
         gpu=GPUS,
     params:
-        source=code_of("heatproof.train.predict_scans", network_module()),
+        source=code_for_model("heatproof.train.predict_scans"),
         batch_size=config["train"]["batch_size"],
         device=config["train"]["device"],
     shell:

@@ -1,8 +1,10 @@
 """Try the network and every method of a config on random scans, before hours are spent on real ones: ``possible.tsv``.
 
-Columns: what name possible note. what is ``network``, ``check``, ``method``, or ``convergence`` of a method; possible
+Columns: what name possible note, and before them network where the study has several. what is ``network``,
+``check``, ``method``, or ``convergence`` of a method; possible
 is ``yes`` or ``no``; note says why not, or what is known of the network. The command ends with an error after a ``no``
-of a method or check that the user named; what the default config brings, and convergence, is left out then.
+of a method or check that the user named and no network can have; what the default config brings, and convergence, is
+left out then, as is what one of several networks cannot have.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from heatproof.command import json_option, run
 from heatproof.device import prepare_device
 from heatproof.errors import StudyError
 from heatproof.images import load_array
+from heatproof.models import networks_of, of_network
 from heatproof.references import named_references
 from heatproof.tables import write_table
 from heatproof.train.execution import head_size, layers_in_order
@@ -230,16 +233,18 @@ def require_possible(table: pd.DataFrame, named: Collection[str]) -> None:
     Parameters
     ----------
     table : DataFrame
-        As `try_all` returns it.
+        As `try_all` returns it, of all networks.
     named : collection of str
-        Methods and checks that the user's own config names. All others, and convergence, are left out if they have to.
+        Methods and checks that the user's own config names. All others, and convergence, are left out if they have to,
+        and so is what some of several networks can have.
 
     Raises
     ------
     StudyError
         With each, its key in the config and the reason.
     """
-    impossible = table[(table["possible"] == "no") & table["what"].isin(REMEDIES)]
+    anywhere = table.groupby(["what", "name"])["possible"].transform(lambda answers: (answers == "yes").any())
+    impossible = table[~anywhere.astype(bool) & table["what"].isin(REMEDIES)].drop_duplicates(["what", "name"])
     methods = table[table["what"] == "method"]
     refused = impossible[impossible["name"].isin(named)] if (methods["possible"] == "yes").any() else impossible
     if len(refused):
@@ -258,9 +263,13 @@ def main() -> None:
     arguments = parser.parse_args()
     prepare_device("cpu")
     brain = torch.from_numpy(load_array(arguments.template / "brain_mask.nii.gz", bool))
-    with tempfile.TemporaryDirectory() as folder:
-        network, scans = check_network(brain, arguments.train, Path(folder))
-    table = try_all(network, scans, arguments.template, arguments.attribute, arguments.compare)
+    tables, train = [], arguments.train
+    for name, options in networks_of(train).items():
+        with tempfile.TemporaryDirectory() as folder, of_network(name):
+            network, scans = check_network(brain, {**train, "network": options}, Path(folder))
+        table = try_all(network, scans, arguments.template, arguments.attribute, arguments.compare)
+        tables.append(table.assign(network=name)[["network", *table]] if name else table)
+    table = pd.concat(tables)
     for row in table.itertuples():
         logging.info("%s %s: %s %s", row.what, row.name, row.possible, row.note)
     write_table(table, arguments.out)

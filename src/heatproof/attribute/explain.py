@@ -244,13 +244,14 @@ def main() -> None:
     parser.add_argument("--template", type=Path, required=True, help="folder of the brain mask and the regions")
     parser.add_argument("--name", required=True, help="key in attribute.methods, which a check may follow")
     parser.add_argument("--options", type=json_option, required=True, help="its entry there, as JSON")
+    parser.add_argument("--network", default="", help="name of the model's, where the study has several")
     parser.add_argument("--possible", help="possible.tsv; what is not is left out")
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--device", required=True)
     parser.add_argument("--out-dir", type=Path, required=True)
     arguments = parser.parse_args()
     check_options(arguments.name, arguments.options)
-    if reason := read_possible(arguments.possible).why_no_maps(arguments.name):
+    if reason := read_possible(arguments.possible).why_no_maps(arguments.name, arguments.network):
         logging.warning("%s is left out: %s", arguments.name, reason)
         leave_out(arguments.out_dir, reason)
         return

@@ -19,6 +19,7 @@ from heatproof.attribute.convergence import STEPS_BACK, trace_convergence
 from heatproof.command import json_option, run
 from heatproof.device import prepare_device
 from heatproof.errors import StudyError
+from heatproof.models import model_name, network_of, seed_of
 from heatproof.possible import read_possible
 from heatproof.store import open_store
 from heatproof.tables import write_table
@@ -37,7 +38,7 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, nargs="+", required=True, help="model.safetensors of every seed")
-    parser.add_argument("--seeds", type=int, nargs="+", required=True)
+    parser.add_argument("--seeds", type=model_name, nargs="+", required=True)
     parser.add_argument("--scans", type=Path, required=True, help="store of the test scans, .npy")
     parser.add_argument("--name", required=True, help="key in attribute.methods")
     parser.add_argument("--options", type=json_option, required=True, help="its entry there, as JSON")
@@ -53,11 +54,12 @@ def main() -> None:
     chosen = np.unique(np.linspace(0, len(images) - 1, args.most_scans).round().astype(int))
     rows, possible = [], read_possible(args.possible)
     for seed, path in zip(args.seeds, args.models, strict=True):
-        if reason := possible.why_not("method", args.name) or possible.why_not("convergence", args.name):
+        whats = ("method", "convergence")
+        if reason := next(filter(None, (possible.why_not(what, args.name, network_of(seed)) for what in whats)), ""):
             logging.warning("seed %d is left out: %s", seed, reason)
             continue
         model = load_model(path, device)
-        generator, traced = torch.Generator().manual_seed(seed), []
+        generator, traced = torch.Generator().manual_seed(seed_of(seed)), []
         try:
             for i in chosen:
                 scan = torch.from_numpy(np.asarray(images[i], np.float32))[None, None].to(device)

@@ -19,6 +19,7 @@ from heatproof.command import run
 from heatproof.compare.agreement import correlation
 from heatproof.compare.layout import model_folder, split_name
 from heatproof.images import load_array
+from heatproof.models import model_name
 from heatproof.possible import read_possible
 from heatproof.tables import write_table
 
@@ -35,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", required=True, type=Path, help="results/{study}/compare")
     parser.add_argument("--names", required=True, nargs="+", help="{method}.{check} of every check that has maps")
-    parser.add_argument("--seeds", required=True, type=int, nargs="+")
+    parser.add_argument("--seeds", required=True, type=model_name, nargs="+")
     parser.add_argument("--mask", required=True, help="brain_mask.nii.gz on the working grid")
     parser.add_argument("--possible", nargs="?", help="possible.tsv; what is not is left out")
     parser.add_argument("--out", required=True, help="checks.tsv")

@@ -36,6 +36,7 @@ from heatproof.compare.faithfulness import VALUES
 from heatproof.compare.measure_method import write_measures
 from heatproof.compare.measures import COLUMNS
 from heatproof.generators import generator
+from heatproof.models import model_name
 from heatproof.tables import write_table
 
 TABLE = [
@@ -151,7 +152,7 @@ def tabulate_effects(effects: Mapping[int, Effects], measured: Mapping[str, pd.D
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", required=True, type=int, nargs="+")
+    parser.add_argument("--seeds", required=True, type=model_name, nargs="+")
     parser.add_argument("--template", required=True, type=Path, help="folder of brain_mask, regions and regions.tsv")
     effects_arguments(parser)
     parser.add_argument("--options", required=True, type=json_option, help="the config's compare as JSON")

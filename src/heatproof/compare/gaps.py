@@ -9,6 +9,7 @@ from heatproof.compare.layout import split_name
 from heatproof.compare.outcomes import OUTCOMES
 from heatproof.compare.ranks import why_unranked
 from heatproof.compare.regions import METRICS
+from heatproof.models import Model, network_of
 from heatproof.possible import Possible
 
 REFERENCES = {"twin": "healthy twins", "controls": "controls"}
@@ -16,8 +17,8 @@ ROUNDING = 1e-6  # share of a map's peak, of which differences between voxels sa
 
 
 def left_out_gaps(
-    possible: Possible, names: Sequence[str], seeds: Sequence[int]
-) -> list[tuple[str | None, int | None, str]]:
+    possible: Possible, names: Sequence[str], seeds: Sequence[Model]
+) -> list[tuple[str | None, Model | None, str]]:
     """Name the methods and sanity checks that are left out: method, seed and reason, empty where they concern all.
 
     Parameters
@@ -25,14 +26,17 @@ def left_out_gaps(
     possible : Possible
     names : sequence of str
         Methods and checks of them, as `split_name` has them.
-    seeds : sequence of int
+    seeds : sequence of int or str
+        The models.
     """
     notes = {}
     for method, check in map(split_name, names):
         what, name = ("check", check) if check else ("method", method)
-        if reason := possible.why_not(what, name):
-            subject = f"the sanity check {name.replace('_', ' ')} is " if check else ""
-            notes[None if check else method, None, f"{subject}left out: {reason}"] = None
+        subject = f"the sanity check {name.replace('_', ' ')} is " if check else ""
+        for network in possible.networks:
+            if reason := possible.why_not(what, name, network):
+                concerned = [seed for seed in seeds if network_of(seed) == network] if network else [None]
+                notes |= {(None if check else method, seed, f"{subject}left out: {reason}"): None for seed in concerned}
     return list(notes)
 
 
@@ -89,7 +93,7 @@ def score_gaps(scores: pd.DataFrame) -> Iterator[str]:
         )
 
 
-def effect_gaps(effects: pd.DataFrame) -> Iterator[tuple[int, str]]:
+def effect_gaps(effects: pd.DataFrame) -> Iterator[tuple[Model, str]]:
     """Name the models, by seed, that faithfulness is not measured for, as their margin has no gap to explain."""
     used = "twin" if (effects["reference"] == "twin").any() else "controls"
     without = effects[(effects["reference"] == used) & ~effects["explained"].astype(bool) & (effects["n_scans"] > 0)]
@@ -131,7 +135,7 @@ def notes_on(
     within: str,
     top_k: int,
     effects: pd.DataFrame | None = None,
-    left_out: Iterable[tuple[str | None, int | None, str]] = (),
+    left_out: Iterable[tuple[str | None, Model | None, str]] = (),
 ) -> pd.DataFrame:
     """Say in words why cells of the stage's tables are empty, one row per reason.
 
@@ -167,4 +171,5 @@ def notes_on(
     notes += [(None, None, reason) for reason in grid_gaps(of_model)]
     for method, rows in scores.query("kind == 'method'").groupby("method", sort=False):
         notes += [(method, None, reason) for reason in score_gaps(rows)]
-    return pd.DataFrame(notes, columns=["method", "seed", "reason"]).astype({"seed": "Int64"})
+    table = pd.DataFrame(notes, columns=["method", "seed", "reason"])
+    return table if table["seed"].map(type).eq(str).any() else table.astype({"seed": "Int64"})

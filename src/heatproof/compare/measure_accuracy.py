@@ -1,5 +1,7 @@
 """Measure how well each model classifies the test scans: ``accuracy.tsv``, one row per seed.
 
+The column network is there where the study has several.
+
 Of the models of sanity checks it is ``checks_accuracy.tsv``, one row per check and seed, but for those left out.
 """
 
@@ -11,6 +13,7 @@ from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 
 from heatproof.command import run
 from heatproof.compare.outcomes import OUTCOMES, scans_by_outcome
+from heatproof.models import model_name, network_of
 from heatproof.tables import read_table, write_table
 
 COLUMNS = ["balanced_accuracy", "sensitivity", "specificity", "accuracy", "auc", *(f"n_{name}" for name in OUTCOMES)]
@@ -51,12 +54,12 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--predictions", required=True, nargs="+", help="predictions.tsv of each model")
-    parser.add_argument("--seeds", required=True, type=int, nargs="+", help="their seeds, in the same order")
+    parser.add_argument("--seeds", required=True, type=model_name, nargs="+", help="their seeds, in the same order")
     parser.add_argument("--checks", nargs="+", help="the sanity check that each is the model of, in the same order")
     parser.add_argument("--out", required=True, help="accuracy.tsv or checks_accuracy.tsv")
     args = parser.parse_args()
 
-    models = [{"seed": seed} for seed in args.seeds]
+    models = [{"seed": seed} | ({"network": network_of(seed)} if network_of(seed) else {}) for seed in args.seeds]
     if args.checks:
         models = [{"check": check} | model for check, model in zip(args.checks, models, strict=True)]
     tables = [read_table(path) for path in args.predictions]

@@ -36,6 +36,7 @@ from heatproof.compare.ranks import chance_top_overlap, top_overlap
 from heatproof.compare.regions import region_sums
 from heatproof.generators import generator
 from heatproof.images import load_array
+from heatproof.models import model_name
 from heatproof.regions import merge_regions, relabel
 from heatproof.tables import read_table, write_table
 
@@ -109,7 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", required=True, type=Path, help="results/{study}/compare")
     parser.add_argument("--method", required=True)
-    parser.add_argument("--seeds", required=True, type=int, nargs="+")
+    parser.add_argument("--seeds", required=True, type=model_name, nargs="+")
     parser.add_argument("--template", required=True, type=Path, help="folder of brain_mask, regions and regions.tsv")
     parser.add_argument("--options", required=True, type=json_option, help="the config's compare as JSON")
     parser.add_argument("--truth", help="ground_truth/regions.tsv: region, prescribed; where it is known")

@@ -42,6 +42,7 @@ from heatproof.compare.measures import (
 from heatproof.compare.outcomes import participant_groups
 from heatproof.compare.regions import METRICS, regions_in_brain
 from heatproof.images import load_array
+from heatproof.models import model_name
 from heatproof.tables import read_table, write_table
 
 
@@ -176,7 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", required=True, type=Path, help="results/{study}/compare")
     parser.add_argument("--method", required=True)
-    parser.add_argument("--seeds", required=True, type=int, nargs="+")
+    parser.add_argument("--seeds", required=True, type=model_name, nargs="+")
     parser.add_argument("--template", required=True, type=Path, help="folder of brain_mask, regions and regions.tsv")
     parser.add_argument("--truth", help="ground_truth/regions.tsv: region, prescribed; where it is known")
     parser.add_argument("--curves", nargs="*", help="deletion_seed-{seed}.tsv of every model, where there are any")

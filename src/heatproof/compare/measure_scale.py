@@ -3,7 +3,7 @@
 Columns: method check measure values fwhm seed_a seed_b value chance. Mean maps over true positives are smoothed within
 the brain. values is ``signed``, or ``absolute`` where absolute values were smoothed. fwhm is in mm. measure is
 
-- ``pearson``, robustness over retraining: the correlation of two models' maps;
+- ``pearson``, robustness over retraining: the correlation of the maps of two models of one network;
 - ``pr_auc``, localisation, where the truth is known: how well a map finds the voxels that truly changed;
 - ``faithfulness_pearson_cubes``, where effects were measured: the correlation of a map's sums over cubes with the
   cubes' mean effects on the model over the same scans; absolute sums go with absolute effects.
@@ -29,6 +29,7 @@ from heatproof.compare.localisation import pr_auc, true_effects, true_share, tru
 from heatproof.compare.ranks import settled
 from heatproof.compare.unit_sums import read_units
 from heatproof.images import load_array, load_image
+from heatproof.models import model_name, network_of
 from heatproof.space import voxel_sizes
 from heatproof.tables import read_table, write_table
 from heatproof.units import KINDS
@@ -61,6 +62,8 @@ def measure_maps(
         ``follow(values, seed, form)``: a map's faithfulness to a model.
     """
     for a, b in combinations(maps, 2):
+        if network_of(a) != network_of(b):
+            continue
         yield "pearson", a, b, correlation(maps[a], maps[b]), 0.0
     for seed, values in maps.items():
         if true is not None:
@@ -135,7 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", required=True, type=Path, help="results/{study}/compare")
     parser.add_argument("--method", required=True)
-    parser.add_argument("--seeds", required=True, type=int, nargs="+")
+    parser.add_argument("--seeds", required=True, type=model_name, nargs="+")
     parser.add_argument("--template", required=True, type=Path, help="folder of brain_mask, regions and regions.tsv")
     parser.add_argument("--truth", help="ground_truth/regions.tsv: region, prescribed; where it is known")
     effects_arguments(parser)

@@ -22,6 +22,7 @@ from heatproof.compare.make_t_map import t_maps, without_groups, write_t_maps
 from heatproof.compare.measure_method import measure_agreement, measure_localisation, write_measures
 from heatproof.generators import generator
 from heatproof.images import load_array
+from heatproof.models import model_name
 from heatproof.store import open_store
 
 
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument("--scans", required=True, help="store of the scans")
     parser.add_argument("--folder", required=True, type=Path, help="results/{study}/compare")
     parser.add_argument("--method", required=True, help="t_map or t_map_test, of these scans")
-    parser.add_argument("--seeds", required=True, type=int, nargs="+")
+    parser.add_argument("--seeds", required=True, type=model_name, nargs="+")
     parser.add_argument("--template", required=True, type=Path, help="folder of brain_mask, regions and regions.tsv")
     parser.add_argument("--truth", help="ground_truth/regions.tsv: region, prescribed; where it is known")
     effects_arguments(parser)

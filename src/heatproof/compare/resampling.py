@@ -21,6 +21,7 @@ Shao and Wu 1989, doi:10.1214/aos/1176347263: leaving out groups, where a statis
 Owen 2007, doi:10.1214/07-AOAS122: resampling in two directions, and why adding errs to the safe side.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ from scipy.special import expit, logit
 from scipy.stats import t as student
 
 from heatproof.compare.measures import Range
+from heatproof.models import network_of
 
 NO_SCATTER = 1e-12  # a standard error of rounding alone
 
@@ -42,10 +44,13 @@ class Measured:
         With all participants, then without each group of them; one row per pair of models, or per model.
     members : ndarray of bool, shape (rows, models)
         The models that a row is about.
+    networks : tuple of str
+        The network of each model; nothing where all have the same.
     """
 
     values: np.ndarray
     members: np.ndarray
+    networks: tuple[str, ...] = ()
 
     @property
     def value(self) -> float:
@@ -63,9 +68,52 @@ class Measured:
         return self.members.shape[1]
 
     @property
+    def n_networks(self) -> int:
+        """How many networks they are of."""
+        return len(set(self.networks)) or 1
+
+    @property
+    def between(self) -> bool:
+        """Whether rows are pairs of models of two networks."""
+        models = [np.flatnonzero(row) for row in self.members] if self.networks else []
+        return any(self.networks[of_row[0]] != self.networks[of_row[-1]] for of_row in models)
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are as many models as it takes to tell how far others would scatter."""
+        sizes = Counter(self.networks or ["one"] * self.n_models).values()
+        return min(sizes, default=0) >= (2 if self.between else 3)
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom of the scatter of models."""
+        return self.n_models - self.n_networks
+
+    def of_network(self, network: str) -> "Measured":
+        """Return what was measured of the models of one network alone."""
+        models = np.array([name == network for name in self.networks])
+        rows = self.members[:, models].any(axis=1)
+        return Measured(self.values[:, rows], self.members[np.ix_(rows, models)])
+
+    @property
     def n_groups(self) -> int:
         """How many groups of participants were left out in turn."""
         return len(self.values) - 1
+
+
+def measured_of(values: np.ndarray, pairs: np.ndarray) -> Measured:
+    """Return what was measured of models or pairs of them.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (1 + groups, rows)
+    pairs : ndarray, shape (rows, 2)
+        Names of the two models of each row, or twice the one.
+    """
+    models = np.unique(pairs)
+    networks = tuple(map(network_of, models))
+    members = (pairs[:, :, None] == models).any(axis=1)
+    return Measured(values, members, networks if len(set(networks)) > 1 else ())
 
 
 def variance_from_models(measured: Measured) -> float:
@@ -77,11 +125,21 @@ def variance_from_models(measured: Measured) -> float:
     the last term, three times too much with 4 models. With 3 models the parts cannot be told apart, and that is what
     is taken.
 
+    Of several networks, which are none that others could be drawn in place of, the variances of each are added,
+    weighted as its rows are in the mean.
+
     Parameters
     ----------
     measured : Measured
-        With at least 3 models; all pairs of them, or each by itself.
+        With at least 3 models; all pairs of them, or each by itself. Of several networks, with `Measured.enough` of
+        each: all pairs within them, all between two of them, or each model by itself.
     """
+    if measured.between:
+        return variance_between(measured)
+    if measured.n_networks > 1:
+        parts = [measured.of_network(network) for network in dict.fromkeys(measured.networks)]
+        shares = [part.values.shape[1] / measured.values.shape[1] for part in parts]
+        return sum(share**2 * variance_from_models(part) for share, part in zip(shares, parts, strict=True))
     values, n = measured.values[0], measured.n_models
     deviations = values - values.mean()
     if not measured.of_pairs:
@@ -90,6 +148,25 @@ def variance_from_models(measured: Measured) -> float:
     of_pairs = np.sum((deviations - measured.members @ parts) ** 2) / (n * (n - 3) / 2) if n > 3 else 0.0
     of_models = max(np.sum(parts**2) / (n - 1) - of_pairs / (n - 2), 0.0)
     return float(4 * of_models / n + 2 * of_pairs / (n * (n - 1)))
+
+
+def variance_between(measured: Measured) -> float:
+    """Estimate the variance of a mean over pairs of models of two networks that other trainings would cause.
+
+    The value of a pair is taken as ``mean + g_a + h_b + e_ab``; the mean over all A B pairs then has the variance
+    ``var(g) / A + var(h) / B + var(e) / (A B)``, whose parts a two-way table without repetition gives.
+    """
+    first = np.array([network == measured.networks[0] for network in measured.networks])
+    rows, columns = (measured.members[:, chosen].argmax(axis=1) for chosen in (first, ~first))
+    table = np.full((first.sum(), (~first).sum()), np.nan)
+    table[rows, columns] = measured.values[0]
+    means = [table.mean(axis=axis) - table.mean() for axis in (1, 0)]
+    rest = table - table.mean() - means[0][:, None] - means[1]
+    count_a, count_b = table.shape
+    of_pairs = np.sum(rest**2) / ((count_a - 1) * (count_b - 1))
+    of_a = max(np.sum(means[0] ** 2) / (count_a - 1) - of_pairs / count_b, 0.0)
+    of_b = max(np.sum(means[1] ** 2) / (count_b - 1) - of_pairs / count_a, 0.0)
+    return float(of_a / count_a + of_b / count_b + of_pairs / (count_a * count_b))
 
 
 def variance_from_participants(measured: Measured) -> float:
@@ -117,12 +194,12 @@ def standard_error(measured: Measured) -> tuple[float, float]:
     freedom : float
         Degrees of freedom after Welch and Satterthwaite.
     """
-    if measured.n_models < 3 or measured.n_groups < 2:
+    if not measured.enough or measured.n_groups < 2:
         return np.nan, np.nan
     parts = np.array([variance_from_models(measured), variance_from_participants(measured)])
     if np.sqrt(parts.sum()) < NO_SCATTER:
         return np.nan, np.nan
-    return combine(parts, np.array([measured.n_models - 1, measured.n_groups - 1]))
+    return combine(parts, np.array([measured.freedom, measured.n_groups - 1]))
 
 
 def combine(variances: np.ndarray, freedoms: np.ndarray) -> tuple[float, float]:
@@ -143,7 +220,7 @@ def interval(measured: Measured, level: float = 0.95) -> tuple[float, float]:
 def bounds(measured: Measured, within: Range, level: float = 0.95) -> tuple[float, float]:
     """Bound a value by Student's t within the range of its measure; NaN where there is no standard error."""
     error, _ = standard_error(measured)
-    return around(measured.value, quantile(measured.n_models, measured.n_groups, level) * error, within)
+    return around(measured.value, quantile(1 + measured.freedom, measured.n_groups, level) * error, within)
 
 
 def quantile(n_models: int, n_groups: int, level: float) -> float:
@@ -164,7 +241,7 @@ def around(value: float, half: float, within: Range) -> tuple[float, float]:
 
 def difference(a: Measured, b: Measured) -> Measured:
     """Subtract two methods, measured with the same models and participants in the same order."""
-    return Measured(a.values - b.values, a.members)
+    return Measured(a.values - b.values, a.members, a.networks)
 
 
 def p_value(measured: Measured) -> float:

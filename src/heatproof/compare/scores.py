@@ -15,11 +15,13 @@ from heatproof.compare.resampling import (
     holm,
     interval,
     interval_width,
+    measured_of,
     p_value,
     variance_from_models,
     variance_from_participants,
 )
 from heatproof.errors import StudyError
+from heatproof.models import network_of
 
 ROUNDING = 1e-6  # that a value may lie beyond an end
 NAMES = ["method", "check", "measure", "outcome"]
@@ -45,8 +47,7 @@ def spread(rows: pd.DataFrame) -> pd.DataFrame:
 
 def measured_in(table: pd.DataFrame) -> Measured:
     """Return what a table as `spread` returns it has measured."""
-    pairs = table.index.to_frame().to_numpy()
-    return Measured(table.to_numpy(float).T, (pairs[:, :, None] == np.unique(pairs)).any(axis=1))
+    return measured_of(table.to_numpy(float).T, table.index.to_frame().to_numpy())
 
 
 def bound(name: str, measured: Measured, chance: float) -> tuple[float, float]:
@@ -74,7 +75,7 @@ def add_concordance(scores: pd.DataFrame, models: pd.Series) -> pd.DataFrame:
     scores : DataFrame
         method, check, measure, outcome, value, low, high, chance.
     models : Series of int
-        Models behind each row of ``scores``.
+        Models behind each row of ``scores``, of each network.
     """
     rows = scores[scores["measure"].str.startswith("region_spearman_")].copy()
     rankings = models.where(models > 1)[rows.index]
@@ -95,7 +96,7 @@ def score(values: pd.DataFrame, measures: dict[tuple, Measured]) -> pd.DataFrame
     chances = chances_of(values)
     rows = [(*key, found.value, *bound(key[2], found, chances[key]), chances[key]) for key, found in measures.items()]
     scores = pd.DataFrame(rows, columns=[*NAMES, "value", "low", "high", "chance"])
-    models = pd.Series([found.n_models if found.of_pairs else 1 for found in measures.values()])
+    models = pd.Series([found.n_models // found.n_networks if found.of_pairs else 1 for found in measures.values()])
     return add_concordance(scores, models)
 
 
@@ -130,7 +131,7 @@ def predict_widths(measures: dict[tuple, Measured], chances: pd.Series) -> pd.Da
     rows = [
         (*key, models, *interval_width(found, range_of(key[2], chances[key]), models))
         for key, found in measures.items()
-        if found.n_models > 2 and found.n_groups > 1
+        if found.enough and found.n_groups > 1
         for models in sorted({*MODELS, found.n_models})
     ]
     return pd.DataFrame(rows, columns=[*NAMES, "n_models", "width", "floor"])
@@ -141,9 +142,35 @@ def tabulate_variances(measures: dict[tuple, Measured]) -> pd.DataFrame:
     rows = [
         (*key, variance_from_models(found), variance_from_participants(found))
         for key, found in measures.items()
-        if found.n_models > 2 and found.n_groups > 1
+        if found.enough and found.n_groups > 1
     ]
     return pd.DataFrame(rows, columns=[*NAMES, "models", "participants"])
+
+
+def tabulate_networks(values: pd.DataFrame, methods: Collection[str]) -> pd.DataFrame:
+    """Tabulate what was measured within and between networks.
+
+    Parameters
+    ----------
+    values : DataFrame
+        As for `tabulate_scores`, pairs of models of two networks among them.
+    methods : collection of str
+        Whose own maps, or effects, it is about.
+
+    Returns
+    -------
+    DataFrame
+        method measure outcome network_a network_b value low high chance: over all pairs of models of these two
+        networks, of different models of one where both are the same; or over the models of one network.
+    """
+    rows = values[values["method"].isin(methods) & (values["check"] == "")]
+    rows = rows.assign(**{f"network_{end}": rows[f"seed_{end}"].map(network_of) for end in "ab"})
+    found = []
+    for key, of_key in rows.groupby(["method", "measure", "outcome", "network_a", "network_b"], sort=False):
+        measured, chance = measured_in(spread(of_key)), of_key.loc[of_key["left_out"] == 0, "chance"].mean()
+        found.append((*key, measured.value, *bound(key[1], measured, chance), chance))
+    columns = ["method", "measure", "outcome", "network_a", "network_b", "value", "low", "high", "chance"]
+    return pd.DataFrame(found, columns=columns)
 
 
 def tabulate_scores(values: pd.DataFrame, expected: pd.DataFrame, judged: Collection[str]) -> dict[str, pd.DataFrame]:
@@ -153,7 +180,7 @@ def tabulate_scores(values: pd.DataFrame, expected: pd.DataFrame, judged: Collec
     ----------
     values : DataFrame
         The rows of ``measures.tsv`` of all methods and checks: method, check, measure, outcome, left_out, seed_a,
-        seed_b, value, chance.
+        seed_b, value, chance. Of pairs of models only those of one network.
     expected : DataFrame
         method, check, measure, outcome of rows that have to be there, be there a value or not.
     judged : collection of str

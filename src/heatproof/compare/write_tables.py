@@ -13,6 +13,8 @@ Reads ``measures.tsv`` of every method and check, and ``mean_maps.tsv`` and ``re
 - ``overlap_curve.tsv``: method metric k overlap_mean chance, for every k: the mean over pairs of models, and that of
   two random rankings, k / n of n regions. A pair goes as far as the shorter of its two rankings;
 - ``scores.tsv``, ``differences.tsv``, ``seeds.tsv``, ``variance.tsv``: see `heatproof.compare.scores.tabulate_scores`;
+- ``networks.tsv``, where the study has several: see `heatproof.compare.scores.tabulate_networks`; all other tables but
+  those of pairs are over pairs of models of the same network;
 - ``notes.tsv``: see `heatproof.compare.gaps.notes_on`.
 
 check is the sanity check whose maps a row is about, empty for the method's own. What no network of the study can have
@@ -30,8 +32,9 @@ from heatproof.compare.gaps import check_gaps, left_out_gaps, notes_on
 from heatproof.compare.layout import gather_tables, split_name
 from heatproof.compare.ranks import overlap_curve
 from heatproof.compare.regions import METRICS
-from heatproof.compare.scores import NAMES, tabulate_scores
+from heatproof.compare.scores import NAMES, tabulate_networks, tabulate_scores
 from heatproof.images import load_array
+from heatproof.models import model_name, network_of, of_one_network
 from heatproof.possible import read_possible
 from heatproof.tables import read_table, write_table
 
@@ -56,8 +59,10 @@ def tabulate_l2(values: pd.DataFrame, maps: pd.DataFrame, within: str, voxels: i
     pairs["l2"] = pairs["rms"] * np.sqrt(voxels)
     shown = maps[maps["outcome"].isin(["TP", "TN"])].groupby([*NAME, "outcome"], sort=False)
     counts = shown[f"peak_{within}"].agg(np.count_nonzero).rename("n_models")
-    means = pairs.groupby([*NAME, "outcome"]).agg(
-        l2_mean=("l2", "mean"), l2_sum=("l2", lambda l2: l2.sum(min_count=1)), rms=("rms", "mean")
+    means = (
+        pairs[of_one_network(pairs)]
+        .groupby([*NAME, "outcome"])
+        .agg(l2_mean=("l2", "mean"), l2_sum=("l2", lambda l2: l2.sum(min_count=1)), rms=("rms", "mean"))
     )
     return {
         "l2_pairs": pairs[[*NAME, "outcome", "seed_a", "seed_b", "l2", "rms"]],
@@ -88,12 +93,13 @@ def tabulate_overlap(values: pd.DataFrame, names: pd.DataFrame, k: int) -> dict[
     measures = {f"top_{k}_{metric}": metric for metric in METRICS}
     pairs = values[values["measure"].isin(measures)].rename(columns={"value": "overlap"})
     pairs["metric"] = pairs["measure"].map(measures)
-    rows = []
+    within, rows = of_one_network(pairs), []
     for method, check in names.itertuples(index=False):
         for metric in METRICS:
             chosen = (pairs["method"] == method) & (pairs["check"] == check) & (pairs["metric"] == metric)
-            named = pairs[chosen].dropna(subset="overlap")
-            mean, models = named["overlap"].mean(), len(set(named["seed_a"]) | set(named["seed_b"]))
+            named = pairs[chosen & within].dropna(subset="overlap")
+            models = set(named["seed_a"]) | set(named["seed_b"])
+            mean, models = named["overlap"].mean(), len(models) // max(len(set(map(network_of, models))), 1)
             whole = with_diagonal(mean, models) if models else np.nan
             rows.append((method, check, metric, k, mean, whole, named["chance"].mean()))
     columns = [*NAME, "metric", "k", "overlap_mean", "overlap_with_diagonal", "chance"]
@@ -104,13 +110,15 @@ def tabulate_overlap(values: pd.DataFrame, names: pd.DataFrame, k: int) -> dict[
 
 
 def trace_overlap(regions: pd.DataFrame) -> pd.DataFrame:
-    """Trace how many of the first k regions two models share; regions are those of all methods and models."""
-    tables = []
-    for method, rows in regions.groupby("method", sort=False):
+    """Trace how many of the first k regions two models of a network share, for every k; regions are those of all."""
+    networks, tables = regions["seed"].map(network_of), []
+    for (method, _), rows in regions.groupby(["method", networks.rename("network")], sort=False):
         for metric in METRICS:
             rankings = [of_model[metric].to_numpy(float) for _, of_model in rows.groupby("seed", sort=False)]
             tables.append(overlap_curve(rankings).assign(method=method, metric=metric))
-    return pd.concat(tables)[["method", "metric", "k", "overlap_mean", "chance"]]
+    table = pd.concat(tables)[["method", "metric", "k", "overlap_mean", "chance"]]
+    several = networks.nunique() > 1
+    return table.groupby(["method", "metric", "k"], sort=False).mean().reset_index() if several else table
 
 
 def expected_rows(l2: pd.DataFrame, top: pd.DataFrame) -> pd.DataFrame:
@@ -128,7 +136,7 @@ def main() -> None:
     parser.add_argument("--judged", required=True, nargs="+", help="those that are judged; all others bound them")
     parser.add_argument("--modelled", required=True, nargs="+", help="methods and checks that have a map of each model")
     parser.add_argument("--checks", nargs="*", default=[], help="sanity checks that explain another model")
-    parser.add_argument("--seeds", required=True, type=int, nargs="+")
+    parser.add_argument("--seeds", required=True, type=model_name, nargs="+")
     parser.add_argument("--mask", required=True, help="brain_mask.nii.gz on the working grid")
     parser.add_argument("--possible", nargs="?", help="possible.tsv; what is not is left out")
     parser.add_argument("--effects", help="effects.tsv, where there are effects")
@@ -153,7 +161,9 @@ def main() -> None:
     whole = values[values["left_out"] == 0].merge(names)
     made = tabulate_l2(whole, maps, within, voxels) | tabulate_overlap(whole, names, top_k)
     made |= {"overlap_curve": trace_overlap(regions)}
-    made |= tabulate_scores(values, expected_rows(made["l2"], made["top_regions"]), judged)
+    made |= tabulate_scores(values[of_one_network(values)], expected_rows(made["l2"], made["top_regions"]), judged)
+    if any(map(network_of, args.seeds)):
+        made |= {"networks": tabulate_networks(values, [*judged, "effects"])}
     of_methods = maps[maps["method"].isin(methods) & (maps["check"] == "")]
     accuracy = read_table(args.folder / "accuracy.tsv")
     effects = read_table(args.effects) if args.effects else None

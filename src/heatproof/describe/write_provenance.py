@@ -16,6 +16,7 @@ from heatproof import __version__
 from heatproof.cohort.twins import has_twins, is_simulated
 from heatproof.command import json_option, run
 from heatproof.maps import files_of, patterns_of
+from heatproof.models import models_of
 from heatproof.space import atlas_files, locate, template_files
 from heatproof.tables import read_table
 from heatproof.versions import read_versions
@@ -87,7 +88,7 @@ def input_checksums(models: Path, config: dict) -> dict[str, dict[str, str]]:
 
 def map_checksums(models: Path, config: dict) -> dict[str, dict[str, str]]:
     """Return the checksums of maps that were made elsewhere; nothing where there are none."""
-    patterns = [pattern for _, pattern in patterns_of(config["attribute"]["methods"], config["train"]["seeds"])]
+    patterns = [pattern for _, pattern in patterns_of(config["attribute"]["methods"], models_of(config["train"]))]
     test = read_table(models / "cohort/test.tsv")["scan"] if patterns else []
     maps = sorted({file for pattern in patterns for file in files_of(pattern, test).values()})
     return {"maps": {file: checksum(Path(file)) for file in maps}} if maps else {}
@@ -119,7 +120,7 @@ def model_checksums(models: Path, train: dict) -> dict[str, str]:
     """
     absent = {"model.safetensors", "history.tsv"} if train.get("predictions") else set()
     absent |= {"history.tsv"} if train.get("models") else set()
-    names = [f"train/seed-{seed}/{name}" for seed in train["seeds"] for name in MODEL_FILES if name not in absent]
+    names = [f"train/seed-{model}/{name}" for model in models_of(train) for name in MODEL_FILES if name not in absent]
     tables = ["cohort/scans.tsv", *([] if train.get("predictions") else ["register/qc.tsv"])]
     return {name: checksum(models / name) for name in [*tables, *names]}
 

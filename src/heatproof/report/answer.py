@@ -415,7 +415,7 @@ def scale_of(values: np.ndarray) -> tuple[float, float]:
     return max(min(0.0, np.floor(10 * least) / 10), -1.0), 1.0
 
 
-def answer_sentence(rows: Sequence[Mapping], models: int) -> str:
+def answer_sentence(rows: Sequence[Mapping], models: int, networks: int = 1) -> str:
     """Answer in one sentence which methods can be believed; rows as `answer_rows` returns them."""
     judged = [row for row in rows if row["verdict"]]
     names = {verdict: [row["method"] for row in judged if row["verdict"] == verdict] for verdict in ORDER}
@@ -429,6 +429,7 @@ def answer_sentence(rows: Sequence[Mapping], models: int) -> str:
         f"{said[verdict].format(len(found))} ({enumerate_some(found)})" for verdict, found in names.items() if found
     ]
     tried = f"{models} networks that differ by chance alone" if models > 1 else "one network"
+    tried = f"{models} models of {networks} networks" if networks > 1 else tried
     of = f"Of {len(judged)} methods" if len(judged) > 1 else "Of one method"
     return f"{of}, tried on {tried}, {'; '.join(parts)}."
 

@@ -1,11 +1,13 @@
 """Tables of a study as a page prints them, those of Eitel and Ritter 2019 beside them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from heatproof.compare.regions import METRICS
+from heatproof.models import Model, title_of_model
 from heatproof.register.check_quality import describe_poor
 from heatproof.report import paper
 from heatproof.report.figures import CHECKS, percent, percents, title_of
@@ -51,13 +53,13 @@ def accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
     Returns
     -------
     list of dict
-        name (seed, mean, range), shares (balanced accuracy, sensitivity, specificity, accuracy, AUC) and counts (TP,
-        TN, FP, FN; empty for mean and range).
+        name (of the model, mean, range), shares (balanced accuracy, sensitivity, specificity, accuracy, AUC) and counts
+        (TP, TN, FP, FN; empty for mean and range).
     """
     shares = accuracy[["balanced_accuracy", "sensitivity", "specificity", "accuracy", "auc"]]
     counts = accuracy[["n_TP", "n_TN", "n_FP", "n_FN"]]
     rows = [
-        {"name": f"Seed {seed}", "shares": [percent(v) for v in shares.loc[i]], "counts": counts.loc[i].tolist()}
+        {"name": title_of_model(seed), "shares": [percent(v) for v in shares.loc[i]], "counts": counts.loc[i].tolist()}
         for i, seed in accuracy["seed"].items()
     ]
     spans = [percents(low, high) for low, high in zip(shares.min(), shares.max(), strict=True)]
@@ -375,14 +377,61 @@ def quality_cell(value: float | str) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}"
 
 
-def note_rows(notes: pd.DataFrame, seeds: Sequence[int]) -> list[dict]:
+def network_tables(networks: pd.DataFrame, methods: Collection[str], top_k: int) -> list[dict]:
+    """Write how far models agree within and between networks, and how faithful and well localised the maps of each are.
+
+    Parameters
+    ----------
+    networks : DataFrame
+        ``networks.tsv``.
+    methods : collection of str
+    top_k : int
+
+    Returns
+    -------
+    list of dict
+        title, heads and rows of a table for each of the measures that has any value: name (of the method) and cells, of
+        value and interval.
+    """
+    titles = {
+        "pearson": "Correlation of two models’ maps",
+        f"top_{top_k}_sum": f"Share of the top {top_k} regions, by sum",
+    }
+    titles |= {"agreement_pearson_cubes": "Correlation of two models’ maps or effects, summed over cubes"}
+    titles |= {
+        "faithfulness_pearson_cubes": "Faithfulness: correlation with the cubes’ effects",
+        "pr_auc": "Localisation: PR area",
+    }
+    tables = []
+    for measure, title in titles.items():
+        rows = networks[(networks["measure"] == measure) & (networks["outcome"] == "TP")]
+        if rows["value"].isna().all():
+            continue
+        pairs = list(rows[["network_a", "network_b"]].drop_duplicates().itertuples(index=False, name=None))
+        cells = {(row.method, row.network_a, row.network_b): row for row in rows.itertuples()}
+        heads = [a if a == b else f"{a} and {b}" for a, b in pairs]
+        named = [method for method in (*methods, "effects") if method in set(rows["method"])]
+        written = [[network_cell(cells.get((method, *pair))) for pair in pairs] for method in named]
+        made = [{"name": title_of(method), "cells": row} for method, row in zip(named, written, strict=True)]
+        tables.append({"title": title, "heads": heads, "rows": made})
+    return tables
+
+
+def network_cell(row: NamedTuple | None) -> tuple[str, str]:
+    """Write value and interval of a row of ``networks.tsv``; a dash where there is none."""
+    if row is None:
+        return "–", ""
+    return decimal(row.value), "" if np.isnan(row.low) else decimals(row.low, row.high)
+
+
+def note_rows(notes: pd.DataFrame, seeds: Sequence[Model]) -> list[dict]:
     """Write the reasons for empty cells, those of several models in one row.
 
     Parameters
     ----------
     notes : DataFrame
         method, seed, reason; an empty method concerns every method, an empty seed every model.
-    seeds : sequence of int
+    seeds : sequence of int or str
         All models.
 
     Returns
@@ -392,7 +441,7 @@ def note_rows(notes: pd.DataFrame, seeds: Sequence[int]) -> list[dict]:
     """
     rows = []
     for (method, reason), group in notes.groupby(["method", "reason"], sort=False, dropna=False):
-        named = group["seed"].dropna().astype(int).tolist()
+        named = [model if isinstance(model, str) else int(model) for model in group["seed"].dropna()]
         rows.append(
             {
                 "method": "every" if pd.isna(method) else title_of(method),

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from heatproof.command import json_option, run
-from heatproof.compare.resampling import Measured, quantile, variance_from_models
+from heatproof.compare.resampling import measured_of, quantile, variance_from_models
 from heatproof.report.answer import dependence
 from heatproof.report.figures import NO_PAIRS, STYLE, WIDTH, empty_figure, method_styles, save_figure, title_of
 from heatproof.tables import read_table
@@ -70,12 +70,11 @@ def agreement_of_absolute_maps(scale: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_interval(rows: pd.DataFrame, level: float = 0.95) -> tuple[float, float, float]:
-    """Return the mean over pairs of models (seed_a, seed_b, value) and its interval; NaN with fewer than 3 models."""
-    pairs = rows[["seed_a", "seed_b"]].to_numpy()
-    measured = Measured(rows["value"].to_numpy()[None], (pairs[:, :, None] == np.unique(pairs)).any(axis=1))
-    if measured.n_models < 3:
+    """Return the mean over pairs of models (seed_a, seed_b, value) and its interval; NaN with too few models."""
+    measured = measured_of(rows["value"].to_numpy()[None], rows[["seed_a", "seed_b"]].to_numpy())
+    if not measured.enough:
         return measured.value, np.nan, np.nan
-    half = quantile(measured.n_models, measured.n_models, level) * np.sqrt(variance_from_models(measured))
+    half = quantile(1 + measured.freedom, 1 + measured.freedom, level) * np.sqrt(variance_from_models(measured))
     return measured.value, max(measured.value - half, -1), min(measured.value + half, 1)
 
 

@@ -30,7 +30,10 @@ def draw_convergence(table: pd.DataFrame, methods: Sequence[str]) -> plt.Figure:
         axes.plot(of_method.mean(axis=1), linewidth=1.5, markersize=3, label=title_of(method), **styles[method])
     layers = table.drop_duplicates("step").sort_values("step")
     names = [f"into {layer}" for layer in layers["layer"]]
-    axes.set_xticks(layers["step"], [*names[:-1], "scan"] if names else [], rotation=30, ha="right")
+    if (table.groupby("step")["layer"].nunique() > 1).any():  # of several networks
+        axes.set_xlabel("layers back, to the scan")
+    else:
+        axes.set_xticks(layers["step"], [*names[:-1], "scan"] if names else [], rotation=30, ha="right")
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("cosine similarity")
     axes.spines[["top", "right"]].set_visible(False)

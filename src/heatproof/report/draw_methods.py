@@ -13,6 +13,7 @@ import nibabel as nib
 
 from heatproof.command import json_option, run
 from heatproof.images import load_array
+from heatproof.models import model_name
 from heatproof.possible import read_possible
 from heatproof.report.brains import average, colour_scale, draw_colour_bar, draw_map, load_brain, panel_size, read_map
 from heatproof.report.figures import STYLE, WIDTH, save_figure, title_of
@@ -66,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--maps", required=True, type=Path, help="results/{study}/compare")
     parser.add_argument("--methods", required=True, nargs="+")
-    parser.add_argument("--seeds", required=True, nargs="+", type=int)
+    parser.add_argument("--seeds", required=True, nargs="+", type=model_name)
     parser.add_argument("--possible", nargs="?", help="possible.tsv; what is not is left out")
     parser.add_argument("--mask", required=True, help="brain mask on the working grid")
     parser.add_argument("--template", required=True, type=json_option, help="the config's register.template as JSON")

@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.image import AxesImage
 
 from heatproof.command import json_option, run
+from heatproof.models import model_name
 from heatproof.report.figures import NO_PAIRS, STYLE, empty_figure, percent, save_figure, title_of
 from heatproof.tables import own, read_table
 
@@ -124,7 +125,7 @@ def main() -> None:
     parser.add_argument("--pairs", required=True, help="compare/top_regions_pairs.tsv")
     parser.add_argument("--summary", required=True, help="compare/top_regions.tsv")
     parser.add_argument("--methods", required=True, nargs="+")
-    parser.add_argument("--seeds", required=True, nargs="+", type=int)
+    parser.add_argument("--seeds", required=True, nargs="+", type=model_name)
     parser.add_argument("--options", required=True, type=json_option, help="the config's report as JSON")
     parser.add_argument("--output", required=True, nargs="+", help="png and svg")
     args = parser.parse_args()

@@ -12,6 +12,7 @@ import pandas as pd
 
 from heatproof.command import json_option, run
 from heatproof.images import load_array
+from heatproof.models import model_name, title_of_model
 from heatproof.report.brains import Scale, colour_scale, draw_colour_bar, draw_map, load_brain, panel_size, read_map
 from heatproof.report.figures import STYLE, WIDTH, percent, save_figure, title_of
 from heatproof.tables import read_table
@@ -59,7 +60,7 @@ def draw_seeds(
         reason = "every voxel is 0" if hits else "no true positive, no map"
         draw_map(axes, image, template, point, scale, coordinates=row == 0, reason=reason)
         words = f"balanced accuracy {percent(balanced)}, {hits:.0f} true positives"
-        axes.set_title(f"Seed {seed}", loc="left", weight="bold", pad=5)
+        axes.set_title(title_of_model(seed), loc="left", weight="bold", pad=5)
         axes.set_title(words, loc="right", color="0.3", pad=5)
     bar = figure.add_axes([0.32, 0.4 / total, 0.36, 0.08 / total])
     draw_colour_bar(bar, scale, f"{title}: mean relevance over true positives, as a share of each map’s maximum")
@@ -70,7 +71,7 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", required=True, help="name of the method, for the label")
-    parser.add_argument("--seeds", required=True, nargs="+", type=int)
+    parser.add_argument("--seeds", required=True, nargs="+", type=model_name)
     parser.add_argument("--maps", required=True, nargs="+", help="mean_TP.nii.gz of each seed, in the order of --seeds")
     parser.add_argument("--accuracy", required=True, help="compare/accuracy.tsv")
     parser.add_argument("--mask", required=True, help="brain mask on the working grid")

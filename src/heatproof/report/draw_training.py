@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from heatproof.command import json_option, run
+from heatproof.models import model_name
 from heatproof.report.figures import STYLE, WIDTH, save_figure
 from heatproof.tables import read_table
 
@@ -46,7 +47,7 @@ def draw_training(histories: Mapping[int, pd.DataFrame]) -> plt.Figure:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", required=True, nargs="+", type=int)
+    parser.add_argument("--seeds", required=True, nargs="+", type=model_name)
     parser.add_argument(
         "--histories", required=True, nargs="+", help="history.tsv of each seed, in the order of --seeds"
     )

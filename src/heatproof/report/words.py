@@ -81,7 +81,9 @@ def summarise(
     balanced, several = accuracy["balanced_accuracy"], len(accuracy) > 1
     low, high = percent(balanced.min()), percent(balanced.max())
     spread = f" on average, {low} to {high}" if low != high else " for each" if several else ""
-    differ = f"{len(accuracy)} networks {'' if imported else 'with the same settings and different seeds '}were"
+    networks = accuracy["network"].nunique() if "network" in accuracy else 1
+    counted = f"{len(accuracy)} {f'models of {networks} networks' if networks > 1 else 'networks'}"
+    differ = f"{counted} {'' if imported else 'with the same settings and different seeds '}were"
     said = (
         f"Here {differ if several else '1 network was'} {describe_scans(scans, imported)}, with "
         f"{count(l2['method'].nunique(), 'attribution method')}. Balanced accuracy on the test scans: "

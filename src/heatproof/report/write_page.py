@@ -15,6 +15,7 @@ from PIL import Image
 from heatproof.command import json_option, run
 from heatproof.compare.measures import heads
 from heatproof.compare.regions import METRICS
+from heatproof.models import Model, models_of, network_of
 from heatproof.report import paper
 from heatproof.report.answer import (
     RESPECTS,
@@ -37,6 +38,7 @@ from heatproof.report.comparison import (
     l2_rows,
     measure_rows,
     metric_spans,
+    network_tables,
     noise_of,
     note_rows,
     overlap_rows,
@@ -86,11 +88,14 @@ def left_out(unreadable: pd.DataFrame) -> list[str]:
     return [f"{row.scan} is left out: {row.image}: {row.reason}." for row in unreadable.itertuples()]
 
 
-def not_possible(notes: pd.DataFrame) -> list[str]:
-    """Say which methods and sanity checks are left out, as the network cannot have them, and why."""
-    rows = notes[notes["reason"].str.contains("left out: ") & notes["seed"].isna()]
-    said = rows["method"].map(title_of, na_action="ignore").str.cat(rows["reason"], sep=" is ")
-    return [f"{words[0].upper()}{words[1:]}." for words in said.fillna(rows["reason"])]
+def not_possible(notes: pd.DataFrame, models: Sequence[Model]) -> list[str]:
+    """Say which methods and sanity checks are left out, as a network cannot have them, and why."""
+    said = []
+    for row in note_rows(notes[notes["reason"].str.contains("left out: ")], models):
+        words = row["reason"] if row["method"] == "every" else f"{row['method']} is {row['reason']}"
+        of = "" if row["seeds"] == "every" else f" ({row['seeds']})"
+        said.append(f"{words[0].upper()}{words[1:]}{of}.")
+    return said
 
 
 def count_scans(scans: pd.DataFrame) -> list[dict]:
@@ -161,7 +166,8 @@ def gather(
     pages: Sequence[Path] = (),
 ) -> dict:
     """Gather everything that the page shows from the files of a study, and of the one that its models come from."""
-    compare = results / "compare"
+    compare, trained, several = results / "compare", models_of(config["train"]), config["train"].get("networks")
+    networks = read_table(compare / "networks.tsv") if several else None
     scans, accuracy = read_table(models / "cohort/scans.tsv"), read_table(compare / "accuracy.tsv")
     l2, top = read_table(compare / "l2.tsv"), read_table(compare / "top_regions.tsv")
     methods = {name: options for name, options in used_methods(config).items() if name in set(l2["method"])}
@@ -183,7 +189,7 @@ def gather(
     return {
         "config": config,
         "imported": imported,
-        "answer": answer_sentence(answers, len(config["train"]["seeds"])),
+        "answer": answer_sentence(answers, len(trained), len(set(map(network_of, trained)))),
         "alarms": [] if quality is None else poor_registrations(quality),
         "answer_heads": answer_heads(*judging),
         "answer_rows": answers,
@@ -195,7 +201,7 @@ def gather(
             *summarise(scans, accuracy, own(l2[l2["method"].isin(judged)]), shared, noise, bool(imported)),
             *judge(scores, judging[1]),
         ],
-        "not_possible": not_possible(notes),
+        "not_possible": not_possible(notes, trained),
         "paired": paired,
         "scans": count_scans(scans),
         "groups": group_rows(read_table(models / "cohort/demographics.tsv")),
@@ -220,7 +226,8 @@ def gather(
         "variance_heads": [words for name, words in SEEDS.items() if name in set(variance["measure"])],
         "variance_rows": variance_rows(variance),
         "enough_seeds": enough_seeds(read_table(compare / "seeds.tsv")),
-        "notes": note_rows(notes, config["train"]["seeds"]),
+        "notes": note_rows(notes, trained),
+        "network_tables": network_tables(networks, methods, config["compare"]["top_k"]) if several else [],
         "methods": {name: title_of(name) for name in in_order(methods)},
         "figures": {figure.stem: embed(figure.read_bytes()) for figure in informative(figures, paired, robust)},
         **(registrations(quality, models / "register/contact_sheet.png") if quality is not None else {"quality": None}),

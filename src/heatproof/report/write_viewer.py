@@ -14,6 +14,8 @@ from heatproof.command import json_option, run
 from heatproof.compare.localisation import true_effects
 from heatproof.compare.outcomes import scans_by_outcome
 from heatproof.images import load_array, load_image
+from heatproof.models import Model, models_of, network_of, title_of_model
+from heatproof.possible import is_left_out
 from heatproof.register.summarise_quality import registered_path
 from heatproof.report.brains import read_map
 from heatproof.report.figures import in_order, title_of
@@ -44,14 +46,14 @@ NO_MODEL = "no model"
 ALL_SCANS = "all"
 
 
-def seed_name(seed: int) -> str:
+def seed_name(seed: Model) -> str:
     """Name a model for a reader."""
-    return f"seed {seed}"
+    return title_of_model(seed) if network_of(seed) else f"seed {seed}"
 
 
 def mean_entries(results: Path, methods: Iterable[str], config: dict, view: View) -> list[dict]:
     """Describe each method's mean maps: of every model and their mean, over the scans of each outcome."""
-    seeds, entries = config["train"]["seeds"], []
+    seeds, entries = models_of(config["train"]), []
     for method in methods:
         for outcome in config["report"]["viewer_outcomes"]:
             paths = {seed_name(seed): results / f"compare/{method}/seed-{seed}/mean_{outcome}.nii.gz" for seed in seeds}
@@ -62,7 +64,7 @@ def mean_entries(results: Path, methods: Iterable[str], config: dict, view: View
 
 def t_map_entries(results: Path, config: dict, view: View) -> list[dict]:
     """Describe the t-maps of a study, which are the same for every model."""
-    seed = config["train"]["seeds"][0]
+    seed = models_of(config["train"])[0]
     found = [name for name in T_MAP_SPLITS if (results / f"compare/{name}/seed-{seed}/mean_TP.nii.gz").is_file()]
     return [
         entry
@@ -97,7 +99,7 @@ def paint(effects: pd.Series, numbers: np.ndarray, names: Sequence[str]) -> np.n
 
 def effect_entries(results: Path, models: Path, config: dict, view: View) -> list[dict]:
     """Describe the effects of regions and of cubes on each model, averaged over its true positives."""
-    entries, seeds = [], config["train"]["seeds"]
+    entries, seeds = [], models_of(config["train"])
     tables = {seed: read_table(results / f"attribute/effects/seed-{seed}.tsv") for seed in seeds}
     recognised = {
         seed: scans_by_outcome(read_table(models / f"train/seed-{seed}/predictions.tsv"))["TP"] for seed in seeds
@@ -144,11 +146,13 @@ def participant_entries(results: Path, methods: Iterable[str], names: dict[str, 
     entries = []
     for scan, name in names.items():
         for method in methods:
-            paths = {
-                seed_name(seed): results / f"attribute/{method}/seed-{seed}/{scan}_heatmap.nii.gz"
-                for seed in config["train"]["seeds"]
+            folders = {
+                seed_name(seed): results / f"attribute/{method}/seed-{seed}" for seed in models_of(config["train"])
             }
-            maps = {model: read_map(path, view.mask) for model, path in paths.items()}
+            maps = {
+                model: None if is_left_out(folder) else read_map(folder / f"{scan}_heatmap.nii.gz", view.mask)
+                for model, folder in folders.items()
+            }
             entries += map_entries(view, title_of(method), name, maps, background=scan)
     return entries
 
@@ -173,7 +177,7 @@ def gather(results: Path, models: Path, config: dict, truth: Path | None, partic
     methods = in_order(name for name, chosen in config["attribute"]["methods"].items() if chosen)
     names, entries, scans = {}, [], {}
     if participants:
-        tables = [read_table(models / f"train/seed-{seed}/predictions.tsv") for seed in config["train"]["seeds"]]
+        tables = [read_table(models / f"train/seed-{seed}/predictions.tsv") for seed in models_of(config["train"])]
         names = chosen_scans(pd.concat(tables), options["participants"])
         scans = pack_scans(models, names, config["register"]["space"], view)
         entries += participant_entries(results, methods, names, config, view)

@@ -85,10 +85,11 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="the trained model.safetensors")
     parser.add_argument("--check", required=True, help="untrained, initial_head, random_head or random_top_{k}_of_{n}")
     parser.add_argument("--seed", type=int, required=True, help="the initialisation seed of the model")
+    parser.add_argument("--network", default="", help="name of the model's, where the study has several")
     parser.add_argument("--possible", help="possible.tsv; what is not is left out")
     parser.add_argument("--out", type=Path, required=True, help="the .safetensors to write")
     arguments = parser.parse_args()
-    if reason := read_possible(arguments.possible).why_not("check", arguments.check):
+    if reason := read_possible(arguments.possible).why_not("check", arguments.check, arguments.network):
         logging.warning("%s is left out: %s", arguments.check, reason)
         arguments.out.write_bytes(b"")
         return

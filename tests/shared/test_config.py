@@ -25,6 +25,7 @@ from heatproof.feasibility import check_feasibility, long_occlusions
 from heatproof.models import models_of, networks_of
 from heatproof.references import check_references
 from heatproof.sources import dictionary_entries
+from heatproof.train.imported import with_imported_models
 
 SCHEMA = yaml.safe_load(Path("workflow/schemas/config.schema.yaml").read_text())
 
@@ -42,7 +43,7 @@ def laid_over(below: dict, above: dict) -> dict:
 def test_every_preset_is_valid(config, preset):
     check_yaml(preset)
     above = yaml.safe_load(preset.read_text())
-    study = with_own_network(laid_over(config, above), above)
+    study = with_imported_models(with_own_network(laid_over(config, above), above), above)
     check_config(study)
     check_feasibility(study)
     assert study["study"] == preset.stem or preset.stem == "config"

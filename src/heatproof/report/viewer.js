@@ -183,9 +183,9 @@ const makePanel = async (number, first, draws) => {
     fill(scans, distinct(ofMap, "scans"), map.scans);
     panel.floor = map.threshold;
     find(".threshold").value = Math.round(100 * map.threshold / map.limit);
-    find(".background").hidden = find(".background").style.display = Object.keys(study.scans).length ? "" : "none";
+    if (find(".background")) find(".background").style.visibility = map.background ? "" : "hidden";
     panel.volume = map.volume ? await read(map.volume) : EMPTY;
-    const scan = find(".under").value === "scan" && map.background;
+    const scan = find(".under")?.value === "scan" && map.background;
     panel.under = scan ? study.read[scan] ??= await read(study.scans[scan]) : study.read.template;
     legend();
     await panel.view.show(panel);
@@ -200,6 +200,7 @@ const makePanel = async (number, first, draws) => {
   selects.forEach(select => { select.onchange = choose; });
   find(".under").onchange = () => panel.show();
   if (Object.keys(study.scans).length) find(".under").value = "scan";
+  else find(".background").remove();
   find(".threshold").oninput = event => panel.threshold(event.target.value / 100);
   const STEPS = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowDown: [2, -1], ArrowUp: [2, 1], PageDown: [1, -1], PageUp: [1, 1]};
   root.querySelector(".screen").addEventListener("keydown", event => {

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imsave
+from scipy.io import savemat
 from scipy.ndimage import gaussian_filter
 
-from heatproof.images import save_image
+from heatproof.images import load_image, save_image
 from heatproof.space import grid_of, load_atlas, load_template, resample, working_grid
 from heatproof.tables import read_table, write_table
 from heatproof.units import KINDS, units_of
@@ -237,3 +238,35 @@ def study_of_one(tmp_path_factory):
     for name in ("variance", "seeds"):
         write_table(read_table(folder / f"compare/{name}.tsv")[:0], folder / f"compare/{name}.tsv")
     return folder, config
+
+
+@pytest.fixture(scope="session")
+def registered_study(tmp_path_factory):
+    """Three scans, each the template with a dark spot on the right, moved by a few millimetres and moved back."""
+    folder, images = tmp_path_factory.mktemp("registered"), []
+    make_register(folder / "register", 4.0, ["sub-000", "sub-001"], np.random.default_rng(0))
+    brain = load_image(folder / "register/template/T1w.nii.gz")
+    voxels = np.asarray(brain.dataobj).copy()
+    voxels[brain.shape[0] // 2 + 5 : brain.shape[0] // 2 + 10, 25:32, 22:28] = 0
+    for name in ("T1w", "brain_mask"):
+        image = load_image(folder / f"register/template/{name}.nii.gz")
+        save_image(np.asarray(image.dataobj), image.affine, folder / f"register/fixed/{name}.nii.gz")
+    for number, shift in enumerate([(0, 0, 0), (4, -6, 10), (-3, 2, 0)]):
+        scan = f"sub-{number:03d}"
+        lps = [-shift[0], -shift[1], shift[2]]
+        (folder / f"register/{scan}/transforms").mkdir(parents=True)
+        content = {
+            "AffineTransform_float_3_3": np.array([*np.eye(3).ravel(), *lps])[:, None],
+            "fixed": np.zeros((3, 1)),
+        }
+        savemat(folder / f"register/{scan}/transforms/1_GenericAffine.mat", content, format="4")
+        save_image(voxels, brain.affine, folder / f"register/{scan}/{scan}_space-MNI_T1w.nii.gz")
+        moved = brain.affine.copy()
+        moved[:3, 3] += shift
+        save_image(voxels, moved, folder / f"raw/{scan}.nii.gz")
+        images.append(str(folder / f"raw/{scan}.nii.gz"))
+    quality = pd.DataFrame({"scan": ["sub-000", "sub-001", "sub-002"], "inside_agreement": [0.9, 0.8, 0.85]})
+    quality["poor"], quality["notes"], quality["outlier"] = "", ["", "its notes", ""], ["", "", "correlation"]
+    write_table(quality.assign(correlation=0.9), folder / "register/qc.tsv")
+    write_table(pd.DataFrame({"scan": quality["scan"], "image": images}), folder / "cohort/scans.tsv")
+    return folder

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from tests.report.chromium import FOUND, chromium
 from tests.report.test_page import write
+from tests.report.test_registration import write as write_registration
 from tests.report.test_viewers import write_viewer_page
 
 pytestmark = pytest.mark.skipif(FOUND is None, reason="no Chromium on this machine")
@@ -157,3 +158,28 @@ def test_without_webgl_the_same_slices_are_drawn_plainly(study, tmp_path):
         x, y, _ = tab.run("state.mm")
         assert x < -5 and y > 0
         check_page(tab, page)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_registrations_are_compared_at_every_width(registered_study, tab, width):
+    page = write_registration(registered_study, "--most", 3)
+    tab.open(page, width)
+    visible = "document.querySelector(`.slices .${which}`).checkVisibility({visibilityProperty: true})"
+    shown = f"['before', 'after', 'template'].filter(which => {visible})"
+    assert tab.run(shown) == ["after"]
+    tab.press("1")
+    assert tab.run(shown) == ["before"] and tab.run("document.querySelector('.state').textContent") == "before"
+    tab.press("f")
+    tab.until(f"{shown}.join() === 'template'")
+    tab.until(f"{shown}.join() === 'before'")
+    tab.press("f")
+    tab.run("show('after')")
+    box = tab.run("(box => [box.x, box.y])(document.querySelector('.slices').getBoundingClientRect())")
+    pointer = {"x": box[0] + 50, "y": box[1] + 50, "button": "left", "clickCount": 1}
+    tab.send("Input.dispatchMouseEvent", type="mousePressed", **pointer)
+    assert tab.run(shown) == ["template"]
+    tab.send(
+        "Input.dispatchMouseEvent", type="mouseReleased", x=box[0] + 50, y=box[1] + 50, button="left", clickCount=1
+    )
+    assert tab.run(shown) == ["after"]
+    check_page(tab, page)

@@ -33,7 +33,7 @@ JOBS = {
     **{"compare_checks": 1, "write_tables": 1},
     **{"draw_seeds": 5, "draw_methods": 1, "draw_overlaps": 1, "draw_overlap_curve": 1, "draw_bounds": 1},
     **{"draw_scale": 1, "draw_ensembles": 1, "draw_convergence": 1, "draw_training": 1},
-    **{"write_viewer": 1, "write_participants": 1, "write_page": 1},
+    **{"write_viewer": 1, "write_participants": 1, "write_registration": 1, "write_page": 1},
     **{"write_provenance": 1, "describe_derivatives": 4, "write_crate": 1},
 }
 
@@ -74,9 +74,9 @@ ONE_TEST_SCAN = MODELS_KNOWN | some(
 )
 ONE_TEST_SCAN |= some(simulate_scan=2, register_scan=2, pack_scans=2, check_leakage=1)  # a patient's, and the twin
 TRIED = some("check_network")
-ONE_TEST_SCAN |= some(make_t_map=2)
+ONE_TEST_SCAN |= some("write_registration", make_t_map=2)
 TRAINED = MODELS_KNOWN | some("fit_model", "randomise_model", "draw_training")
-REGISTERED = TRAINED | DRAWN | some("register_scan", "summarise_quality", "check_quality")
+REGISTERED = TRAINED | DRAWN | some("write_registration", "register_scan", "summarise_quality", "check_quality")
 REGISTERED |= some("pack_scans", "average_controls", "check_leakage")
 ALL_BUT_COHORT = REGISTERED | TRIED | some("prepare_template")
 

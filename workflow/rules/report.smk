@@ -99,7 +99,12 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
 }
 PAGE_FILES = multiext("src/heatproof/report/", "pages.css", "viewer.html.jinja", "viewer.js")
 OF_SCANS = config["report"]["participants"] and config["attribute"]["keep"] == "all" and not ALONE
-PAGES = ["viewer", *["participants"] * bool(OF_SCANS)]
+PAGES = ["viewer", *["registration"] * (not ALONE), *["participants"] * bool(OF_SCANS)]
+REGISTRATIONS = [f"{RESULTS}/cohort/{table}.tsv" for table in ["scans", *["twins"] * TWINS]]
+REGISTRATIONS += expand(f"{RESULTS}/register/{{file}}", file=["qc.tsv", "fixed/T1w.nii.gz", "fixed/brain_mask.nii.gz"])
+REGISTRATIONS += [f"{TEMPLATE}/brain_mask.nii.gz"]
+REGISTRATION_PAGE = multiext("src/heatproof/report/", "pages.css", "registration.html.jinja")
+OF_REGISTRATION = words("--study", config["study"], "--models", RESULTS, "--space", config["register"]["space"])
 TRUTH_OPTION = words("--truth", TRUTH) if TRUTH else ""
 DRAWN = [
     name
@@ -207,6 +212,61 @@ rule write_participants:
     shell:
         "python -m heatproof.report.write_viewer --participants {params.folders} --config {params.config:q} "
         "--output {output} > {log} 2>&1"
+
+
+rule write_registration:
+    """Write the page that shows the most poorly registered scans before and after."""
+    input:
+        pages=REGISTRATION_PAGE,
+        tables=REGISTRATIONS,
+        images=list(IMAGES.values()),
+        registered=expand(REGISTERED, scan=IMAGES),
+        transforms=expand(f"{RESULTS}/register/{{scan}}/transforms", scan=IMAGES),
+    output:
+        f"{REPORT}/registration.html",
+    log:
+        f"{STUDY}/logs/write_registration.log",
+    benchmark:
+        f"{STUDY}/benchmarks/report/write_registration.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000, 200),
+        runtime=minutes(30),
+    params:
+        source=code_of("heatproof.report.write_registration"),
+        options=OF_REGISTRATION,
+        most=config["report"]["registrations"],
+    shell:
+        "python -m heatproof.report.write_registration {params.options} --most {params.most} --output {output} "
+        "> {log} 2>&1"
+
+
+rule write_registration_of_scan:
+    """Write such a page of one scan, on demand."""
+    input:
+        pages=REGISTRATION_PAGE,
+        tables=REGISTRATIONS,
+        image=lambda wildcards: IMAGES[wildcards.scan],
+        registered=REGISTERED,
+        transforms=f"{RESULTS}/register/{{scan}}/transforms",
+    output:
+        f"{REPORT}/registration/{{scan}}.html",
+    log:
+        f"{STUDY}/logs/write_registration_of_scan/{{scan}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/report/write_registration_of_scan.{{scan}}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000, 200),
+        runtime=minutes(10),
+    params:
+        source=code_of("heatproof.report.write_registration"),
+        options=OF_REGISTRATION,
+    shell:
+        "python -m heatproof.report.write_registration {params.options} --scans {wildcards.scan} --output {output} "
+        "> {log} 2>&1"
 
 
 rule write_page:

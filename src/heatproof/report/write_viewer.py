@@ -183,6 +183,8 @@ def gather(results: Path, models: Path, config: dict, truth: Path | None, partic
         entries += participant_entries(results, methods, names, config, view)
     else:
         entries += mean_entries(results, methods, config, view)
+    there = {entry["what"] for entry in entries if entry["volume"]}
+    entries = [entry for entry in entries if entry["what"] in there] or entries  # methods that the network cannot have
     entries += [truth_entry(truth, template, view)] if truth else []
     if not participants:
         entries += effect_entries(results, models, config, view) if config["attribute"]["effects"] else []

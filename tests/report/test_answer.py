@@ -201,6 +201,7 @@ def test_the_sentence_counts_and_names_the_methods_of_each_verdict():
         "Of 7 methods, tried on 4 networks that differ by chance alone, 2 can be believed (a, b); for 5 this study "
         "cannot tell (c, d, e and 2 more)."
     )
+    assert "tried on 6 models of 2 networks, 2 can" in answer_sentence(rows, 6, 2)
     assert answer_sentence([{"method": "LRP", "verdict": "do not believe"}], 1) == (
         "Of one method, tried on one network, 1 cannot be believed (LRP)."
     )

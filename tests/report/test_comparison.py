@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from heatproof.report.comparison import measure_rows, metric_spans, noise_of, variance_rows
+from heatproof.report.comparison import measure_rows, metric_spans, network_tables, noise_of, note_rows, variance_rows
 
 
 def scores(*rows):
@@ -58,3 +58,29 @@ def test_an_unknown_share_of_the_variance_is_not_0():
     rows = variance_rows(table.assign(measure="pearson", outcome="TP"))
     cells = {row["name"]: row["cells"][0].replace("\N{NO-BREAK SPACE}", " ") for row in rows}
     assert cells == {"LRP": "75 %", "Occlusion": "–", "Scan (no model)": "0 %"}
+
+
+NETWORKS = [
+    ("lrp", "pearson", "paper", "paper", 0.8, 0.7, 0.9),
+    ("lrp", "pearson", "paper", "resnet", 0.3, 0.2, 0.4),
+    ("lrp", "pearson", "resnet", "resnet", 0.7, np.nan, np.nan),
+    ("effects", "agreement_pearson_cubes", "paper", "resnet", 0.5, 0.4, 0.6),
+    ("lrp", "pr_auc", "paper", "paper", np.nan, np.nan, np.nan),
+]
+
+
+def test_agreement_within_and_between_networks_stands_side_by_side():
+    columns = ["method", "measure", "network_a", "network_b", "value", "low", "high"]
+    table = pd.DataFrame(NETWORKS, columns=columns).assign(outcome="TP")
+    maps, sums = network_tables(table, ["lrp"], 10)
+    assert maps["heads"] == ["paper", "paper and resnet", "resnet"]
+    (row,) = maps["rows"]
+    assert row == {"name": "LRP", "cells": [("0.80", "0.70 to 0.90"), ("0.30", "0.20 to 0.40"), ("0.70", "")]}
+    assert [row["name"] for row in sums["rows"]] == ["The models’ own effects"]
+
+
+def test_a_reason_names_the_models_that_it_concerns():
+    notes = pd.DataFrame([("lrp", "vit-0", "left out: x"), ("lrp", "vit-1", "left out: x")])
+    notes.columns = ["method", "seed", "reason"]
+    (row,) = note_rows(notes, ["paper-0", "paper-1", "vit-0", "vit-1"])
+    assert row == {"method": "LRP", "seeds": "vit-0, vit-1", "reason": "left out: x"}

@@ -1,7 +1,6 @@
 """Tables of a study as a page prints them, those of Eitel and Ritter 2019 beside them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -417,7 +416,7 @@ def network_tables(networks: pd.DataFrame, methods: Collection[str], top_k: int)
     return tables
 
 
-def network_cell(row: NamedTuple | None) -> tuple[str, str]:
+def network_cell(row: tuple | None) -> tuple[str, str]:
     """Write value and interval of a row of ``networks.tsv``; a dash where there is none."""
     if row is None:
         return "–", ""

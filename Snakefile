@@ -2,12 +2,17 @@
 # The study is seven stages; each has its rules in workflow/rules, its code in src/heatproof, and, but for describe, its
 # section in the config.
 
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.10")
 
+# Results lie in the working directory. The code may lie elsewhere: where this is a module of another workflow, or runs there.
+BASE = Path() if Path("src/heatproof").is_dir() else Path(str(workflow.current_basedir))
 
-configfile: "config/config.yaml"
+
+configfile: str(BASE / "config/config.yaml")
 
 
 include: "workflow/rules/common.smk"

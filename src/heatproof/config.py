@@ -69,6 +69,17 @@ def typed(value: object, key: str = "") -> object:
     return scalar if scalar is None or isinstance(scalar, bool | int | float) else value
 
 
+def over_default(own: Mapping, path: str | Path) -> dict:
+    """Lay a config over the embedded default, key by key, as Snakemake does with ``--configfile``."""
+
+    def laid(below: object, above: object) -> object:
+        if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+            return above
+        return {**below, **{key: laid(below.get(key), value) for key, value in above.items()}}
+
+    return laid(yaml.safe_load(Path(path).read_text()), own)
+
+
 def renamed(config: Mapping) -> dict:
     """Read ``compare.controls``, the name that ``compare.checks`` once had, in its place."""
     compare = dict(config["compare"]) if isinstance(config.get("compare"), Mapping) else {}

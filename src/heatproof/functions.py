@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from heatproof.errors import StudyError
 from heatproof.maps import METHOD as TAKEN
 from heatproof.maps import is_taken
-from heatproof.sources import dictionary_entries, find_function, lacks
+from heatproof.sources import ROOT, dictionary_entries, find_function, lacks
 from heatproof.train.layers import PAPER_NETWORK, SHAPED
 
-METHODS = "src/heatproof/attribute/__init__.py"
-CONVENTIONS = "src/heatproof/attribute/outputs.py"
+METHODS = f"{ROOT}/heatproof/attribute/__init__.py"
+CONVENTIONS = f"{ROOT}/heatproof/attribute/outputs.py"
 
 
 def check_methods(methods: Mapping[str, Mapping | None], reserved: Iterable[str] = ()) -> None:

@@ -8,8 +8,11 @@ from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import Path
 
+# The folder of the packages whose code is followed: the working directory's own, or the one that this package lies in.
+ROOT = "src" if Path("src/heatproof").is_dir() else str(Path(__file__).parents[1])
 
-def code_digest(*modules: str, apart: Collection[str] = (), root: str = "src") -> str:
+
+def code_digest(*modules: str, apart: Collection[str] = (), root: str = ROOT) -> str:
     """Return a fingerprint of the code that modules are made of, with all that they import from below ``root``.
 
     Comments, docstrings and blank lines do not count, nor does where ``root`` lies or when a file was written.
@@ -25,7 +28,7 @@ def code_digest(*modules: str, apart: Collection[str] = (), root: str = "src") -
     return digest.hexdigest()[:16]
 
 
-def module_files(*modules: str, apart: Collection[str] = (), root: str = "src") -> list[str]:
+def module_files(*modules: str, apart: Collection[str] = (), root: str = ROOT) -> list[str]:
     """List the files below a folder that modules are made of, with all that they import from there.
 
     Parameters
@@ -132,7 +135,7 @@ def dictionary_entries(path: str, name: str) -> dict[str, list[str]]:
     return {}
 
 
-def find_function(name: str, root: str = "src") -> ast.FunctionDef | None:
+def find_function(name: str, root: str = ROOT) -> ast.FunctionDef | None:
     """Find a function by its dotted name in the files below a folder, through imports; None where there is none."""
     module, _, own = name.rpartition(".")
     path = module_file(module, root) if module else None
@@ -144,7 +147,7 @@ def find_function(name: str, root: str = "src") -> ast.FunctionDef | None:
     return defined.get(own) or (find_function(elsewhere, root) if elsewhere else None)
 
 
-def lacks(module: str, name: str, root: str = "src") -> bool:
+def lacks(module: str, name: str, root: str = ROOT) -> bool:
     """Tell whether a package below a folder surely has no such module, or the module no such name."""
     package, path = module.partition(".")[0], module_file(module, root)
     if not (Path(root, package).is_dir() or module_file(package, root)):

@@ -7,10 +7,12 @@ import re
 import shlex
 import sys
 import threading
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
-sys.path.insert(0, "src")
+SRC = str(BASE / "src")
+sys.path.insert(0, SRC)
 
 from heatproof.checks import BASELINES, FLOORS, T_MAP_SPLITS
 from heatproof.cohort.bids_files import check_spaces
@@ -26,6 +28,7 @@ from heatproof.config import (
     expand_paths,
     model_checks,
     named_by_user,
+    over_default,
     renamed,
     typed,
     with_own_network,
@@ -48,7 +51,7 @@ from heatproof.train.imported import check_imported, check_parts, is_imported, w
 from heatproof.train.take_predictions import read_predictions
 
 shell.prefix(
-    "set -euo pipefail; export PYTHONPATH=src${{PYTHONPATH:+:$PYTHONPATH}} MPLBACKEND=Agg "
+    f"set -euo pipefail; export PYTHONPATH={shlex.quote(SRC)}${{{{PYTHONPATH:+:$PYTHONPATH}}}} MPLBACKEND=Agg "
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=${{OMP_NUM_THREADS:-1}}; "
 )
 
@@ -56,9 +59,12 @@ try:
     for path in workflow.configfiles:
         check_yaml(path)
     laid_over = workflow.config_settings.overwrite_config
+    if not workflow.modifier.is_main_snakefile():
+        laid_over = deepcopy(config)
+        config.update(over_default(config, BASE / "config/config.yaml"))
     config.update(with_imported_models(typed(renamed(with_own_network(config, laid_over))), laid_over))
     config.update(expand_paths(config))
-    check_config(config)
+    check_config(config, BASE / "workflow/schemas/config.schema.yaml")
     check_imported(config)
     RESULTS = f"results/{config['models'] or config['study']}"
     STUDY = f"results/{config['study']}"
@@ -121,7 +127,7 @@ TAKEN = [name for name in EXPLAINED if is_taken(options_of(name))]  # whose maps
 CHECK_TABLES = [*(["checks"] if CHECK_MAPS else []), *(["checks_accuracy"] if CHECKS and not ALONE else [])]
 NOISE = [f"{method}.noise" for method in JUDGED if "noise" in config["compare"]["checks"]]
 FOLLOWED = EXPLAINED if config["attribute"]["deletion_scans"] else []
-WALKS = dictionary_entries("src/heatproof/attribute/convergence.py", "STEPS_BACK")
+WALKS = dictionary_entries(f"{SRC}/heatproof/attribute/convergence.py", "STEPS_BACK")
 WALKED = [method for method in METHODS if config["attribute"]["methods"][method]["method"] in WALKS]
 WALKED = WALKED if config["attribute"]["convergence_scans"] else []
 MODELLED = [*EXPLAINED, *NOISE]
@@ -230,7 +236,7 @@ def code_for_model(*modules, apart=()):
 
 def explaining_code(name, network):
     """Return a fingerprint of the code that explains by one method of the config; that of other methods has no part."""
-    functions = dictionary_entries("src/heatproof/attribute/__init__.py", "METHODS")
+    functions = dictionary_entries(f"{SRC}/heatproof/attribute/__init__.py", "METHODS")
     function = functions[options_of(name)["method"]]
     return code_of("heatproof.attribute.explain", network_module(network), *function, apart=["heatproof.attribute"])
 
@@ -393,7 +399,7 @@ def show_run():
         return replace_log(logger, Progress(stage_of, lambda: [job[:2] for job in planned_jobs()], expected))
 
 
-PROGRESS = show_run() if workflow.is_main_process else None
+PROGRESS = show_run() if workflow.is_main_process and workflow.modifier.is_main_snakefile() else None
 
 
 def cancel_timers():

@@ -97,13 +97,13 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
         "drawn": bool(HISTORIES),
     },
 }
-PAGE_FILES = multiext("src/heatproof/report/", "pages.css", "viewer.html.jinja", "viewer.js")
+PAGE_FILES = multiext(f"{SRC}/heatproof/report/", "pages.css", "viewer.html.jinja", "viewer.js")
 OF_SCANS = config["report"]["participants"] and config["attribute"]["keep"] == "all" and not ALONE
 PAGES = ["viewer", *["registration"] * (not ALONE), *["participants"] * bool(OF_SCANS)]
 REGISTRATIONS = [f"{RESULTS}/cohort/{table}.tsv" for table in ["scans", *["twins"] * TWINS]]
 REGISTRATIONS += expand(f"{RESULTS}/register/{{file}}", file=["qc.tsv", "fixed/T1w.nii.gz", "fixed/brain_mask.nii.gz"])
 REGISTRATIONS += [f"{TEMPLATE}/brain_mask.nii.gz"]
-REGISTRATION_PAGE = multiext("src/heatproof/report/", "pages.css", "registration.html.jinja")
+REGISTRATION_PAGE = multiext(f"{SRC}/heatproof/report/", "pages.css", "registration.html.jinja")
 OF_REGISTRATION = words("--study", config["study"], "--models", RESULTS, "--space", config["register"]["space"])
 TRUTH_OPTION = words("--truth", TRUTH) if TRUTH else ""
 DRAWN = [
@@ -272,7 +272,7 @@ rule write_registration_of_scan:
 rule write_page:
     """Write the report of the study as one HTML page."""
     input:
-        page="src/heatproof/report/page.html.jinja",
+        page=f"{SRC}/heatproof/report/page.html.jinja",
         pages=expand(f"{REPORT}/{{page}}.html", page=PAGES),
         provenance=f"{STUDY}/provenance.json",
         files=register_files(),

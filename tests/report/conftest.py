@@ -1,6 +1,7 @@
 """A small study that never ran: every file that the report reads, with numbers made up but consistent in form."""
 
 import json
+import re
 from itertools import combinations
 from pathlib import Path
 
@@ -270,3 +271,27 @@ def registered_study(tmp_path_factory):
     write_table(quality.assign(correlation=0.9), folder / "register/qc.tsv")
     write_table(pd.DataFrame({"scan": quality["scan"], "image": images}), folder / "cohort/scans.tsv")
     return folder
+
+
+@pytest.fixture(scope="session")
+def study_of_networks(tmp_path_factory):
+    """A study of two networks with two models each, whose LRP one of them cannot have."""
+    folder, config = make_study(tmp_path_factory.mktemp("networks"), seeds=(0, 1, 2, 3))
+    names = dict(enumerate(["paper-0", "paper-1", "vit-0", "vit-1"]))
+    for path in sorted(folder.glob("*/**/seed-*")):
+        path.rename(path.with_name(re.sub(r"\d+", lambda seed: names[int(seed[0])], path.name, count=1)))
+    for path in [*folder.glob("compare/*.tsv"), *folder.glob("compare/*/scale.tsv")]:
+        table = read_table(path)
+        columns = [column for column in ("seed", "seed_a", "seed_b") if column in table]
+        write_table(table.assign(**{column: table[column].map(names) for column in columns}), path)
+    accuracy = read_table(folder / "compare/accuracy.tsv")
+    accuracy.insert(1, "network", ["paper", "paper", "vit", "vit"])
+    write_table(accuracy, folder / "compare/accuracy.tsv")
+    notes = pd.DataFrame({"method": "lrp", "seed": ["vit-0", "vit-1"], "reason": "left out: it has gates"})
+    write_table(notes, folder / "compare/notes.tsv")
+    pairs = [("paper", "paper"), ("paper", "vit"), ("vit", "vit")]
+    networks = [(method, "pearson", "TP", *pair, 0.5, 0.4, 0.6, 0.0) for method in METHODS for pair in pairs]
+    columns = ["method", "measure", "outcome", "network_a", "network_b", "value", "low", "high", "chance"]
+    write_table(pd.DataFrame(networks, columns=columns), folder / "compare/networks.tsv")
+    config["train"] |= {"seeds": [0, 1], "networks": {"paper": {}, "vit": {"function": "networks:transformer"}}}
+    return folder, config

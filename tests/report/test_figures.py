@@ -13,6 +13,7 @@ from matplotlib.text import Text
 
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image
+from heatproof.models import models_of
 from heatproof.report import (
     draw_bounds,
     draw_convergence,
@@ -39,7 +40,7 @@ def run_command(monkeypatch, module, arguments):
 
 def commands(folder, config):
     """The command line of each figure, as the rules have it, without its output."""
-    seeds, methods, options = config["train"]["seeds"], config["attribute"]["methods"], json.dumps(config["report"])
+    seeds, methods, options = models_of(config["train"]), config["attribute"]["methods"], json.dumps(config["report"])
     compare, register = folder / "compare", folder / "register/template"
     coarse = json.dumps({"T1w": str(register / "T1w.nii.gz"), "brain_mask": str(register / "brain_mask.nii.gz")})
     brain = ["--mask", register / "brain_mask.nii.gz", "--template", coarse, "--options", options]
@@ -80,6 +81,12 @@ def commands(folder, config):
 @pytest.mark.parametrize("preset", ["config", "full"])
 def test_the_methods_of_a_preset_have_titles(preset):
     assert yaml.safe_load(Path(f"config/{preset}.yaml").read_text())["attribute"]["methods"].keys() <= TITLES.keys()
+
+
+@pytest.mark.parametrize("module", [draw_seeds, draw_methods, draw_overlaps, draw_training, draw_bounds, draw_scale])
+def test_a_command_draws_models_of_several_networks(module, study_of_networks, tmp_path, monkeypatch):
+    run_command(monkeypatch, module, [*commands(*study_of_networks)[module], "--output", tmp_path / "figure.png"])
+    assert (tmp_path / "figure.png").stat().st_size > 5_000
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,18 @@ def test_where_there_is_one_model_nothing_is_shown_that_takes_two(page_of_one):
     )
 
 
+def test_several_networks_stand_side_by_side_and_what_one_cannot_have_is_said(study_of_networks):
+    page = write(*study_of_networks)
+    parsed = Page(page)
+    assert "tried on 4 models of 2 networks" in page
+    assert "LRP is left out: it has gates (vit-0, vit-1)." in page
+    assert "<th>paper</th><th>paper and vit</th><th>vit</th>" in page
+    assert [row[0] for row in parsed.tables["accuracy-table"][1:5]] == [
+        *("paper, seed 0", "paper, seed 1", "vit, seed 0", "vit, seed 1")
+    ]
+    assert parsed.tables["notes"][1:] == [["LRP", "vit-0, vit-1", "left out: it has gates"]]
+
+
 def test_imported_models_are_said_to_have_been_trained_elsewhere(study_of_one):
     folder, config = study_of_one
     page = write(folder, {**config, "train": {**config["train"], "models": {"0": "my <best>.pt"}}})

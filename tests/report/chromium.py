@@ -14,7 +14,7 @@ OPTIONS = ["--headless=new", "--no-sandbox", "--hide-scrollbars", "--no-first-ru
 OPTIONS += ["--disable-background-networking", "--disable-component-update", "--remote-debugging-pipe"]
 WEBGL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 WITHOUT_WEBGL = ["--disable-gpu", "--disable-webgl", "--disable-3d-apis"]
-TIMEOUT = 60
+TIMEOUT = 300
 
 
 class Tab:

@@ -183,3 +183,15 @@ def test_registrations_are_compared_at_every_width(registered_study, tab, width)
     )
     assert tab.run(shown) == ["after"]
     check_page(tab, page)
+
+
+def test_the_report_prints_unfolded_and_within_the_page(study, tab, tmp_path):
+    page = tmp_path / "report.html"
+    page.write_text(write(*study), encoding="utf-8")
+    tab.open(page, 680)  # 180 mm, A4 less its margins
+    tab.send("Emulation.setEmulatedMedia", media="print")
+    tab.run("dispatchEvent(new Event('beforeprint'))")
+    assert tab.run("[...document.querySelectorAll('details')].every(part => part.open)")
+    assert tab.run(WIDER_THAN_THE_WINDOW) <= 0
+    assert not tab.run("[...document.querySelectorAll('nav, .copy')].some(part => part.checkVisibility())")
+    tab.send("Emulation.setEmulatedMedia", media="")

@@ -1,9 +1,13 @@
-"""The command ``heatproof``: runs the workflow that is installed with the package in the current folder."""
+"""The command ``heatproof``: runs the installed workflow in the current folder, explains a scan, compares maps."""
 
+import argparse
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, files
+from itertools import combinations
 from pathlib import Path
+
+import yaml
 
 from heatproof.errors import StudyError
 
@@ -12,7 +16,12 @@ heatproof run [options of snakemake]
 
 Runs a study in the current folder: heatproof run --cores all is the demo, heatproof run --cores all --configfile
 my-study.yaml a study of yours, heatproof run -n what would run and cost. Results come into results/. The workflow's
-files are linked into the folder: Snakefile, config, envs, profiles, src, workflow."""
+files are linked into the folder: Snakefile, config, envs, profiles, src, workflow.
+
+heatproof explain MODEL SCAN --method NAME --out MAP     one scan by one method
+heatproof compare MAP MAP [MAP ...]                      every two maps by every measure of a pair
+
+Each says more with --help."""
 PARTS = ("Snakefile", "config", "envs", "profiles", "workflow")
 
 
@@ -57,15 +66,66 @@ def link_workflow(folder: Path) -> None:
         link.symlink_to(target)
 
 
+def run(words: list[str]) -> int:
+    """Run a study in the current folder, with options of Snakemake."""
+    link_workflow(Path.cwd())
+    return subprocess.call([sys.executable, "-m", "snakemake", *words])
+
+
+def explain(words: list[str]) -> None:
+    """Write the map of one scan by one method, as `heatproof.explain` makes it."""
+    parser = argparse.ArgumentParser(prog="heatproof explain", description=explain.__doc__)
+    parser.add_argument("model", help="a study's model.safetensors; or weights, with --network")
+    parser.add_argument("scan", help="NIfTI file, preprocessed as the model was trained")
+    parser.add_argument("--method", required=True, help="as attribute.methods.*.method of a config")
+    parser.add_argument("--network", type=yaml.safe_load, help="of weights, as train.network: '{function: my:build}'")
+    parser.add_argument("--options", type=yaml.safe_load, default={}, help="of the method: '{rule: epsilon}'")
+    parser.add_argument("--out", required=True, help="NIfTI file to write")
+    given = parser.parse_args(words)
+    import heatproof  # torch, which the other commands do without
+    from heatproof.images import load_image, save_image
+
+    sys.path.insert(0, str(Path.cwd()))  # where the function of a network may lie
+    shape = load_image(given.scan).shape if given.network else None
+    model = heatproof.load_model(given.model, given.network, shape)
+    heatmap = heatproof.explain(model, given.scan, method=given.method, **given.options)
+    save_image(heatmap.get_fdata(), heatmap.affine, given.out)
+
+
+def compare(words: list[str]) -> None:
+    """Print how alike every two maps are in the brain, by every measure of a pair of maps; they lie on one grid."""
+    parser = argparse.ArgumentParser(prog="heatproof compare", description=compare.__doc__)
+    parser.add_argument("maps", nargs="+", help="two NIfTI files or more")
+    parser.add_argument("--brain", help="NIfTI file that is above 0 in the brain; else where any of the maps is not 0")
+    given = parser.parse_args(words)
+    if len(given.maps) < 2:
+        parser.error("name two maps or more")
+    from heatproof.compare.measures import PAIRS_OF_MAPS
+    from heatproof.images import load_array
+    from heatproof.interface import OF_ARRAYS, measure
+
+    arrays = {path: load_array(path) for path in given.maps}
+    if len({array.shape for array in arrays.values()}) > 1:
+        raise StudyError("the maps are not of one shape; bring them to one grid")
+    brain = load_array(given.brain) > 0 if given.brain else sum(abs(array) for array in arrays.values()) > 0
+    names = [key.partition("_{")[0] for key, entry in OF_ARRAYS.items() if entry.of == PAIRS_OF_MAPS]
+    print("map_a", "map_b", *names, sep="\t")
+    for one, other in combinations(arrays, 2):
+        values = [measure(name, arrays[one], arrays[other], brain=brain) for name in names]
+        print(one, other, *(f"{value:.4g}" for value in values), sep="\t")
+
+
+COMMANDS = {"run": run, "explain": explain, "compare": compare}
+
+
 def main() -> None:
-    if sys.argv[1:2] != ["run"]:
+    if not sys.argv[1:] or sys.argv[1] not in COMMANDS:
         print(USAGE)
         sys.exit(sys.argv[1:] not in ([], ["-h"], ["--help"]))
     try:
-        link_workflow(Path.cwd())
+        sys.exit(COMMANDS[sys.argv[1]](sys.argv[2:]))
     except StudyError as error:
         sys.exit(f"error: {error}")
-    sys.exit(subprocess.call([sys.executable, "-m", "snakemake", *sys.argv[2:]]))
 
 
 if __name__ == "__main__":

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
+import torch
 
-from heatproof.cli import PARTS, link_workflow, workflow_folder
+from heatproof.cli import PARTS, compare, explain, link_workflow, workflow_folder
 from heatproof.errors import StudyError
 
 ROOT = Path(__file__).parents[2]
@@ -40,3 +43,45 @@ def test_a_plan_from_an_empty_folder(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT / "src")})
     assert done.returncode == 0, done.stderr
     assert "Cost: 1 jobs" in done.stdout + done.stderr
+
+
+@pytest.fixture
+def scan(tmp_path, monkeypatch):
+    """A scan, and weights of a network whose function lies beside them; the working folder is theirs."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    text = "from torch import nn\ndef build(shape):\n    return nn.Sequential(nn.Flatten(), nn.Linear(512, 2))\n"
+    (tmp_path / "linear_network.py").write_text(text)
+    torch.manual_seed(0)
+    torch.save(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(512, 2)).state_dict(), "weights.pt")
+    values = np.random.default_rng(0).random((8, 8, 8)).astype(np.float32)
+    nib.save(nib.Nifti1Image(values, np.diag([2, 2, 2, 1])), "scan.nii.gz")
+    yield values
+    sys.modules.pop("linear_network", None)
+
+
+def test_one_scan_is_explained_by_one_method(scan):
+    words = "weights.pt scan.nii.gz --method gradient_input --out map.nii.gz --network"
+    explain([*words.split(), "{function: linear_network:build}"])
+    weights = torch.load("weights.pt")["1.weight"].numpy()
+    heatmap = nib.load("map.nii.gz").get_fdata().ravel()
+    np.testing.assert_allclose(heatmap, (weights[1] - weights[0]) * scan.ravel(), rtol=1e-3, atol=1e-6)
+    with pytest.raises(StudyError, match="is no model of a study"):
+        explain(["weights.pt", "scan.nii.gz", "--method", "lrp", "--out", "map.nii.gz"])
+
+
+def test_every_two_maps_are_compared_by_every_measure(scan, capsys):
+    nib.save(nib.Nifti1Image(-scan, np.diag([2, 2, 2, 1])), "other.nii.gz")
+    compare(["scan.nii.gz", "other.nii.gz"])
+    head, row = (line.split("\t") for line in capsys.readouterr().out.splitlines())
+    found = dict(zip(head, row, strict=True))
+    assert (
+        found["map_a"] == "scan.nii.gz" and float(found["pearson"]) == pytest.approx(-1) and float(found["dice"]) == 1
+    )
+    assert set(found) == {"map_a", "map_b", "pearson", "spearman", "ssim", "l2_rms", "dice"}
+
+
+def test_maps_of_two_shapes_are_refused(scan):
+    nib.save(nib.Nifti1Image(scan[1:], np.diag([2, 2, 2, 1])), "cut.nii.gz")
+    with pytest.raises(StudyError, match="not of one shape"):
+        compare(["scan.nii.gz", "cut.nii.gz"])

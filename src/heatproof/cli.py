@@ -22,6 +22,7 @@ heatproof explain MODEL SCAN --method NAME --out MAP     one scan by one method
 heatproof compare MAP MAP [MAP ...]                      every two maps by every measure of a pair
 
 Each says more with --help."""
+ON_ONE_GRID = 1e-3  # mm, by which affines may differ
 PARTS = ("Snakefile", "config", "envs", "profiles", "workflow")
 
 
@@ -101,12 +102,16 @@ def compare(words: list[str]) -> None:
     if len(given.maps) < 2:
         parser.error("name two maps or more")
     from heatproof.compare.measures import PAIRS_OF_MAPS
-    from heatproof.images import load_array
+    from heatproof.images import load_array, load_image
     from heatproof.interface import OF_ARRAYS, measure
 
+    first, *others = [*given.maps, *filter(None, [given.brain])]
+    wanted = load_image(first)
+    for path in others:
+        image = load_image(path)
+        if image.shape != wanted.shape or abs(image.affine - wanted.affine).max() > ON_ONE_GRID:
+            raise StudyError(f"{path} and {first} are not on one grid (shape and affine); resample one of them")
     arrays = {path: load_array(path) for path in given.maps}
-    if len({array.shape for array in arrays.values()}) > 1:
-        raise StudyError("the maps are not of one shape; bring them to one grid")
     brain = load_array(given.brain) > 0 if given.brain else sum(abs(array) for array in arrays.values()) > 0
     names = [key.partition("_{")[0] for key, entry in OF_ARRAYS.items() if entry.of == PAIRS_OF_MAPS]
     print("map_a", "map_b", *names, sep="\t")

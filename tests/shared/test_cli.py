@@ -81,7 +81,9 @@ def test_every_two_maps_are_compared_by_every_measure(scan, capsys):
     assert set(found) == {"map_a", "map_b", "pearson", "spearman", "ssim", "l2_rms", "dice"}
 
 
-def test_maps_of_two_shapes_are_refused(scan):
+def test_maps_on_two_grids_are_refused(scan):
     nib.save(nib.Nifti1Image(scan[1:], np.diag([2, 2, 2, 1])), "cut.nii.gz")
-    with pytest.raises(StudyError, match="not of one shape"):
-        compare(["scan.nii.gz", "cut.nii.gz"])
+    nib.save(nib.Nifti1Image(scan, np.diag([-2, 2, 2, 1])), "flipped.nii.gz")
+    for other in ("cut.nii.gz", "flipped.nii.gz"):
+        with pytest.raises(StudyError, match=f"{other} and scan.nii.gz are not on one grid"):
+            compare(["scan.nii.gz", other])

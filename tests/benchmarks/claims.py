@@ -16,7 +16,8 @@ from textwrap import fill
 WIDTH = 130
 CLAIM = re.compile(r"\[\[(.+?)\]\]\s*", re.DOTALL)
 NUMBER = re.compile(r"(?:[\w-]+:)?[a-z]\w*(?:\.\w+)+")
-QUOTE = "{value["
+DIGITS = {"value": 2, "number": 3}
+QUOTES = ("{value[", "{number[")
 
 
 def near(a: float, b: float, by: float) -> bool:
@@ -41,7 +42,7 @@ def tell(text: str, numbers: Mapping[str, float], **quoted: object) -> str:
     text : str
         Markdown; paragraphs and list items are parted by blank lines and by dashes.
     numbers : mapping of str to float
-        What claims are about, by name. ``{value[name]}`` quotes one with two digits.
+        What claims are about, by name. ``{value[name]}`` quotes one with two digits, ``{number[name]}`` with three.
     **quoted
         What else the text quotes.
 
@@ -50,7 +51,7 @@ def tell(text: str, numbers: Mapping[str, float], **quoted: object) -> str:
     ValueError
         If a paragraph quotes a number without a claim, so that no one would see when it says something else.
     """
-    quoted |= {"value": {name: f"{number:.2f}" for name, number in numbers.items()}}
+    quoted |= {kind: {name: f"{number:.{n}f}" for name, number in numbers.items()} for kind, n in DIGITS.items()}
     blocks = re.split(r"(\n\n+|\n(?=- ))", text)
     told = "".join(tell_block(block, numbers, quoted) for block in blocks)
     return re.sub(r"\n{3,}", "\n\n", told).strip() + "\n"
@@ -69,7 +70,7 @@ def tell_block(block: str, numbers: Mapping[str, float], quoted: Mapping[str, ob
     """Fill in a paragraph or list item less what does not hold; nothing where its first claim does not."""
     first, *rest = CLAIM.split(block)
     pieces = list(zip(rest[::2], rest[1::2], strict=True))
-    if QUOTE in first:
+    if any(quote in first for quote in QUOTES):
         raise ValueError(f"a number is quoted without a claim: {first.strip()}")
     if not pieces:
         return block.format(**quoted)

@@ -63,7 +63,11 @@ def main() -> None:
     if args.checks:
         models = [{"check": check} | model for check, model in zip(args.checks, models, strict=True)]
     tables = [read_table(path) for path in args.predictions]
-    rows = [model | measure_accuracy(table) for model, table in zip(models, tables, strict=True) if len(table)]
+    rows = [
+        model | measure_accuracy(table)
+        for model, table in zip(models, tables, strict=True)
+        if len(table) or not args.checks
+    ]
     write_table(pd.DataFrame(rows, columns=None if rows else [*models[0], *COLUMNS]), args.out)
 
 

@@ -1,8 +1,10 @@
 """What a network cannot have, as it is read by those who leave it out."""
 
+import pandas as pd
 import pytest
 
-from heatproof.possible import is_left_out, leave_out, read_possible
+from heatproof.possible import as_text, is_left_out, leave_out, read_possible
+from heatproof.tables import write_table
 
 ROWS = [
     "network\tSequential\tyes\t4 layers",
@@ -42,8 +44,17 @@ def test_maps_are_there_where_the_method_and_its_check_are_possible(possible, na
     assert possible.why_no_maps(name) == reason and possible.somewhere(name) == (not reason)
 
 
-def test_all_is_possible_where_nothing_was_tried():
+def test_all_is_possible_where_nothing_was_tried(tmp_path):
     assert read_possible(None).somewhere("lrp.random_head")
+    assert read_possible(tmp_path / "possible.tsv").somewhere("lrp.random_head")
+
+
+def test_what_was_tried_with_other_options_says_nothing_of_these(tmp_path):
+    tried = pd.DataFrame({"what": ["method"], "name": "lrp", "possible": "no", "note": "it has gates"})
+    write_table(tried.assign(options=as_text({"method": "lrp", "rule": "z_plus"})), tmp_path / "possible.tsv")
+    possible = read_possible(tmp_path / "possible.tsv")
+    assert possible.why_no_maps("lrp", options={"rule": "z_plus", "method": "lrp"}) == "it has gates"
+    assert possible.why_no_maps("lrp", options={"rule": "epsilon", "method": "lrp"}) == ""
 
 
 def test_a_folder_says_whether_it_was_left_out(tmp_path):

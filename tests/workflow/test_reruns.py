@@ -162,7 +162,7 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
     ),
     "one function in `compare/regions.py`": (
         edit("compare/regions.py", "def control_map", "later = 1\n\n\ndef control_map"),
-        DRAWN,
+        DRAWN | some("write_registration"),
     ),
     "one function in `compare/measure_method.py`": (
         edit("compare/measure_method.py", "def main", "later = 1\n\n\ndef main"),

@@ -62,7 +62,6 @@ rule explain_scans:
         images=f"{RESULTS}/train/store/test.npy",
         scans=f"{RESULTS}/train/store/test.tsv",
         template=REGION_FILES,
-        possible=KNOWN_POSSIBLE,
     output:
         directory(HEATMAPS) if config["attribute"]["keep"] == "all" else temp(directory(HEATMAPS)),
     log:
@@ -82,13 +81,14 @@ rule explain_scans:
         source=lambda wildcards: explaining_code(wildcards.method, network_of(wildcards.seed)),
         network=lambda wildcards: network_of(wildcards.seed),
         options=lambda wildcards: as_json(options_of(wildcards.method)),
+        possible=POSSIBLE,
         batch_size=config["attribute"]["batch_size"],
         device=config["train"]["device"],
     shell:
         "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.attribute.explain --model {input.model} --scans {input.images} "
         "--template $(dirname {input.template[0]}) "
-        "--name {wildcards.method} --options {params.options:q} --possible {input.possible} "
+        "--name {wildcards.method} --options {params.options:q} --possible {params.possible} "
         "--network={params.network} --batch-size {params.batch_size} --device {params.device} --out-dir {output} > {log} 2>&1"
 
 
@@ -264,7 +264,6 @@ rule trace_convergence:
         models=expand(MODEL, seed=SEEDS),
         images=f"{RESULTS}/train/store/test.npy",
         scans=f"{RESULTS}/train/store/test.tsv",
-        possible=KNOWN_POSSIBLE,
     output:
         f"{STUDY}/attribute/{{method}}/convergence.tsv",
     log:
@@ -285,10 +284,11 @@ rule trace_convergence:
         ),
         seeds=SEEDS,
         options=lambda wildcards: as_json(options_of(wildcards.method)),
+        possible=POSSIBLE,
         most=config["attribute"]["convergence_scans"],
         device=config["train"]["device"],
     shell:
         "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.attribute.trace_convergence --models {input.models} --seeds {params.seeds} "
-        "--scans {input.images} --name {wildcards.method} --options {params.options:q} --possible {input.possible} "
+        "--scans {input.images} --name {wildcards.method} --options {params.options:q} --possible {params.possible} "
         "--most-scans {params.most} --device {params.device} --out {output} > {log} 2>&1"

@@ -188,7 +188,6 @@ rule randomise_model:
     """Make a model that did not learn, or whose top is re-initialised or as it began: a sanity check of what methods show."""
     input:
         model=MODEL,
-        possible=KNOWN_POSSIBLE,
     output:
         CHECK_MODEL,
     log:
@@ -206,9 +205,10 @@ rule randomise_model:
         source=code_for_model("heatproof.train.randomise_model"),
         network=lambda wildcards: network_of(wildcards.seed),
         seed=lambda wildcards: own_or(FIXED["initialisation"], seed_in(wildcards.seed)),
+        possible=POSSIBLE,
     shell:
         "python -m heatproof.train.randomise_model --model {input.model} --check {wildcards.check} "
-        "--seed {params.seed} --possible {input.possible} --network={params.network} --out {output} > {log} 2>&1"
+        "--seed {params.seed} --possible {params.possible} --network={params.network} --out {output} > {log} 2>&1"
 
 
 rule predict_scans:

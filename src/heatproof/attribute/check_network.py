@@ -1,6 +1,6 @@
 """Try the network and every method of a config on random scans, before hours are spent on real ones: ``possible.tsv``.
 
-Columns: what name possible note, and before them network where the study has several. what is ``network``,
+Columns: what name possible note options, and before them network where the study has several. what is ``network``,
 ``check``, ``method``, or ``convergence`` of a method; possible
 is ``yes`` or ``no``; note says why not, or what is known of the network. The command ends with an error after a ``no``
 of a method or check that the user named and no network can have; what the default config brings, and convergence, is
@@ -28,6 +28,7 @@ from heatproof.device import prepare_device
 from heatproof.errors import StudyError
 from heatproof.images import load_array
 from heatproof.models import networks_of, of_network
+from heatproof.possible import as_text
 from heatproof.references import named_references
 from heatproof.tables import write_table
 from heatproof.train.execution import head_size, layers_in_order
@@ -200,7 +201,7 @@ def try_all(network: nn.Module, scans: Tensor, template: Path, attribute: dict, 
     Returns
     -------
     DataFrame
-        what, name, possible, note.
+        what, name, possible, note, options (of a method, as text).
     """
     methods = {name: options for name, options in sorted(attribute["methods"].items()) if options}
     shape, rows = scans.shape[2:], []
@@ -218,7 +219,9 @@ def try_all(network: nn.Module, scans: Tensor, template: Path, attribute: dict, 
     for name, options in methods.items():
         if attribute["convergence_scans"] and options["method"] in STEPS_BACK and name in possible:
             add("convergence", name, try_convergence, options, network, scans)
-    return pd.DataFrame(rows, columns=["what", "name", "possible", "note"])
+    table = pd.DataFrame(rows, columns=["what", "name", "possible", "note"])
+    tried = [as_text(methods[row.name]) if row.what == "method" else "" for row in table.itertuples()]
+    return table.assign(options=tried)
 
 
 REMEDIES = {

@@ -251,7 +251,8 @@ def main() -> None:
     parser.add_argument("--out-dir", type=Path, required=True)
     arguments = parser.parse_args()
     check_options(arguments.name, arguments.options)
-    if reason := read_possible(arguments.possible).why_no_maps(arguments.name, arguments.network):
+    possible, named = read_possible(arguments.possible), (arguments.name, arguments.network)
+    if reason := possible.why_no_maps(*named, arguments.options):
         logging.warning("%s is left out: %s", arguments.name, reason)
         leave_out(arguments.out_dir, reason)
         return

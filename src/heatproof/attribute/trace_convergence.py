@@ -55,7 +55,9 @@ def main() -> None:
     rows, possible = [], read_possible(args.possible)
     for seed, path in zip(args.seeds, args.models, strict=True):
         whats = ("method", "convergence")
-        if reason := next(filter(None, (possible.why_not(what, args.name, network_of(seed)) for what in whats)), ""):
+        if reason := next(
+            filter(None, (possible.why_not(what, args.name, network_of(seed), args.options) for what in whats)), ""
+        ):
             logging.warning("seed %d is left out: %s", seed, reason)
             continue
         model = load_model(path, device)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 from heatproof.tables import read_table
@@ -26,7 +25,7 @@ class Possible(NamedTuple):
 
     networks: tuple[str, ...]
     reasons: Mapping[tuple[str, str, str], str]
-    options: Mapping[tuple[str, str], str] = MappingProxyType({})
+    options: Mapping[tuple[str, str], str]
 
     def why_not(self, what: str, name: str, network: str = "", options: Mapping | None = None) -> str:
         """Return why a network cannot have a method, its convergence or a check; an empty text where it can.
@@ -57,7 +56,7 @@ def as_text(options: Mapping) -> str:
 def read_possible(path: str | Path | None) -> Possible:
     """Read what `heatproof.attribute.check_network` wrote; without a file all is possible."""
     if path is None or not Path(path).is_file():
-        return Possible(("",), {})
+        return Possible(("",), {}, {})
     table = read_table(path)
     table = table if "network" in table else table.assign(network="")
     no = table[table["possible"] == "no"]

@@ -109,7 +109,7 @@ def has_maps(method, check):
 TEMPLATE = f"{RESULTS}/register/template"
 CHECKED = f"{TEMPLATE}/network_checked"  # and TRAINABLE in train.smk: what registration and training wait for
 POSSIBLE = f"{STUDY}/attribute/possible.tsv"  # a parameter of early jobs, which wait for CHECKED or TRAINABLE
-KNOWN_POSSIBLE = [] if ALONE else POSSIBLE  # an input of late jobs
+KNOWN_POSSIBLE = [] if ALONE else [POSSIBLE]  # an input of late jobs
 REGION_FILES = expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"])
 TWINS = len(TWIN_SCANS) > 0
 REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['space']}_T1w.nii.gz"

@@ -33,11 +33,9 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
         "made_of": [
             *BRAIN,
             *expand(MEAN_MAPS, method=METHODS, seed=SEEDS),
-            *([KNOWN_POSSIBLE] if KNOWN_POSSIBLE else []),
+            *KNOWN_POSSIBLE,
         ],
-        "arguments": words(
-            "--maps", f"{STUDY}/compare", OF_STUDY, [] if ALONE else ["--possible", POSSIBLE], BRAIN_OPTIONS
-        ),
+        "arguments": words("--maps", f"{STUDY}/compare", OF_STUDY, "--possible", KNOWN_POSSIBLE, BRAIN_OPTIONS),
         "of_brains": True,
     },
     "draw_overlaps": {
@@ -105,7 +103,6 @@ REGISTRATIONS += expand(f"{RESULTS}/register/{{file}}", file=["qc.tsv", "fixed/T
 REGISTRATIONS += [f"{TEMPLATE}/brain_mask.nii.gz"]
 REGISTRATION_PAGE = multiext(f"{SRC}/heatproof/report/", "pages.css", "registration.html.jinja")
 OF_REGISTRATION = words("--study", config["study"], "--models", RESULTS, "--space", config["register"]["space"])
-TRUTH_OPTION = words("--truth", TRUTH) if TRUTH else ""
 DRAWN = [
     name
     for figure in FIGURES.values()

@@ -1,10 +1,10 @@
 """Try the network and every method of a config on random scans, before hours are spent on real ones: ``possible.tsv``.
 
 Columns: what name possible note options, and before them network where the study has several. what is ``network``,
-``check``, ``method``, or ``convergence`` of a method; possible
-is ``yes`` or ``no``; note says why not, or what is known of the network. The command ends with an error after a ``no``
-of a method or check that the user named and no network can have; what the default config brings, and convergence, is
-left out then, as is what one of several networks cannot have.
+``check``, ``method``, or ``convergence`` of a method; possible is ``yes`` or ``no``; note says why not, or what is
+known of the network; options are those that a method was tried with. The command ends with an error after a ``no`` of a
+method or check that the user named and no network can have; what the default config brings, and convergence, is left
+out then, as is what one of several networks cannot have.
 """
 
 import argparse

@@ -152,8 +152,8 @@ def main() -> None:
     methods, judged, modelled = (
         [name for name in names if possible.somewhere(name)] for names in (args.methods, args.judged, args.modelled)
     )
-    left_out = set(args.modelled) - set(modelled)
-    values = values[~(values["method"] + "." + values["check"]).str.rstrip(".").isin(left_out)]
+    without_maps = set(args.modelled) - set(modelled)
+    values = values[~(values["method"] + "." + values["check"]).str.rstrip(".").isin(without_maps)]
     maps = gather_tables(args.folder, modelled, args.seeds, "mean_maps.tsv")
     regions = gather_tables(args.folder, methods, args.seeds, "regions.tsv")
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import ants
 import nibabel as nib
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from heatproof.errors import StudyError
 from heatproof.images import load_array
 from heatproof.register import find_pose
+from heatproof.register.prepare_scan import correct_bias
 from heatproof.register.prepare_template import prepare_template
 from heatproof.register.register_scan import dice, register_scan
 from heatproof.space import grid_of, load_template, resample, working_grid
@@ -217,3 +219,14 @@ def test_a_full_disk_is_one_sentence(moved_template, small_brain, tmp_path):
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: ") and "File too large" in done.stderr
     assert "Traceback" not in done.stderr and not (tmp_path / "qc.json").exists()
+
+
+def test_a_bias_field_is_found_in_the_brain_whatever_the_type_of_its_mask():
+    """ANTs reads a mask of bytes as floats, past its end: another field, or a crash."""
+    voxels = np.zeros((30, 30, 30), np.float32)
+    voxels[4:-4, 4:-4, 4:-4] = np.linspace(80, 120, 22)[:, None, None] + np.random.default_rng(0).normal(size=(22,) * 3)
+    scan = ants.from_numpy(voxels, spacing=(4.0, 4.0, 4.0))
+    corrected = [correct_bias(scan, (scan > 0).clone(kind)).numpy() for kind in ("float", "unsigned char")]
+    np.testing.assert_array_equal(*corrected)
+    inside = voxels > 0
+    assert corrected[0][inside].std() < 0.5 * voxels[inside].std()

@@ -106,8 +106,9 @@ def hand_over(scan: nib.Nifti1Image, brain: np.ndarray | None, folder: str) -> t
 
 def correct_bias(scan: ants.ANTsImage, brain: ants.ANTsImage) -> ants.ANTsImage:
     """Divide by the bias field that N4 (Tustison et al. 2010) finds in the brain, at voxels of about `BIAS_EDGE_MM`."""
+    mask = brain.clone("float")  # ANTs crashes on a mask of bytes
     shrink = max(1, round(BIAS_EDGE_MM / np.cbrt(np.prod(scan.spacing))))
-    return ants.n4_bias_field_correction(scan, mask=brain, shrink_factor=shrink, convergence=BIAS_CONVERGENCE)
+    return ants.n4_bias_field_correction(scan, mask=mask, shrink_factor=shrink, convergence=BIAS_CONVERGENCE)
 
 
 def start_of(pose: Pose, template: Brain, path: str) -> str:

@@ -30,6 +30,7 @@ GROWTH = {  # of a rule: what the time of one of its jobs is proportional to; th
     "average_maps": "voxels test",
     "make_noise": "voxels test",
     "make_t_map": "voxels scans",
+    "make_change": "voxels test",
     "measure_method": "voxels seeds",
     "measure_scale": "voxels seeds",
     "measure_ensembles": "voxels seeds",

@@ -14,6 +14,7 @@ MAP_FILES = [
 ]
 OF_NETWORKS = [] if "" in NETWORKS else ["networks"]
 TRUTH_OPTION = f"--truth {TRUTH}" if TRUTH else ""
+CHANGE = [f"{COMPARE}/change.nii.gz"] if TRUTH and TWINS else []
 SCALE_OPTIONS = subset(OPTIONS, "regions", "smoothing", "participant_groups", "cubes")
 SCALED = [name for name in MODELLED if split_name(name)[1] in ["", *FLOORS]]
 
@@ -99,6 +100,31 @@ rule make_t_map:
         "--options {params.options:q} --out $(dirname {output.maps[0]}) > {log} 2>&1"
 
 
+rule make_change:
+    """Average where test patients differ from their healthy twins."""
+    input:
+        images=f"{STORE}/test.npy",
+        scans=f"{STORE}/test.tsv",
+        twins=[f"{STORE}/twins.npy", f"{STORE}/twins.tsv"],
+        brain=f"{TEMPLATE}/brain_mask.nii.gz",
+    output:
+        f"{COMPARE}/change.nii.gz",
+    log:
+        f"{STUDY}/logs/make_change.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/make_change.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=megabytes(1000, 20),
+        runtime=minutes(30),
+    params:
+        source=code_of("heatproof.compare.make_change"),
+    shell:
+        "python -m heatproof.compare.make_change --scans {input.images} --twins {input.twins[0]} --mask {input.brain} "
+        "--out {output} > {log} 2>&1"
+
+
 rule compare_checks:
     """Compare each model's mean maps with those under its sanity checks."""
     input:
@@ -176,6 +202,7 @@ rule measure_method:
         ),
         template=REGION_FILES,
         truth=TRUTH or [],
+        change=CHANGE,
     output:
         f"{COMPARE}/{{method}}/measures.tsv",
     log:
@@ -193,7 +220,7 @@ rule measure_method:
         source=code_of("heatproof.compare.measure_method"),
         seeds=SEEDS,
         options=MEASURE_OPTIONS,
-        truth=TRUTH_OPTION,
+        truth=words(TRUTH_OPTION, *(["--change", CHANGE] if CHANGE else [])),
         outputs=output_options,
     shell:
         "python -m heatproof.compare.measure_method --folder $(dirname $(dirname {output})) --method {wildcards.method} "
@@ -214,6 +241,7 @@ rule measure_t_map:
         ),
         template=REGION_FILES,
         truth=TRUTH or [],
+        change=CHANGE,
     output:
         f"{COMPARE}/{{method}}/measures.tsv",
     log:
@@ -231,7 +259,7 @@ rule measure_t_map:
         source=code_of("heatproof.compare.measure_t_map"),
         seeds=SEEDS,
         options=subset(OPTIONS, *MEASURED, "relevance", "gain_controls"),
-        truth=TRUTH_OPTION,
+        truth=words(TRUTH_OPTION, *(["--change", CHANGE] if CHANGE else [])),
         outputs=output_options,
     shell:
         "python -m heatproof.compare.measure_t_map --scans {input.images} --folder $(dirname $(dirname {output})) "

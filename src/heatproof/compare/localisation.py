@@ -93,6 +93,34 @@ def true_share(values: np.ndarray, true: np.ndarray, options: Mapping) -> float:
     return float(true.mean())
 
 
+def changed_voxels(change: np.ndarray, count: int) -> np.ndarray:
+    """Mark the voxels that changed most, as many as asked for, or more where some at the edge are equal.
+
+    Parameters
+    ----------
+    change : ndarray of float, shape (voxels,)
+        Mean scan less twin, as `heatproof.compare.make_change` makes it.
+    count : int
+    """
+    size = np.abs(change)
+    return size >= -np.partition(-size, count - 1)[count - 1]
+
+
+def change_auc(values: np.ndarray, change: np.ndarray, changed: np.ndarray, options: Mapping) -> float:
+    """Return the `pr_auc` for finding the voxels that changed most."""
+    return pr_auc(values, changed, options)
+
+
+def change_share(values: np.ndarray, change: np.ndarray, changed: np.ndarray, options: Mapping) -> float:
+    """Return the share of voxels that count as changed."""
+    return true_share(values, changed, options)
+
+
+def change_rank(values: np.ndarray, change: np.ndarray, changed: np.ndarray, options: Mapping) -> float:
+    """Return Spearman's correlation of a map's absolute values with how far each voxel changed."""
+    return rank_correlation(np.abs(values), np.abs(change))
+
+
 def effect_rank(scores: np.ndarray, effects: np.ndarray, options: Mapping) -> float:
     """Return Spearman's correlation of regions' absolute scores with their true absolute effects.
 

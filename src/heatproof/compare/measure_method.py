@@ -7,7 +7,8 @@ of them that is not. An empty value is one that does not exist. What is measured
 
 - pairs of models: their maps over true positives and over true negatives, and their rankings of regions over true
   positives;
-- where the truth is known, how well the map over true positives of each model localises it;
+- where the truth is known, how well the map over true positives of each model localises it: the regions that were to
+  change, and where there are healthy twins the voxels that did;
 - where units were hidden, shown or given back their health, the areas under the curves of each model, averaged over
   scans;
 - where the effects of units on the models are known, how far each model's map over true positives follows them, and how
@@ -27,11 +28,12 @@ from heatproof.compare.agreement import BrainMap
 from heatproof.compare.curves import CURVES
 from heatproof.compare.effects import effects_arguments, measure_by_units
 from heatproof.compare.layout import gather_replicates, left_out_groups, mean_map_path, model_folder, split_name
-from heatproof.compare.localisation import region_effects, true_effects, true_voxels
+from heatproof.compare.localisation import changed_voxels, region_effects, true_effects, true_voxels
 from heatproof.compare.measures import (
     COLUMNS,
     CURVE,
     MAP,
+    MAP_BY_CHANGE,
     PAIRS_OF_MAPS,
     PAIRS_OF_RANKINGS,
     RANKING,
@@ -102,7 +104,7 @@ def measure_agreement(
 
 
 def measure_localisation(
-    folder: Path, method: str, seeds: Sequence[int], template: Path, truth: str, options: Mapping
+    folder: Path, method: str, seeds: Sequence[int], template: Path, truth: str, change: str | None, options: Mapping
 ) -> pd.DataFrame:
     """Hold every model's map over true positives against the truth, with all participants and without each group.
 
@@ -114,12 +116,16 @@ def measure_localisation(
         Folder of brain_mask, regions and regions.tsv.
     truth : str
         ``ground_truth/regions.tsv``: region, prescribed.
+    change : str or None
+        ``change.nii.gz``, where there are healthy twins.
     """
     brain = load_array(template / "brain_mask.nii.gz", np.uint8) > 0
     labels, atlas = load_array(template / "regions.nii.gz", np.int32), read_table(template / "regions.tsv")
     effects = true_effects(labels, atlas, read_table(truth))
     true = true_voxels(effects, brain, truth)
     numbers, names = regions_in_brain(labels, atlas, brain, options["regions"])
+    changes = load_array(change)[brain] if change else None
+    by_change = () if changes is None else (changes, changed_voxels(changes, np.count_nonzero(true)))
     by_region = region_effects(effects, numbers, len(names))
 
     maps = mean_maps_of(folder, method, seeds).query("outcome == 'TP'")
@@ -128,6 +134,7 @@ def measure_localisation(
     for row in maps[maps["left_out"].isin(left_out_groups(maps))].itertuples():
         values, scores = load_array(row.path)[brain], regions.get_group((row.seed, row.left_out))
         found = measure_all(MAP, (values, true), options)
+        found += measure_all(MAP_BY_CHANGE, (values, *by_change), options) if by_change else []
         for metric in METRICS:
             found += measure_all(RANKING, (scores[metric].to_numpy(float), by_region), options, metric)
         rows += [(name, "TP", row.left_out, row.seed, row.seed, *measured) for name, *measured in found]
@@ -180,6 +187,7 @@ def main() -> None:
     parser.add_argument("--seeds", required=True, type=model_name, nargs="+")
     parser.add_argument("--template", required=True, type=Path, help="folder of brain_mask, regions and regions.tsv")
     parser.add_argument("--truth", help="ground_truth/regions.tsv: region, prescribed; where it is known")
+    parser.add_argument("--change", help="change.nii.gz: test patients less their healthy twins, where there are any")
     parser.add_argument("--curves", nargs="*", help="deletion_seed-{seed}.tsv of every model, where there are any")
     parser.add_argument("--recovery", nargs="*", help="recovery_seed-{seed}.tsv of every model, where there are any")
     effects_arguments(parser)
@@ -190,9 +198,8 @@ def main() -> None:
     brain = load_array(args.template / "brain_mask.nii.gz", np.uint8) > 0
     tables = [measure_agreement(args.folder, args.method, args.seeds, brain, args.options)]
     if args.truth:
-        tables.append(
-            measure_localisation(args.folder, args.method, args.seeds, args.template, args.truth, args.options)
-        )
+        localised = args.template, args.truth, args.change, args.options
+        tables.append(measure_localisation(args.folder, args.method, args.seeds, *localised))
     for option, names in CURVES.items():
         files = zip(getattr(args, option) or (), args.predictions or (), args.seeds, strict=bool(getattr(args, option)))
         for curves, predictions, seed in files:

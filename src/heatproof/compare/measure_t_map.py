@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--seeds", required=True, type=model_name, nargs="+")
     parser.add_argument("--template", required=True, type=Path, help="folder of brain_mask, regions and regions.tsv")
     parser.add_argument("--truth", help="ground_truth/regions.tsv: region, prescribed; where it is known")
+    parser.add_argument("--change", help="change.nii.gz: test patients less their healthy twins, where there are any")
     effects_arguments(parser)
     parser.add_argument("--options", required=True, type=json_option, help="the config's compare as JSON")
     parser.add_argument("--out", required=True, help="measures.tsv")
@@ -74,7 +75,8 @@ def main() -> None:
             compared = measure_agreement(Path(folder), "t_map", [0, 1], brain, options)
         tables.append(compared[compared["outcome"] == "TP"].assign(seed_a=seed, seed_b=seed))
     if args.truth:
-        tables.append(measure_localisation(args.folder, args.method, args.seeds, args.template, args.truth, options))
+        localised = args.template, args.truth, args.change, options
+        tables.append(measure_localisation(args.folder, args.method, args.seeds, *localised))
     if args.effects:
         units = gather_replicates(args.folder, args.method, args.seeds, "units.tsv")
         tables.append(measure_faithfulness(units, effects_of(args), options))

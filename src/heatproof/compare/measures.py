@@ -21,12 +21,22 @@ from heatproof.compare.faithfulness import (
     unit_pearson,
     unit_spearman,
 )
-from heatproof.compare.localisation import effect_rank, pr_auc, true_mass, true_share, true_top
+from heatproof.compare.localisation import (
+    change_auc,
+    change_rank,
+    change_share,
+    effect_rank,
+    pr_auc,
+    true_mass,
+    true_share,
+    true_top,
+)
 from heatproof.compare.ranks import chance_rbo, chance_top_overlap, concordance, rbo, region_spearman, top_overlap
 from heatproof.compare.regions import METRICS
 
 PAIRS_OF_MAPS, PAIRS_OF_RANKINGS, RANKINGS = "pairs of maps", "pairs of rankings", "all rankings"
 MAP, RANKING, CURVE = "one map", "one ranking", "a curve"
+MAP_BY_CHANGE = "one map, by the change"
 UNITS, SINGLE_UNITS, PAIRS_OF_UNITS = "sums and effects", "single scans' sums and effects", "pairs of sums"
 EITEL = "Eitel and Ritter 2019"
 COLUMNS = ["measure", "outcome", "left_out", "seed_a", "seed_b", "value", "chance"]  # of a table of values
@@ -67,10 +77,11 @@ class Measure(NamedTuple):
         truth; options are the config's ``compare`` section.
     of : str
         ``pairs of maps``, each a `heatproof.compare.agreement.BrainMap`; ``pairs of rankings``, one metric of all
-        regions each; ``one map``, its voxels in the brain, and which of them are true; ``one ranking``, and the
-        regions' true effects; ``a curve``, what `heatproof.compare.curves.area` takes; ``all rankings``, from their
-        pairs' mean; ``sums and effects``, of a mean map over units and on the model; ``single scans' sums and
-        effects``, the same of several scans; ``pairs of sums``, of two models' mean maps.
+        regions each; ``one map``, its voxels in the brain, and which of them are true; ``one map, by the change``, its
+        voxels, how each of them changed, and which of them changed most; ``one ranking``, and the regions' true
+        effects; ``a curve``, what `heatproof.compare.curves.area` takes; ``all rankings``, from their pairs' mean;
+        ``sums and effects``, of a mean map over units and on the model; ``single scans' sums and effects``, the same of
+        several scans; ``pairs of sums``, of two models' mean maps.
     range : Range, or callable
         Of the values; where it depends on chance, a function of it.
     chance : callable, or float
@@ -264,6 +275,31 @@ MEASURES: dict[str, Measure] = {
         best="below 1",
         source="scipy",
         metrics=("sum", "density"),
+    ),
+    "change_auc": Measure(
+        change_auc,
+        MAP_BY_CHANGE,
+        lambda chance: Range(least_precision(chance), 1, logit=True),
+        change_share,
+        table=5,
+        title="PR area, change",
+        definition="`pr_auc` for finding the voxels where test patients differ most from their healthy twins, as many "
+        "as the true regions have",
+        at_chance="share of the brain's voxels that count as changed",
+        source="scikit-learn",
+        range_in_words="about half of chance to 1",
+    ),
+    "change_rank": Measure(
+        change_rank,
+        MAP_BY_CHANGE,
+        Range(-1, 1),
+        0.0,
+        table=5,
+        title="Spearman, change",
+        definition="Spearman's correlation of absolute values with the absolute difference of patients and twins, over "
+        "all voxels of the brain",
+        at_chance="0",
+        source="scipy",
     ),
     "deletion": Measure(
         area_by_map,

@@ -3,7 +3,7 @@
 set -eu
 version=$1 folder=$(realpath "$2") work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cp "$folder/LICENSE.niivue" "$work"
+cp "$folder/LICENSE.niivue" "$folder/LICENSES.compiled" "$work"
 cd "$work"
 npm install --no-audit --no-fund --ignore-scripts --omit=optional "@niivue/niivue@$version"
 gzip -9 -n -c node_modules/@niivue/niivue/dist/niivue.umd.js > "$folder/niivue-$version.umd.js.gz"
@@ -14,4 +14,6 @@ gzip -9 -n -c node_modules/@niivue/niivue/dist/niivue.umd.js > "$folder/niivue-$
     printf '\n%s\n\n' "$(dirname "$file" | sed s,node_modules/,,)"
     cat "$file"
   done
+  printf '\n'
+  cat LICENSES.compiled
 } > "$folder/LICENSES.txt"

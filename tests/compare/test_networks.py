@@ -55,6 +55,28 @@ def test_scores_are_over_pairs_of_one_network(several):
     np.testing.assert_allclose(scores["value"].reindex(means.index), means)
 
 
+def test_averages_over_models_are_over_those_of_one_network(several):
+    values = read_table(several / "smooth/measures.tsv").query(
+        "measure == 'pearson' and outcome == 'TP' and left_out == 0"
+    )
+    found = read_table(several / "smooth/ensembles.tsv").query("measure == 'pearson' and n_models == 1")
+    assert found["network"].tolist() == ["paper", "resnet"] and found["n_sets"].tolist() == [3, 3]
+    for network, value in zip(found["network"], found["value"], strict=True):
+        within = values[values["seed_a"].str.startswith(network) & values["seed_b"].str.startswith(network)]
+        assert value == pytest.approx(within["value"].mean())
+    assert set(read_table(several / "rough/ensembles.tsv")["network"]) == {"paper"}
+
+
+def test_widths_are_predicted_from_the_models_of_one_network(several):
+    keys = ["measure", "outcome"]
+    seeds = read_table(several / "seeds.tsv").query("method == 'smooth' and n_models == 3").set_index(keys)
+    within = read_table(several / "networks.tsv").query("method == 'smooth' and network_a == network_b").set_index(keys)
+    for network in ("paper", "resnet"):
+        width = seeds.loc[seeds["network"] == network, "width"].loc[("pearson", "TP")]
+        bounds = within[within["network_a"] == network].loc[("pearson", "TP")]
+        assert width == pytest.approx(bounds["high"] - bounds["low"])
+
+
 def test_the_accuracy_of_a_model_names_its_network(several):
     accuracy = read_table(several / "accuracy.tsv")
     assert accuracy["seed"].tolist() == SEEDS and accuracy["network"].tolist() == ["paper"] * 3 + ["resnet"] * 3

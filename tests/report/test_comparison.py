@@ -3,7 +3,15 @@
 import numpy as np
 import pandas as pd
 
-from heatproof.report.comparison import measure_rows, metric_spans, network_tables, noise_of, note_rows, variance_rows
+from heatproof.report.comparison import (
+    enough_seeds,
+    measure_rows,
+    metric_spans,
+    network_tables,
+    noise_of,
+    note_rows,
+    variance_rows,
+)
 
 
 def scores(*rows):
@@ -84,3 +92,11 @@ def test_a_reason_names_the_models_that_it_concerns():
     notes.columns = ["method", "seed", "reason"]
     (row,) = note_rows(notes, ["paper-0", "paper-1", "vit-0", "vit-1"])
     assert row == {"method": "LRP", "seeds": "vit-0, vit-1", "reason": "left out: x"}
+
+
+def test_widths_of_several_networks_are_sentences_of_their_own():
+    rows = [("pearson", "TP", network, models, 0.8 / models, 0.1) for network in ("paper", "vit") for models in (4, 10)]
+    seeds = pd.DataFrame(rows, columns=["measure", "outcome", "network", "n_models", "width", "floor"])
+    alone = enough_seeds(seeds[seeds["network"] == "paper"].drop(columns="network"))
+    of_paper, of_vit = enough_seeds(seeds)
+    assert of_paper.replace(" (paper)", "") == alone[0] and " (vit): 0.20 with 4" in of_vit

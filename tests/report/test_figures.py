@@ -319,6 +319,17 @@ def test_measured_robustness_goes_on_as_predicted_and_localisation_has_its_chanc
     plt.close(figure)
 
 
+def test_averages_of_several_networks_have_a_row_each():
+    rows = [("paper", 1, 0.5), ("paper", 2, 0.6), ("resnet", 1, 0.2), ("resnet", 2, 0.3)]
+    table = pd.DataFrame(rows, columns=["network", "n_models", "value"])
+    table = table.assign(method="lrp", measure="pearson", predicted=None, chance=0.0)
+    figure = draw_ensembles.draw_ensembles(table, ["lrp"])
+    above, below = figure.axes
+    assert above.lines[0].get_ydata().tolist() == [0.5, 0.6] and below.lines[0].get_ydata().tolist() == [0.2, 0.3]
+    assert above.get_title("left").startswith("paper:") and below.get_title("left").startswith("resnet:")
+    plt.close(figure)
+
+
 def test_convergence_ends_at_the_scan_with_the_mean_over_models():
     rows = [("linear 2", 0, 0.2), ("convolution 1", 1, 0.6)]
     table = pd.DataFrame(rows, columns=["layer", "step", "value"]).assign(method="lrp", seed=0)

@@ -10,11 +10,13 @@ Columns: measure n_models n_sets value predicted chance. Each map over true posi
   to all models.
 
 value is the mean over n_sets of such sets: all, or of sets of several models 20 drawn ones where there are more. Models
-whose map is zero, or the same everywhere, are left out.
+whose map is zero, or the same everywhere, are left out. Sets are of models of one network; where a study has several, a
+first column is the network.
 """
 
 import argparse
 import logging
+from collections.abc import Sequence
 from math import comb
 from pathlib import Path
 
@@ -36,7 +38,7 @@ from heatproof.compare.ranks import chance_top_overlap, top_overlap
 from heatproof.compare.regions import region_sums
 from heatproof.generators import generator
 from heatproof.images import load_array
-from heatproof.models import model_name
+from heatproof.models import model_name, network_of
 from heatproof.regions import merge_regions, relabel
 from heatproof.tables import read_table, write_table
 
@@ -105,6 +107,36 @@ def measure_localisation(maps: np.ndarray, true: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["measure", "n_models", "n_sets", "value", "predicted", "chance"])
 
 
+def measure_models(
+    paths: Sequence[Path], brain: np.ndarray, numbers: np.ndarray, count: int, options: dict, true: np.ndarray | None
+) -> pd.DataFrame:
+    """Measure the mean maps of the models of one network.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        A map of each model.
+    brain : ndarray of bool, shape (x, y, z)
+    numbers, count
+        As for `measure_robustness`.
+    options : dict
+        top_k and relevance.
+    true : ndarray of bool, shape (voxels,), or None
+        Voxels that truly changed, where they are known.
+
+    Returns
+    -------
+    DataFrame
+        As `measure_robustness` returns it.
+    """
+    maps = np.stack([load_array(path)[brain] for path in paths]) if paths else np.empty((0, brain.sum()))
+    maps = unit_maps(maps[np.ptp(maps, axis=1) > 0])
+    tables = [measure_robustness(maps, numbers, count, options["top_k"], options["relevance"])]
+    if true is not None:
+        tables.append(measure_localisation(maps, true))
+    return pd.concat([table for table in tables if len(table)] or tables)
+
+
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -123,14 +155,16 @@ def main() -> None:
     described = gather_tables(args.folder, [args.method], args.seeds, "mean_maps.tsv")
     usable = described[(described["outcome"] == "TP") & (described["peak_brain"] > 0)]["seed"]
     logging.info("%s: averaging maps of up to %d models", args.method, len(usable))
-    paths = [mean_map_path(model_folder(args.folder, args.method, seed), "TP") for seed in usable]
-    maps = np.stack([load_array(path)[brain] for path in paths]) if paths else np.empty((0, brain.sum()))
-    maps = unit_maps(maps[np.ptp(maps, axis=1) > 0])
-    by = args.options["top_k"], args.options["relevance"]
-    tables = [measure_robustness(maps, numbers[brain], len(names), *by)]
-    if args.truth:
-        true = true_voxels(true_effects(labels, atlas, read_table(args.truth)), brain, args.truth)
-        tables.append(measure_localisation(maps, true))
+    effects = true_effects(labels, atlas, read_table(args.truth)) if args.truth else None
+    true = None if effects is None else true_voxels(effects, brain, args.truth)
+    networks, tables = list(dict.fromkeys(map(network_of, args.seeds))), []
+    for network in networks:
+        seeds = usable[usable.map(network_of) == network]
+        paths = [mean_map_path(model_folder(args.folder, args.method, seed), "TP") for seed in seeds]
+        table = measure_models(paths, brain, numbers[brain], len(names), args.options, true)
+        if len(networks) > 1:
+            table.insert(0, "network", network)
+        tables.append(table)
     write_table(pd.concat([table for table in tables if len(table)] or tables), args.out)
 
 

@@ -126,15 +126,24 @@ def compare_methods(tables: dict[tuple, pd.DataFrame]) -> pd.DataFrame:
     return table.sort_values(["measure", "outcome", "method_a", "method_b"], ignore_index=True)
 
 
-def predict_widths(measures: dict[tuple, Measured], chances: pd.Series) -> pd.DataFrame:
-    """Tabulate how wide the interval of each measure is with several numbers of models; chances by the same keys."""
-    rows = [
-        (*key, models, *interval_width(found, range_of(key[2], chances[key]), models))
-        for key, found in measures.items()
-        if found.enough and found.n_groups > 1
-        for models in sorted({*MODELS, found.n_models})
-    ]
-    return pd.DataFrame(rows, columns=[*NAMES, "n_models", "width", "floor"])
+def predict_widths(tables: dict[tuple, pd.DataFrame], chances: pd.Series) -> pd.DataFrame:
+    """Tabulate how wide the interval of each measure is with several numbers of models of each network.
+
+    Parameters
+    ----------
+    tables : dict of DataFrame
+        As `spread` returns them, by method, check, measure and outcome.
+    chances : Series
+        By the same keys.
+    """
+    rows = []
+    for key, table in tables.items():
+        for network, of_network in table.groupby(table.index.get_level_values("seed_a").map(network_of), sort=False):
+            found, limits = measured_in(of_network), range_of(key[2], chances[key])
+            sizes = sorted({*MODELS, found.n_models}) if found.enough and found.n_groups > 1 else []
+            rows += [(*key, network, models, *interval_width(found, limits, models)) for models in sizes]
+    widths = pd.DataFrame(rows, columns=[*NAMES, "network", "n_models", "width", "floor"])
+    return widths if widths["network"].any() else widths.drop(columns="network")
 
 
 def tabulate_variances(measures: dict[tuple, Measured]) -> pd.DataFrame:
@@ -198,7 +207,8 @@ def tabulate_scores(values: pd.DataFrame, expected: pd.DataFrame, judged: Collec
           minus b, over the same models and participants, corrected by Holm's method over the pairs of methods of one
           measure and outcome;
         - ``seeds``: method measure outcome n_models width floor: how wide the interval is with that many models, as
-          predicted from this study's, and with endlessly many;
+          predicted from this study's, and with endlessly many; where there are several networks, of each, named in a
+          column network before n_models;
         - ``variance``: method measure outcome models participants: the two variances that an interval is made of.
     """
     tables = {key: spread(rows) for key, rows in values.groupby(NAMES, sort=False)}
@@ -211,6 +221,6 @@ def tabulate_scores(values: pd.DataFrame, expected: pd.DataFrame, judged: Collec
     return {
         "scores": scores[[*NAMES, "value", "low", "high", "chance", "kind"]],
         "differences": compare_methods(tables),
-        "seeds": predict_widths(measures, chances_of(values)).drop(columns="check"),
+        "seeds": predict_widths(tables, chances_of(values)).drop(columns="check"),
         "variance": tabulate_variances(measures).drop(columns="check"),
     }

@@ -308,20 +308,21 @@ def enough_seeds(seeds: pd.DataFrame) -> list[str]:
     Parameters
     ----------
     seeds : DataFrame
-        method, measure, outcome, n_models, width, floor.
+        method, measure, outcome, n_models, width, floor; network where there are several.
 
     Returns
     -------
     list of str
-        A sentence for each measure that has intervals.
+        A sentence for each measure, of each network, that has intervals.
     """
-    sentences = []
+    sentences, named = [], seeds if "network" in seeds else seeds.assign(network="")
     for measure, words in SEEDS.items():
-        rows = seeds[(seeds["measure"] == measure) & (seeds["outcome"] == "TP")]
-        if len(rows):
+        of_measure = named[(named["measure"] == measure) & (named["outcome"] == "TP")]
+        for network, rows in of_measure.groupby("network", sort=False):
             widths = rows.groupby("n_models")["width"].mean().reindex([4, 10, 30])
             written = ", ".join(f"{decimal(width)} with {models}" for models, width in widths.items())
-            sentences.append(f"{words}: {written} and {decimal(rows['floor'].mean())} with endlessly many models.")
+            what = f"{words} ({network})" if network else words
+            sentences.append(f"{what}: {written} and {decimal(rows['floor'].mean())} with endlessly many models.")
     return sentences
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -40,12 +41,13 @@ def draw_curves(axes: plt.Axes, rows: pd.DataFrame, methods: Sequence[str]) -> N
 
 
 def draw_ensembles(table: pd.DataFrame, methods: Sequence[str]) -> plt.Figure:
-    """Draw one panel for each measure that the study has.
+    """Draw one panel for each measure that the study has; of several networks, a row of panels for each.
 
     Parameters
     ----------
     table : DataFrame
-        ``ensembles.tsv`` of all methods: method, measure, n_models, value, predicted, chance.
+        ``ensembles.tsv`` of all methods: method, measure, n_models, value, predicted, chance; network where there are
+        several.
     methods : sequence of str
         Order of the styles.
     """
@@ -53,10 +55,13 @@ def draw_ensembles(table: pd.DataFrame, methods: Sequence[str]) -> plt.Figure:
     panels = {measure: title for measure, title in PANELS.items() if (table["measure"] == measure).any()}
     if not panels:
         return empty_figure(NO_PAIRS)
-    figure, all_axes = plt.subplots(1, len(panels), figsize=(WIDTH, 2.8), layout="constrained", squeeze=False)
-    for axes, (measure, title) in zip(all_axes[0], panels.items(), strict=True):
-        draw_curves(axes, table[table["measure"] == measure], methods)
-        axes.set_title(title, loc="left")
+    table = table if "network" in table else table.assign(network="")
+    networks = list(dict.fromkeys(table["network"]))
+    size = WIDTH, 0.6 + 2.2 * len(networks)
+    figure, all_axes = plt.subplots(len(networks), len(panels), figsize=size, layout="constrained", squeeze=False)
+    for axes, (network, measure) in zip(all_axes.flat, product(networks, panels), strict=True):
+        draw_curves(axes, table[(table["measure"] == measure) & (table["network"] == network)], methods)
+        axes.set_title(f"{network}: {panels[measure]}" if network else panels[measure], loc="left")
         axes.set_xlabel("models averaged")
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(ScalarFormatter())

@@ -19,6 +19,7 @@ bench: $(READY) # after make demo
 	PYTHONPATH=src:tests/workflow python tests/benchmarks/measure_comparison.py
 	PYTHONPATH=src python tests/benchmarks/measure_intervals.py
 	PYTHONPATH=src MPLBACKEND=Agg python tests/benchmarks/draw_cohort.py
+	python tests/benchmarks/picture_answer.py
 	PYTHONPATH=src:tests/workflow python tests/benchmarks/write_scale.py
 	PYTHONPATH=src:tests/workflow python tests/benchmarks/kill_study.py
 

@@ -43,7 +43,8 @@ MEASURES = {
     "recovery": "recovery",
     "agreement_pearson_cubes": "robust: cubes",
     "pearson": "robust: voxels",
-    "pr_auc": "localises: PR area",
+    "pr_auc": "localises: regions",
+    "change_auc": "localises: change",
 }
 BESIDE = {  # rows that are no method's, by method and check of scores.tsv
     ("effects", ""): "*the models' own effects*",

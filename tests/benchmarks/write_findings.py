@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 from claims import tell
 
+from heatproof.models import network_of
 from heatproof.report.figures import percent, percents, title_of
 from heatproof.tables import read_table
 
@@ -22,6 +23,7 @@ STUDIES = {
     "patch-sweep": "Is occlusion unstable, or just coarse?",
     "atrophy-on-real": "Simulated atrophy in real brains",
     "region-volume": "The volume of a region",
+    "networks": "Three networks",
 }
 PUBLISHED = {  # tables that are kept beside the page, by study
     "reference": (
@@ -104,6 +106,32 @@ def measured_row(title: str, scores: pd.DataFrame) -> dict[str, str]:
     return {"method": title} | shown
 
 
+def of_networks(study: Path) -> pd.DataFrame:
+    """Return the rows of ``networks.tsv`` over true positives; none where a study has one network."""
+    path = study / "compare/networks.tsv"
+    columns = ["method", "measure", "outcome", "network_a", "network_b", "value", "low", "high"]
+    table = read_table(path) if path.is_file() else pd.DataFrame(columns=columns)
+    return table[(table["outcome"] == "TP") & table["value"].notna()]
+
+
+def networks_table(study: Path, measure: str) -> str:
+    """Tabulate a measure of every method within each network, and where it is of pairs, between every two."""
+    rows = of_networks(study).query("measure == @measure")
+    same = rows["network_a"] == rows["network_b"]
+    places = rows["network_a"].where(same, rows["network_a"] + " and " + rows["network_b"])
+    cells = rows.assign(place=places, cell=[span(row) for _, row in rows.iterrows()] if len(rows) else "")
+    order = [*dict.fromkeys(places[same]), *dict.fromkeys(places[~same])]
+    table = cells.pivot(index="method", columns="place", values="cell").reindex(index=cells["method"].unique())
+    table = table[order].rename(index=lambda name: BESIDE.get((name, "")) or title_of(name)).rename_axis("method")
+    return table.fillna("").reset_index().to_markdown(index=False, disable_numparse=True)
+
+
+def accuracies(accuracy: pd.DataFrame) -> str:
+    """Write the mean balanced accuracy of every network."""
+    means = accuracy.groupby(accuracy["seed"].astype(str).map(network_of), sort=False)["balanced_accuracy"].mean()
+    return ", ".join(f"{network} {percent(value)}" for network, value in means.items())
+
+
 def quoted_numbers(study: Path) -> dict[str, float]:
     """Return every number over true positives by its name.
 
@@ -111,7 +139,8 @@ def quoted_numbers(study: Path) -> dict[str, float]:
     ``{method}.pearson.pairs.least`` and ``.most``, over pairs of models; ``{method}.stays``; ``{method}.forgets``;
     ``{method}.{measure}.{signed or absolute}.at_{fwhm}``, smoothed by so many mm; ``chance.{measure}``;
     ``accuracy.least``, the balanced accuracy of the worst model; ``{check}.auc`` and ``trained.auc``, the mean area
-    under the ROC curve of the models of a check, and of the trained ones.
+    under the ROC curve of the models of a check, and of the trained ones; ``{method}.{measure}.{network}.{network}``,
+    within or between networks.
     """
     scores = read_table(study / "compare/scores.tsv")
     scores = scores[(scores["outcome"] == "TP") & scores["value"].notna()]
@@ -131,6 +160,8 @@ def quoted_numbers(study: Path) -> dict[str, float]:
     if (study / "compare/checks_accuracy.tsv").is_file():
         aucs = read_table(study / "compare/checks_accuracy.tsv").groupby("check")["auc"].mean()
         numbers |= {f"{check}.auc": value for check, value in aucs.items()} | {"trained.auc": trained["auc"].mean()}
+    for row in of_networks(study).itertuples():
+        numbers[f"{row.method}.{row.measure}.{row.network_a}.{row.network_b}"] = row.value
     numbers |= {f"{method}.stays": value for method, value in stays(study / "compare").items()}
     numbers |= {f"{method}.forgets": value for method, value in forgets(study).items()}
     return numbers | {"accuracy.least": trained["balanced_accuracy"].min()}
@@ -172,6 +203,8 @@ def describe(study: Path) -> dict:
         "methods": str(len(methods)),
         "accuracy": f"{percent(balanced.mean())} ({percents(balanced.min(), balanced.max())})",
         "table": methods_table(study),
+        "accuracies": accuracies(accuracy),
+        "networks": {name: networks_table(study, name) for name in MEASURES},
         "most": {measure: title_of(values.idxmax()) for measure, values in methods.items()}
         | {
             f"paper.{measure}": title_of(values.idxmax())

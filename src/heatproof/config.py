@@ -41,11 +41,13 @@ PATHS = {
     "cohort.participants",
     "cohort.scans",
     "cohort.simulate.anatomy_from",
+    "cohort.split.learned",
     "cohort.split.table",
     "register.template.T1w",
     "register.template.brain_mask",
     "register.atlas.labels",
     "register.atlas.names",
+    "register.grid",
     "register.masks",
 }
 VALIDATOR = jsonschema.validators.extend(  # to JSON 4.0 is an integer; to what counts with it, it is none
@@ -284,6 +286,11 @@ def check_placed(config: Mapping) -> None:
         If the cohort is simulated, or labels are volumes, which only a deformation measures.
     """
     cohort = config["cohort"]
+    if config["register"].get("grid") and is_simulated(cohort):
+        raise StudyError(
+            "config: register.grid is that of scans that others have preprocessed, and this cohort is simulated on the "
+            "template's; set it to null, or name a dataset in cohort.bids"
+        )
     if config["register"]["transform"] != "none":
         return
     if is_simulated(cohort):

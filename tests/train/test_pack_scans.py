@@ -75,6 +75,15 @@ def test_a_twin_is_packed_under_the_name_of_its_patient(tmp_path, monkeypatch):
     np.testing.assert_allclose(store.images[0], scale_intensity(twin, mask, [0, 100]), atol=5e-4)
 
 
+def test_within_the_grid_all_voxels_are_scaled_and_kept(tmp_path):
+    scan = np.random.default_rng(0).normal(100, 20, (5, 5, 5)).astype(np.float32)
+    for name, image in {"scan": scan, "mask": np.pad(np.ones((3, 3, 3)), 1)}.items():
+        save_image(image, np.eye(4), tmp_path / f"{name}.nii.gz")
+    pack_scans(["a"], [tmp_path / "scan.nii.gz"], tmp_path / "mask.nii.gz", "zscore", tmp_path / "test.npy", "grid")
+    expected = (scan - scan.mean()) / scan.std()
+    np.testing.assert_allclose(np.load(tmp_path / "test.npy")[0], expected, atol=2e-3)
+
+
 def test_zscore_gives_mean_0_and_deviation_1_in_the_brain_and_0_outside():
     scan = np.random.default_rng(0).normal(500, 80, (8, 8, 8)).astype(np.float32)
     brain = np.zeros(scan.shape, bool)

@@ -1,7 +1,9 @@
 """docs/your-own.md, followed: every block runs, and the study that it describes is planned."""
 
 import importlib
+import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -47,3 +49,7 @@ def test_from_a_model_to_a_study(checkout):
     assert jobs["import_model"] == 1 and jobs["register_scan"] == 12 and jobs["pack_scans"] == 1
     assert not {"fit_model", "draw_training", "average_controls", "check_leakage"} & jobs.keys()
     assert jobs["check_quality"] == 1 and jobs["write_page"] == 1
+    printed = checkout.snakemake("--dry-run", "--printshellcmds", "--configfile", "my-study.yaml").stdout
+    command = shlex.split(re.search(r"python -m heatproof.train.import_model .*", printed)[0])
+    network = next(word for word in command if word.startswith("--network=")).removeprefix("--network=")
+    assert json.loads(network) == {"function": "my_network:build", "width": 4}

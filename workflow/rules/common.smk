@@ -47,6 +47,7 @@ from heatproof.register.find_masks import find_masks
 from heatproof.sources import code_digest, dictionary_entries
 from heatproof.space import in_voxels
 from heatproof.tables import read_table
+from heatproof.train.clinicadl import check_learned, taken_on_trust
 from heatproof.train.imported import check_imported, check_parts, is_imported, with_imported_models
 from heatproof.train.take_predictions import read_predictions
 
@@ -72,6 +73,7 @@ try:
     check_models(config)
     COHORT_TABLES = read_cohort(config["cohort"], f"{RESULTS}/cohort")
     check_parts(config, COHORT_TABLES.scans)
+    check_learned(config, COHORT_TABLES.scans)
     ALONE = bool(config["cohort"]["scans"])  # maps and predictions are all that there is: no scan, no model
     for predictions in (config["train"]["predictions"] or {}).values():
         read_predictions(predictions, COHORT_TABLES.scans, config["cohort"])
@@ -91,6 +93,7 @@ if workflow.is_main_process:
     for found in [
         *long_occlusions(config, int((SCANS["split"] == "test").sum())),
         *strange_maps(*OF_MAPS, COHORT_TABLES.scans["scan"].tolist()),
+        *taken_on_trust(config),
     ]:
         print(f"warning: {found}", file=sys.stderr)
 
@@ -352,7 +355,8 @@ def of_network_of(wildcards, *keys):
 def register_files():
     """List the template's and the atlas's files, where the config names files."""
     named = [config["register"][key] for key in ("template", "atlas") if isinstance(config["register"][key], dict)]
-    return [file for files in named for file in files.values() if file and not file.startswith("templateflow:")]
+    files = [*(file for files in named for file in files.values()), config["register"]["grid"]]
+    return [file for file in files if file and not file.startswith("templateflow:")]
 
 
 def megabytes(base, per_megavoxel=0, megavoxels=MEGAVOXELS):

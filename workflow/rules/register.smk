@@ -3,6 +3,7 @@
 COARSEST_SCAN = 2.0 if config["cohort"]["bids"] else config["cohort"]["simulate"]["voxel_size"]
 RESOLUTION = config["register"]["resolution"] or min(max(COARSEST_SCAN, 2.0), 3.0)
 GRIDS = {"template": config["register"]["voxel_size"], "fixed": RESOLUTION}
+OWN_GRID = config["register"]["grid"]
 REGISTER_OPTIONS = ["brain_extraction", "transform", "n4", "intensities", "seed"]
 FINER_MEGAVOXELS = 8.53 / min(GRIDS.values()) ** 3
 
@@ -31,9 +32,10 @@ rule prepare_template:
         template=as_json(config["register"]["template"]),
         atlas=as_json(config["register"]["atlas"]),
         voxel_size=lambda wildcards: GRIDS[wildcards.grid],
+        grid=lambda wildcards: ["--grid", OWN_GRID] if OWN_GRID and wildcards.grid == "template" else [],
     shell:
         "python -m heatproof.register.prepare_template --template {params.template:q} --atlas {params.atlas:q} "
-        "--voxel-size {params.voxel_size} --out-dir $(dirname {output.names}) > {log} 2>&1"
+        "--voxel-size {params.voxel_size} {params.grid:q} --out-dir $(dirname {output.names}) > {log} 2>&1"
 
 
 rule register_scan:

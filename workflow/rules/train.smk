@@ -38,10 +38,11 @@ rule pack_scans:
     params:
         source=code_of("heatproof.train.pack_scans"),
         intensity=as_json(config["train"]["intensity"]),
+        within=config["train"]["within"],
         registered=lambda wildcards: REGISTERED,
     shell:
         "python -m heatproof.train.pack_scans --scans {input.scans} --split {wildcards.split} "
-        "--registered '{params.registered}' --mask {input.mask} --intensity '{params.intensity}' "
+        "--registered '{params.registered}' --mask {input.mask} --intensity '{params.intensity}' --within {params.within} "
         "--out {output.images} > {log} 2>&1"
 
 
@@ -115,7 +116,7 @@ if IMPORTED:
             network=as_json(config["train"]["network"]),
         shell:
             "python -m heatproof.train.import_model --weights {input.weights:q} --mask {input.mask} "
-            "--network={params.network} --out {output} > {log} 2>&1"
+            "--network={params.network:q} --out {output} > {log} 2>&1"
 
 else:
 

@@ -23,7 +23,8 @@ def split_participants(scans: pd.DataFrame, split: dict) -> pd.Series:
         instead of participants, since all that is made from one brain belongs together.
     split : dict
         ``{test: n, validation: n, seed: s}``, counts of participants per class, the rest being for training;
-        ``{test: all}``, for models that are trained already; or ``{table: file}`` with the columns participant_id and
+        ``{test: all}``, for models that are trained already, perhaps with ``learned``, a table of the participants
+        (participant_id) that they know, who are for training; or ``{table: file}`` with the columns participant_id and
         split.
 
     Returns
@@ -35,7 +36,8 @@ def split_participants(scans: pd.DataFrame, split: dict) -> pd.Series:
     if split.get("table"):
         assigned = read_split(people, split["table"])
     elif split["test"] == "all":
-        return pd.Series("test", scans.index)
+        learned = read_learned(split["learned"]) if split.get("learned") else set()
+        return scans["participant_id"].isin(learned).map({True: "train", False: "test"})
     elif "anatomy" in people:
         return scans["anatomy"].map(draw_brains(people, split))
     else:
@@ -91,6 +93,14 @@ def read_split(people: pd.DataFrame, path: str) -> dict[str, str]:
     assigned = dict(zip(table["participant_id"], table["split"], strict=True))
     check_brains(people, assigned, path)
     return assigned
+
+
+def read_learned(path: str) -> set[str]:
+    """Read from a table whom models were trained with."""
+    table = read_text_table(path, "cohort.split.learned must name a table of participants")
+    if "participant_id" not in table:
+        raise StudyError(f"{path} needs the column participant_id; it has {', '.join(table.columns)}")
+    return set(table["participant_id"])
 
 
 def check_brains(people: pd.DataFrame, assigned: dict[str, str], path: str) -> None:

@@ -19,6 +19,7 @@ from heatproof.maps import files_of, patterns_of
 from heatproof.models import models_of
 from heatproof.space import atlas_files, locate, template_files
 from heatproof.tables import read_table
+from heatproof.train.clinicadl import described
 from heatproof.versions import read_versions
 
 STAGES = ("cohort", "register", "train", "attribute", "compare")
@@ -109,7 +110,7 @@ def imported(train: dict) -> dict:
     for key, (name, note) in IMPORTED.items():
         if train.get(key):
             files = {seed: {"file": file, "sha256": checksum(Path(file))} for seed, file in train[key].items()}
-            return {"imported": {name: files, "note": note}}
+            return {"imported": {name: files, **described(train), "note": note}}
     return {}
 
 

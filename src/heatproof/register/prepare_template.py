@@ -9,8 +9,20 @@ import numpy as np
 from heatproof.command import json_option, run
 from heatproof.errors import StudyError
 from heatproof.images import save_image
-from heatproof.space import Grid, grid_of, load_atlas, load_template, resample, voxel_sizes, working_grid
+from heatproof.space import (
+    Grid,
+    grid_of,
+    load_atlas,
+    load_template,
+    resample,
+    share_within,
+    stored_grid,
+    voxel_sizes,
+    working_grid,
+)
 from heatproof.tables import write_table
+
+LEAST_WITHIN = 0.9  # of the template's brain on a grid that the config names
 
 
 def check_axes(grid: Grid) -> None:
@@ -20,7 +32,9 @@ def check_axes(grid: Grid) -> None:
         raise StudyError("register.template is sampled on tilted axes; resample it to axes along x, y and z")
 
 
-def prepare_template(template: str | dict, atlas: str | dict, voxel_size: float, folder: Path) -> None:
+def prepare_template(
+    template: str | dict, atlas: str | dict, voxel_size: float, folder: Path, like: str | None = None
+) -> None:
     """Write T1w, brain_mask and regions on the working grid, and regions.tsv (index, name, volume_mm3).
 
     Parameters
@@ -30,12 +44,20 @@ def prepare_template(template: str | dict, atlas: str | dict, voxel_size: float,
     voxel_size : float
         Edge of a working voxel in millimetres.
     folder : Path
+    like : str, optional
+        An image whose grid is the working grid, in place of one that covers the template.
     """
     image, mask = load_template(template)
     check_axes(grid_of(image))
     labels, names = load_atlas(atlas)
-    grid = working_grid(grid_of(image), voxel_size)
+    grid = stored_grid(like) if like else working_grid(grid_of(image), voxel_size)
+    voxel_size = float(voxel_sizes(grid.affine).prod()) ** (1 / 3) if like else voxel_size
     brain = resample(mask, grid_of(image), grid) > 0.5
+    if like and share_within(mask, grid_of(image), grid) < LEAST_WITHIN:
+        raise StudyError(
+            f"{like}, which register.grid names, does not hold {LEAST_WITHIN:.0%} of the template's brain; name a scan "
+            "that lies in the template's space"
+        )
     regions = resample(np.asarray(labels.dataobj), grid_of(labels), grid, labels=True)
     save_image(resample(np.asarray(image.dataobj), grid_of(image), grid), grid.affine, folder / "T1w.nii.gz")
     save_image(brain, grid.affine, folder / "brain_mask.nii.gz")
@@ -53,9 +75,10 @@ def main() -> None:
     parser.add_argument("--template", type=json_option, required=True, help="register.template of the config, as JSON")
     parser.add_argument("--atlas", type=json_option, required=True, help="register.atlas of the config, as JSON")
     parser.add_argument("--voxel-size", type=float, required=True, help="edge of a working voxel in mm")
+    parser.add_argument("--grid", default="", help="an image whose grid is the working grid")
     parser.add_argument("--out-dir", type=Path, required=True)
     arguments = parser.parse_args()
-    prepare_template(arguments.template, arguments.atlas, arguments.voxel_size, arguments.out_dir)
+    prepare_template(arguments.template, arguments.atlas, arguments.voxel_size, arguments.out_dir, arguments.grid)
 
 
 if __name__ == "__main__":

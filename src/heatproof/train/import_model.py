@@ -23,6 +23,7 @@ from heatproof.images import load_image
 from heatproof.train.network import create_network, save_model
 
 KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")  # of weights in a larger dictionary
+OF_CLINICADL = ("network.", "loss.")  # what names in ClinicaDL's weights begin with; those of its loss are left out
 COUNTER = "num_batches_tracked"  # of batch norms, in evaluation without effect; older files lack it
 
 
@@ -61,7 +62,9 @@ def find_weights(content: object, path: Path) -> dict[str, Tensor]:
         If there are none, or several.
     """
     if is_weights(content):
-        return dict(content)
+        whole = all(name.startswith(OF_CLINICADL) for name in content)
+        of_network = {name: tensor for name, tensor in content.items() if name.startswith(OF_CLINICADL[0])}
+        return of_network if whole and of_network else dict(content)
     inside = content if isinstance(content, Mapping) else {}
     found = [key for key in KEYS if isinstance(inside.get(key), Mapping)]
     if len(found) != 1:
@@ -103,6 +106,19 @@ def check_weights(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], p
         raise StudyError(f"{path} has {name} ({shape_of(weights[name])}), which train.network has not; {remedy}")
 
 
+def with_two_outputs(weights: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Put an output of 0 before a single one, the logit of patients, where the network has two and is else the same.
+
+    Both have the same margin, and so the same probability of a patient.
+    """
+    other = [name for name, own in wanted.items() if name in weights and weights[name].shape != own.shape]
+    single = [name for name in other if weights[name].shape == (1, *wanted[name].shape[1:]) and len(wanted[name]) == 2]
+    if other != single or len({name.rpartition(".")[0] for name in single}) != 1:
+        return weights
+    logging.info("one output, the logit of patients, becomes two, of which that of controls is 0")
+    return weights | {name: torch.cat([torch.zeros_like(weights[name]), weights[name]]) for name in single}
+
+
 def shape_of(tensor: Tensor) -> str:
     """Write a tensor's shape."""
     return " x ".join(map(str, tensor.shape)) or "one number"
@@ -133,7 +149,7 @@ def import_model(path: Path, shape: tuple[int, ...], network: dict) -> nn.Module
     torch.manual_seed(0)
     model = create_network(shape, network)
     own = model.state_dict()
-    weights = without_prefix(find_weights(read_file(path), path), own)
+    weights = with_two_outputs(without_prefix(find_weights(read_file(path), path), own), own)
     check_weights(weights, own, path)
     model.load_state_dict(own | weights)
     return model.eval()

@@ -9,6 +9,7 @@ from heatproof.cohort.twins import has_twins
 from heatproof.config import WILDCARD
 from heatproof.errors import StudyError
 from heatproof.references import CONTROLS, OPTIONS, reference_files
+from heatproof.train import clinicadl
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".tar")
 IMPORTED = ("models", "predictions")  # keys of what is known of models that were trained elsewhere
@@ -22,7 +23,8 @@ def with_imported_models(config: Mapping, laid_over: Mapping) -> dict:
     Null stays as it is.
 
     One file is model 0; of a pattern with ``{seed}`` there is one for each of `train.seeds`; a mapping names the seeds
-    itself. The default's sanity checks that ask how a model was trained are left out.
+    itself; a MAPS of ClinicaDL 2 has a model for each of its splits, and says what the config does not. The default's
+    sanity checks that ask how a model was trained are left out.
 
     Parameters
     ----------
@@ -37,6 +39,8 @@ def with_imported_models(config: Mapping, laid_over: Mapping) -> dict:
     seeds, compare = train.get("seeds") if models else None, config.get("compare")
     if isinstance(models, str) and "{seed}" in models and isinstance(seeds, list):
         models = {str(seed): models.replace("{seed}", str(seed)) for seed in seeds}
+    elif isinstance(models, str) and key == "models" and Path(models).expanduser().is_dir():
+        models = clinicadl.models_in(models)
     elif isinstance(models, str):
         models = {"0": models}
     if not isinstance(models, Mapping) or not all(isinstance(path, str) for path in models.values()):
@@ -47,7 +51,8 @@ def with_imported_models(config: Mapping, laid_over: Mapping) -> dict:
     if isinstance(compare, Mapping) and not {"checks", "controls"} & set(laid_over.get("compare") or ()):
         compare = {**compare, "checks": [check for check in compare["checks"] if check not in RETRAINED]}
     seeds = [int(seed) for seed in files]
-    return {**config, "train": {**train, key: files, "seeds": seeds}, "compare": compare}
+    named = {**config, "train": {**train, key: files, "seeds": seeds}, "compare": compare}
+    return clinicadl.with_described(named, laid_over) if key == "models" else named
 
 
 def is_imported(train: Mapping) -> bool:

@@ -19,6 +19,8 @@ Intensity = str | Sequence[float]
 def scale_intensity(scan: np.ndarray, brain: np.ndarray, intensity: Intensity) -> np.ndarray:
     """Scale a scan linearly by what its brain holds, and set what lies outside to 0.
 
+    Where ``brain`` is the whole grid, that is all of the scan.
+
     Parameters
     ----------
     scan : ndarray, shape (x, y, z)
@@ -55,9 +57,12 @@ def check_half_precision(inside: np.ndarray) -> None:
         )
 
 
-def pack_scans(names: Sequence[str], images: Sequence[Path], mask: Path, intensity: Intensity, out: Path) -> None:
+def pack_scans(
+    names: Sequence[str], images: Sequence[Path], mask: Path, intensity: Intensity, out: Path, within: str = "brain"
+) -> None:
     """Write the store's array, float16 of shape (scans, x, y, z), reading one scan at a time."""
     brain, refused = load_array(mask) > 0, []
+    brain |= within == "grid"
     store = np.lib.format.open_memmap(out, "w+", np.float16, (len(names), *brain.shape))
     for i, (name, image) in enumerate(zip(tqdm(names, desc="packing", unit="scan"), images, strict=True)):
         scan = load_array(image)
@@ -79,6 +84,9 @@ def main() -> None:
     parser.add_argument("--registered", required=True, help="path of a registered scan, with {scan} for its name")
     parser.add_argument("--mask", type=Path, required=True, help="brain mask on the working grid")
     parser.add_argument("--intensity", type=json_option, required=True, help="two percentiles, zscore or none, as JSON")
+    parser.add_argument(
+        "--within", choices=["brain", "grid"], default="brain", help="the voxels that are scaled and kept"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the .npy to write; its table goes beside it")
     arguments = parser.parse_args()
     scans = read_table(arguments.scans)
@@ -87,7 +95,7 @@ def main() -> None:
         scans = scans.dropna(subset="label")
     names = list(scans["twin"] if arguments.split == "twins" else scans["scan"])
     images = [Path(arguments.registered.format(scan=name)) for name in names]
-    pack_scans(names, images, arguments.mask, arguments.intensity, arguments.out)
+    pack_scans(names, images, arguments.mask, arguments.intensity, arguments.out, arguments.within)
     write_table(scans[["scan", "participant_id", "label"]], arguments.out.with_suffix(".tsv"))
 
 

@@ -100,6 +100,7 @@ def register_scan(
     volumes : DataFrame
         index, name, volume_mm3 in the individual brain and agreement, the mean local correlation, of each region.
     """
+    ants.config.set_ants_deterministic(seed_value=options["seed"] + 1)  # before ITK counts its threads
     grid, fixed = (ants.image_read(str(folder / "T1w.nii.gz")) for folder in (template_folder, fixed_folder))
     within = load_array(fixed_folder / "brain_mask.nii.gz") > 0
     model = coarse_brain(
@@ -108,7 +109,6 @@ def register_scan(
     raw, notes = read_scan(scan)
     with tempfile.TemporaryDirectory() as folder:
         (original, moving, brain, pose), decision = prepare(raw, scan, model, options, mask, folder)
-        ants.config.set_ants_deterministic(seed_value=options["seed"] + 1)
         forward = ants.registration(
             fixed,
             moving,

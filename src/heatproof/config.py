@@ -20,6 +20,7 @@ from heatproof.models import models_of, networks_of, of_network
 from heatproof.references import check_references
 from heatproof.train.layers import PAPER_NETWORK
 
+BEFORE = {"within": "brain"}  # what studies had of keys that their version lacked
 TEXT = ("study", "label", "patient", "control", "only", "exclude")
 OTHER_BASE = r"[-+]?(0[0-7_]+|\d+(:[0-5]?\d)+(\.\d*)?)"
 BY_YAML = {
@@ -332,7 +333,7 @@ def check_models(config: Mapping, results: str | Path = "results") -> None:
         f"{stage}.{key}"
         for stage in ("cohort", "register", "train")
         for key in sorted((config[stage].keys() | made[stage].keys()) - {"seeds"})
-        if config[stage].get(key) != made[stage].get(key)
+        if config[stage].get(key) != made[stage].get(key, BEFORE.get(key))
     ]
     if others:
         raise StudyError(

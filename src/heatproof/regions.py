@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pandas as pd
 
-SIDE = re.compile(r"^(Left|Right)[ _]", re.IGNORECASE)
+SIDE = re.compile(r"^(ctx[ -])?(?:left|right|lh|rh|l|r)[ _-]|[ _-](?:left|right|lh|rh|l|r)$", re.IGNORECASE)
 
 BOEHLE = {
     "Cerebellum Exterior": "Cerebellum",
@@ -22,8 +22,8 @@ BOEHLE = {
 
 
 def without_side(name: str) -> str:
-    """Return the name of a region without ``Left`` or ``Right``."""
-    return SIDE.sub("", name)
+    """Return the name of a region without its side: Left, lh, L and the like, before or behind it."""
+    return SIDE.sub(r"\1", name)
 
 
 SCHEMES = {

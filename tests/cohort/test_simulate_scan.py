@@ -6,10 +6,11 @@ import pytest
 import yaml
 from scipy.ndimage import binary_dilation
 
+from heatproof.atlases import load_atlas
 from heatproof.cohort.prepare_anatomy import prepare_anatomy, write_ground_truth
 from heatproof.cohort.simulate_scan import atrophied_signal, simulate_scan, to_points
 from heatproof.images import load_array, load_image
-from heatproof.space import grid_of, load_atlas, resample, voxel_sizes, working_grid
+from heatproof.space import grid_of, resample, voxel_sizes, working_grid
 from heatproof.tables import read_table
 
 

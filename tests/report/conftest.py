@@ -12,8 +12,9 @@ from matplotlib.image import imsave
 from scipy.io import savemat
 from scipy.ndimage import gaussian_filter
 
+from heatproof.atlases import load_atlas
 from heatproof.images import load_image, save_image
-from heatproof.space import grid_of, load_atlas, load_template, resample, working_grid
+from heatproof.space import grid_of, load_template, resample, working_grid
 from heatproof.tables import read_table, write_table
 from heatproof.units import KINDS, units_of
 

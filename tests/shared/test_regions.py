@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from heatproof.atlases import load_atlas
 from heatproof.regions import merge_regions, relabel
-from heatproof.space import load_atlas
 
 
 def merged(scheme: str):

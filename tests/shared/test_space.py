@@ -7,8 +7,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from heatproof.atlases import load_atlas
 from heatproof.errors import StudyError
-from heatproof.space import Grid, grid_of, in_voxels, load_atlas, load_template, locate, resample, working_grid
+from heatproof.space import Grid, grid_of, in_voxels, load_template, locate, resample, working_grid
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import yaml
 
+from heatproof.atlases import atlas_files
 from heatproof.images import load_image, save_image
-from heatproof.space import atlas_files, template_files
+from heatproof.space import template_files
 
 NASTY = """my data (v1) it's #2 $HOME {} & ü "x" [a]"""
 

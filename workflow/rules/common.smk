@@ -14,6 +14,7 @@ from pathlib import Path
 SRC = str(BASE / "src")
 sys.path.insert(0, SRC)
 
+from heatproof.atlases import REMOTE
 from heatproof.checks import BASELINES, FLOORS, T_MAP_SPLITS
 from heatproof.cohort.bids_files import check_spaces
 from heatproof.cohort.bids_tables import PARTICIPANT, SCAN
@@ -356,7 +357,7 @@ def register_files():
     """List the template's and the atlas's files, where the config names files."""
     named = [config["register"][key] for key in ("template", "atlas") if isinstance(config["register"][key], dict)]
     files = [*(file for files in named for file in files.values()), config["register"]["grid"]]
-    return [file for file in files if file and not file.startswith("templateflow:")]
+    return [file for file in files if file and not file.startswith(REMOTE)]
 
 
 def megabytes(base, per_megavoxel=0, megavoxels=MEGAVOXELS):

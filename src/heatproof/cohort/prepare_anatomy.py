@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 
+from heatproof.atlases import load_atlas
 from heatproof.cohort.atrophy import calibrate_velocity, label_values, paint
 from heatproof.command import json_option, run
 from heatproof.images import save_image
-from heatproof.space import Grid, antialias, grid_of, load_atlas, load_template, resample, working_grid
+from heatproof.space import Grid, antialias, grid_of, load_template, resample, working_grid
 from heatproof.tables import write_table
 
 FIELD_SPACING = 2.0

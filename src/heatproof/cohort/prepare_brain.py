@@ -12,6 +12,7 @@ import ants
 import numpy as np
 import pandas as pd
 
+from heatproof.atlases import load_atlas
 from heatproof.cohort.prepare_anatomy import FIELD_SPACING, log_miss, prepare_atrophy, raw_signal
 from heatproof.command import json_option, run
 from heatproof.errors import StudyError
@@ -19,7 +20,7 @@ from heatproof.images import save_image
 from heatproof.register.find_pose import coarse_brain, find_pose
 from heatproof.register.prepare_scan import correct_bias, start_of
 from heatproof.register.read_scan import read_scan
-from heatproof.space import Grid, grid_of, load_atlas, load_template, resample, working_grid
+from heatproof.space import Grid, grid_of, load_template, resample, working_grid
 
 TRANSFORM = "antsRegistrationSyNQuick[s]"
 WARP_SPACING = 3.0

@@ -13,11 +13,12 @@ from itertools import chain
 from pathlib import Path
 
 from heatproof import __version__
+from heatproof.atlases import atlas_inputs
 from heatproof.cohort.twins import has_twins, is_simulated
 from heatproof.command import json_option, run
 from heatproof.maps import files_of, patterns_of
 from heatproof.models import models_of
-from heatproof.space import atlas_files, locate, template_files
+from heatproof.space import locate, template_files
 from heatproof.tables import read_table
 from heatproof.train.clinicadl import described
 from heatproof.versions import read_versions
@@ -79,10 +80,11 @@ def input_checksums(models: Path, config: dict) -> dict[str, dict[str, str]]:
         twins = read_table(models / "cohort/twins.tsv")
         images |= dict(zip(twins["image"], twins["twin"], strict=True))
     quality = {image: json.loads((models / f"register/{scan}/qc.json").read_text()) for image, scan in images.items()}
-    files = template_files(config["register"]["template"]) | atlas_files(config["register"]["atlas"])
+    template = {part: locate(file) for part, file in template_files(config["register"]["template"]).items() if file}
+    files = template | atlas_inputs(config["register"]["atlas"])
     return {
         "scans": {image: row["scan_sha256"] for image, row in quality.items()},
-        "template_and_atlas": {part: checksum(locate(file)) for part, file in files.items() if file},
+        "template_and_atlas": {part: checksum(file) for part, file in files.items()},
         **map_checksums(models, config),
     }
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from heatproof.atlases import load_atlas
 from heatproof.command import json_option, run
 from heatproof.errors import StudyError
 from heatproof.images import save_image
 from heatproof.space import (
     Grid,
     grid_of,
-    load_atlas,
     load_template,
     resample,
     share_within,
@@ -23,6 +23,7 @@ from heatproof.space import (
 from heatproof.tables import write_table
 
 LEAST_WITHIN = 0.9  # of the template's brain on a grid that the config names
+LEAST_INSIDE = 0.5  # of an atlas's voxels in the template's brain
 
 
 def check_axes(grid: Grid) -> None:
@@ -30,6 +31,16 @@ def check_axes(grid: Grid) -> None:
     edges = voxel_sizes(grid.affine)
     if not np.allclose(grid.affine[:3, :3], np.diag(edges), atol=1e-3 * edges.max()):
         raise StudyError("register.template is sampled on tilted axes; resample it to axes along x, y and z")
+
+
+def check_overlap(regions: np.ndarray, brain: np.ndarray) -> None:
+    """Refuse an atlas that lies elsewhere than the template's brain."""
+    inside = float((regions & brain).sum() / max(regions.sum(), 1))
+    if inside < LEAST_INSIDE:
+        raise StudyError(
+            f"register.atlas has {inside:.0%} of its regions' voxels in the template's brain, not {LEAST_INSIDE:.0%}; "
+            "name an atlas in the space of register.template"
+        )
 
 
 def prepare_template(
@@ -59,13 +70,16 @@ def prepare_template(
             "that lies in the template's space"
         )
     regions = resample(np.asarray(labels.dataobj), grid_of(labels), grid, labels=True)
+    check_overlap(np.isin(regions, names["index"]), brain)
     save_image(resample(np.asarray(image.dataobj), grid_of(image), grid), grid.affine, folder / "T1w.nii.gz")
     save_image(brain, grid.affine, folder / "brain_mask.nii.gz")
     save_image(regions.astype(np.int16), grid.affine, folder / "regions.nii.gz")
     voxels = np.bincount(regions.ravel(), minlength=names["index"].max() + 1)[names["index"]]
     write_table(names.assign(volume_mm3=voxels * voxel_size**3), folder / "regions.tsv")
-    lost = names["name"][voxels == 0]
+    lost, unnamed = names["name"][voxels == 0], sorted(set(np.unique(regions)) - {0} - set(names["index"]))
     logging.info("working grid %s, %d voxels of brain", " x ".join(map(str, grid.shape)), brain.sum())
+    if unnamed:
+        logging.warning("labels without a name, which are no regions: %s", ", ".join(map(str, unnamed)))
     if len(lost):
         logging.warning("too small for this grid, without a voxel: %s", ", ".join(lost))
 

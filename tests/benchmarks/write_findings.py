@@ -58,7 +58,9 @@ BESIDE = {  # rows that are no method's, by method and check of scores.tsv
 
 
 def span(row: pd.Series) -> str:
-    """Write a value with its interval, where it has one."""
+    """Write a value with its interval, where it has one; nothing where there is none."""
+    if pd.isna(row["value"]):
+        return ""
     bounds = "" if pd.isna(row["low"]) else f" ({row['low']:.2f} to {row['high']:.2f})"
     return f"{row['value']:.2f}{bounds}"
 

@@ -18,10 +18,11 @@ from heatproof.functions import check_methods, check_network_function, quoted
 from heatproof.maps import check_paths, is_taken
 from heatproof.models import models_of, networks_of, of_network
 from heatproof.references import check_references
+from heatproof.task import FORMER, PREDICTED, classes_of
 from heatproof.train.layers import PAPER_NETWORK
 
 BEFORE = {"within": "brain"}  # what studies had of keys that their version lacked
-TEXT = ("study", "label", "patient", "control", "only", "exclude")
+TEXT = ("study", "label", "classes", "patient", "control", "only", "exclude")
 OTHER_BASE = r"[-+]?(0[0-7_]+|\d+(:[0-5]?\d)+(\.\d*)?)"
 BY_YAML = {
     bool: "YAML reads yes, no, on, off, true and false as truth values; write the word in quotes",
@@ -60,7 +61,7 @@ WILDCARD = re.compile(r"\{\s*\w+\s*(,.*)?\}")  # what Snakemake takes for one
 
 def typed(value: object, key: str = "") -> object:
     """Read numbers, truth values and null as YAML does where Snakemake's ``--config`` left them as text."""
-    if key == "only":
+    if key in ("only", "classes"):
         return value
     if isinstance(value, Mapping):
         return {name: typed(item, name) for name, item in value.items()}
@@ -90,6 +91,55 @@ def renamed(config: Mapping) -> dict:
         return dict(config)
     compare["checks"] = compare.pop("controls")
     return {**config, "compare": compare}
+
+
+def with_own_classes(config: Mapping, laid_over: Mapping) -> dict:
+    """Read the classes that the user names in place of the default's, and by their former keys, patient and control.
+
+    A method of the default config explains the class ``patient``; where there is none, it explains the class that a
+    method of the user's names, or else the last one.
+
+    Parameters
+    ----------
+    config : mapping
+        The whole configuration.
+    laid_over : mapping
+        What was laid over the embedded default.
+
+    Raises
+    ------
+    StudyError
+        If a former key is given beside classes of other names.
+    """
+    cohort, own = config.get("cohort"), laid_over.get("cohort") or {}
+    if not isinstance(cohort, Mapping) or not isinstance(own, Mapping):
+        return dict(config)
+    classes = own.get("classes") or cohort.get("classes")
+    if not isinstance(classes, Mapping):
+        return dict(config)
+    classes = {name: values for name, values in classes.items() if values is not None}
+    former = {name: cohort[name] for name in FORMER if name in cohort}
+    if strange := next((name for name in former if name not in classes), None):
+        raise StudyError(f"config: cohort.{strange} and cohort.classes are both given; name it among the classes alone")
+    cohort = {key: value for key, value in cohort.items() if key not in FORMER} | {"classes": {**classes, **former}}
+    return with_targets({**config, "cohort": cohort})
+
+
+def with_targets(config: Mapping) -> dict:
+    """Explain by each method that explains the class ``patient``, where none is called so, the target of the study."""
+    attribute, classes = config.get("attribute"), config["cohort"]["classes"]
+    methods = attribute.get("methods") if isinstance(attribute, Mapping) else None
+    if "patient" in classes or not isinstance(methods, Mapping):
+        return dict(config)
+    named = [options.get("target") for options in methods.values() if isinstance(options, Mapping)]
+    target = next((name for name in named if name in classes), list(classes)[-1])
+    methods = {
+        name: {**options, "target": target}
+        if isinstance(options, Mapping) and options.get("target") == "patient"
+        else options
+        for name, options in methods.items()
+    }
+    return {**config, "attribute": {**attribute, "methods": methods}}
 
 
 def with_own_network(config: Mapping, laid_over: Mapping) -> dict:
@@ -198,6 +248,7 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
     if mistakes:
         raise StudyError(explain(mistakes[0]))
     check_methods(config["attribute"]["methods"], reserved=[*T_MAP_SPLITS, "effects"])
+    check_classes(config)
     check_taken(config)
     check_alone(config)
     check_references(config)
@@ -211,6 +262,42 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
     if given and config["train"]["networks"]:
         raise StudyError(
             f"config: train.{given} is about models of one network, and train.networks names several; leave out one"
+        )
+
+
+def check_classes(config: Mapping) -> None:
+    """Check what names a class: that there is one, and that all methods explain the same.
+
+    Raises
+    ------
+    StudyError
+        For the first key that does not.
+    """
+    cohort, methods = config["cohort"], config["attribute"]["methods"]
+    classes, targets = list(classes_of(cohort)), {}
+    if cohort["both_classes"] not in ("refuse", *classes):
+        raise StudyError(
+            f"config: cohort.both_classes is {cohort['both_classes']!r}; write refuse, or one of the classes, "
+            f"{', '.join(classes)}"
+        )
+    if is_simulated(cohort) and set(classes) != set(FORMER):
+        raise StudyError(
+            f"config: cohort.classes names {', '.join(classes)}, but a simulated cohort's are control and patient"
+        )
+    for name, options in methods.items():
+        target = (options or {}).get("target", PREDICTED)
+        if target not in (PREDICTED, *classes):
+            raise StudyError(
+                f"config: attribute.methods.{name}.target is {target!r}; choose one of the classes, "
+                f"{', '.join(classes)}, or {PREDICTED}"
+            )
+        targets.setdefault(target, name)
+    targets.pop(PREDICTED, None)
+    if len(targets) > 1:
+        (first, one), (second, other) = list(targets.items())[:2]
+        raise StudyError(
+            f"config: attribute.methods.{one}.target is {first} and that of {other} is {second}; explain one class in "
+            "a study, and the other in a study of its own that takes its models by the key models"
         )
 
 
@@ -328,7 +415,7 @@ def check_models(config: Mapping, results: str | Path = "results") -> None:
     description = Path(results, config["models"] or config["study"], "train/dataset_description.json")
     if config["models"] in (None, config["study"]) or not description.is_file():
         return
-    made = json.loads(description.read_text())["Configuration"]
+    made = with_own_classes(json.loads(description.read_text())["Configuration"], {})
     others = [
         f"{stage}.{key}"
         for stage in ("cohort", "register", "train")

@@ -14,6 +14,7 @@ import pandas as pd
 
 from heatproof.errors import StudyError
 from heatproof.tables import read_table
+from heatproof.task import PATIENTS, Task
 
 
 class Store(NamedTuple):
@@ -24,16 +25,19 @@ class Store(NamedTuple):
     images : ndarray, shape (scans, x, y, z)
         Memory-mapped float16 on the working grid, 0 outside the brain.
     scans : DataFrame
-        scan, participant_id, label (``patient`` or ``control``), in the order of ``images``.
+        scan, participant_id, label, in the order of ``images``.
+    task : Task
+        What networks learn of the scans.
     """
 
     images: np.ndarray
     scans: pd.DataFrame
+    task: Task = PATIENTS
 
     @property
     def classes(self) -> np.ndarray:
-        """Class index per scan: 1 for patients, 0 for controls."""
-        return (self.scans["label"] == "patient").to_numpy(np.int64)
+        """Class index per scan, the network's output that is of its label; -1 without a label."""
+        return pd.Index(self.task.classes).get_indexer(self.scans["label"]).astype(np.int64)
 
     def image_of(self, scan: str) -> np.ndarray:
         """Return one scan by its name, float32 of shape (x, y, z).
@@ -51,6 +55,6 @@ class Store(NamedTuple):
         return np.asarray(self.images[rows[0]], np.float32)
 
 
-def open_store(path: str | Path) -> Store:
+def open_store(path: str | Path, task: Task = PATIENTS) -> Store:
     """Open ``{name}.npy`` and the table beside it, without reading the images; writing to them changes no file."""
-    return Store(np.load(path, mmap_mode="c"), read_table(Path(path).with_suffix(".tsv")))
+    return Store(np.load(path, mmap_mode="c"), read_table(Path(path).with_suffix(".tsv")), task)

@@ -10,7 +10,7 @@ from heatproof.attribute.deletion import (
     deletion_curves,
     depths,
     rank_units,
-    recognised_patients,
+    recognised_scans,
     recovery_curve,
     steps,
 )
@@ -106,9 +106,9 @@ def test_units_are_ranked_by_their_density():
     assert rank_units(heatmap, few, by="sum").tolist() == [4, 1, 2]
 
 
-def test_recognised_patients_are_spread_over_all():
+def test_recognised_scans_are_spread_over_all():
     rows = [(f"sub-{i:02}", "test", "patient", "patient" if i % 2 else "control") for i in range(20)]
     rows += [("sub-99", "validation", "patient", "patient"), ("sub-98", "test", "control", "patient")]
     table = pd.DataFrame(rows, columns=["scan", "split", "label", "predicted"])
-    assert recognised_patients(table, 50) == [f"sub-{i:02}" for i in range(1, 20, 2)]
-    assert recognised_patients(table, 3) == ["sub-01", "sub-09", "sub-19"]
+    assert recognised_scans(table, 50) == [f"sub-{i:02}" for i in range(1, 20, 2)]
+    assert recognised_scans(table, 3) == ["sub-01", "sub-09", "sub-19"]

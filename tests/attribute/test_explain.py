@@ -23,6 +23,7 @@ from heatproof.possible import is_left_out
 from heatproof.sources import dictionary_entries
 from heatproof.store import Store, open_store
 from heatproof.tables import write_table
+from heatproof.task import PATIENTS
 from heatproof.train.network import create_network, load_model, save_model
 
 SHAPE = (14, 12, 13)
@@ -67,7 +68,7 @@ class Study:
         files = {"model": "model.safetensors", "scans": "test.npy", "template": "", "out-dir": out}
         values = {"name": "mine", "options": json.dumps(options), "batch-size": batch_size, "device": "cpu"}
         values |= {option: self.folder / file for option, file in files.items()}
-        values |= {"possible": possible} if possible else {}
+        values |= {"task": json.dumps(PATIENTS._asdict())} | ({"possible": possible} if possible else {})
         arguments = [text for option, value in values.items() for text in (f"--{option}", str(value))]
         self.monkeypatch.setattr("sys.argv", ["explain", *arguments])
         self.monkeypatch.setattr(explain, "prepare_device", torch.device)
@@ -244,7 +245,7 @@ def test_a_killed_process_loses_no_chunk(study, tmp_path):
     options = json.dumps({"method": "occlusion", "patch": 1, "stride": 1})
     files = ["--model=model.safetensors", "--scans=test.npy", "--template=."]
     command = [sys.executable, "-m", "heatproof.attribute.explain", *files, "--name=mine", f"--options={options}"]
-    command += ["--batch-size=2", "--device=cpu"]
+    command += ["--batch-size=2", "--device=cpu", "--task", json.dumps(PATIENTS._asdict())]
     started = partial(subprocess.Popen, cwd=study.folder, env={**os.environ, "PYTHONPATH": str(Path("src").resolve())})
 
     killed = started([*command, "--out-dir=killed"], stderr=subprocess.DEVNULL)

@@ -16,6 +16,7 @@ from heatproof.attribute.recover_health import rank_by_effects, shared_orders
 from heatproof.errors import StudyError
 from heatproof.images import load_array, save_image
 from heatproof.tables import read_table, write_table
+from heatproof.task import PATIENTS
 from heatproof.train.network import create_network, load_model, save_model
 from heatproof.units import KINDS, units_of
 
@@ -64,7 +65,17 @@ class Study:
 
     def run(self, command, **options):
         """Run ``python -m heatproof.attribute.{command}`` within this process."""
-        words = [command, "--batch-size", 2, "--device", "cpu", "--template", self.template]
+        words = [
+            command,
+            "--task",
+            json.dumps(PATIENTS._asdict()),
+            "--batch-size",
+            2,
+            "--device",
+            "cpu",
+            "--template",
+            self.template,
+        ]
         words += ["--model", self.folder / "model.safetensors", "--scans", self.folder / "test.npy"]
         for name, value in options.items():
             value = json.dumps(value) if isinstance(value, dict) else value

@@ -24,6 +24,7 @@ from heatproof.generators import generator
 from heatproof.images import load_array, load_image, save_image
 from heatproof.register.prepare_template import prepare_template
 from heatproof.tables import read_table, write_table
+from heatproof.task import PATIENTS
 
 SEEDS = list(range(10))
 METHODS = [f"method_{number:02d}" for number in range(11)]
@@ -100,6 +101,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
     ]
     all_methods = ["--folder", compare, "--methods", *METHODS, "--seeds", *seeds]
     checked = ["--folder", compare, "--names", *(f"{method}.{CHECK}" for method in METHODS)]
+    task = ["--task", json.dumps(PATIENTS._asdict())]
     mask = ["--mask", f"{template}/brain_mask.nii.gz"]
     return {
         "average_maps": [
@@ -111,7 +113,15 @@ def commands(folder: Path) -> dict[str, list[str]]:
         "measure_t_map": ["--scans", f"{folder}/train.npy", *one_method, "--out", f"{folder}/t_map.tsv"],
         "measure_method": [*one_method, "--out", measures],
         "measure_ensembles": [*one_method, "--out", f"{compare}/{METHODS[0]}/ensembles.tsv"],
-        "compare_checks": [*checked, "--seeds", *seeds, *mask, "--out", f"{compare}/checks.tsv"],
+        "compare_checks": [
+            *checked,
+            *task,
+            "--seeds",
+            *seeds,
+            *mask,
+            "--out",
+            f"{compare}/checks.tsv",
+        ],
         "write_tables": [
             *[*all_methods, "--judged", *METHODS, "--modelled", *METHODS, "--measures", *[measures] * len(METHODS)],
             *[*mask, "--options", json.dumps(OPTIONS)],

@@ -48,10 +48,13 @@ REFUSED_TABLES = {
     "a row twice": (TABLE + "sub-01\t70\tAD\n", r"participants.tsv lists sub-01 more than once; leave one row"),
     "an id with ../": (TABLE.replace("sub-03", "sub-../../x"), r"participant_id 'sub-../../x'; write sub- and then"),
     "numeric ids": (TABLE.replace("sub-0", "0"), r"the participant_id '01'; write sub-01, as the files are named"),
-    "unknown values": (TABLE.replace("AD", "1"), r"'group' that cohort.patient names \(AD\); the values are 1, CN"),
+    "unknown values": (
+        TABLE.replace("AD", "1"),
+        r"'group' that cohort.classes.patient names \(AD\); the values are 1, CN",
+    ),
     "mixed case": (
         TABLE + "sub-04\t71\tad\n",
-        r"the value 'ad' of 'group' is written otherwise in cohort.patient \(AD\)",
+        r"the value 'ad' of 'group' is written otherwise in cohort.classes.patient \(AD\)",
     ),
     "a label missing": (TABLE.replace("58\tCN", "58\tn/a"), r"'group' is given for sub-03; .* cohort.unlabelled"),
     "a row too few": (TABLE.replace("sub-03\t58\tCN\n", ""), r"participants.tsv has no row for sub-03, of whom"),

@@ -38,7 +38,7 @@ def test_all_sessions_of_both_classes_are_read_and_others_left_out(tmp_path, cap
     rows = {"sub-01": "AD", "sub-02": "CN", "sub-03": "MCI"}
     options = make_dataset(tmp_path, rows, ["sub-01_ses-M00", "sub-01_ses-M06", "sub-02", "sub-03"])
     table = read_dataset(options)
-    assert "neither class are left out, by their group: MCI (1)" in caplog.text
+    assert "no class are left out, by their group: MCI (1)" in caplog.text
     assert table["scan"].tolist() == ["sub-01_ses-M00", "sub-01_ses-M06", "sub-02"]
     assert table["label"].tolist() == ["patient", "patient", "control"]
     assert table["session_id"].tolist() == ["ses-M00", "ses-M06", ""]
@@ -103,7 +103,11 @@ def test_a_table_with_a_byte_order_mark_and_carriage_returns_is_read(tmp_path):
         ({"sub-1": "AD", "sub-2": "CN", "sub-3": "CN"}, ["sub-1", "sub-2"], "lists sub-3 but there is no T1w scan"),
         ({"sub-1": "AD"}, ["sub-1", "sub-2"], "has no row for sub-2"),
         ({"sub-1": "AD", "sub-2": "n/a"}, ["sub-1", "sub-2"], "no value of 'group' is given for sub-2"),
-        ({"sub-1": "ad", "sub-2": "CN"}, ["sub-1", "sub-2"], r"cohort.patient names \(AD\); the values are CN, ad"),
+        (
+            {"sub-1": "ad", "sub-2": "CN"},
+            ["sub-1", "sub-2"],
+            r"classes.patient names \(AD\); the values are CN, ad",
+        ),
         ({"sub-1": "AD", "../x": "CN"}, ["sub-1"], r"participant_id '\.\./x'"),
         ({"sub-1": "AD"}, [], "holds no file"),
     ],

@@ -100,7 +100,10 @@ def test_all_names_that_are_missing_are_told(options, tmp_path):
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"patient": ["AD", "Dementia"]}, r"'group' that cohort.patient names \(Dementia\); the values are AD, CN"),
+        (
+            {"patient": ["AD", "Dementia"]},
+            r"that cohort.classes.patient names \(Dementia\); the values are AD, CN",
+        ),
         ({"only": {"age": [70, 64, 59]}}, r"'age' that cohort.only.age names \(59\); the values are 58, 64, 70"),
         ({"patient": 8}, r"names \(8\); the values are AD, CN$"),
         ({"only": {"age": "> 70"}}, r"'age' that cohort.only.age names \(> 70\)"),

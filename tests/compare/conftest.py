@@ -11,6 +11,7 @@ import pytest
 
 from heatproof.images import save_image
 from heatproof.tables import write_table
+from heatproof.task import PATIENTS
 
 SHAPE = (6, 7, 5)
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
@@ -111,7 +112,13 @@ class Study:
             for seed in self.seeds:
                 self.average(method, seed)
         predicted = [self.root / f"train/seed-{seed}/predictions.tsv" for seed in self.seeds]
-        call("measure_accuracy", predictions=predicted, seeds=self.seeds, out=self.compare / "accuracy.tsv")
+        call(
+            "measure_accuracy",
+            task=PATIENTS._asdict(),
+            predictions=predicted,
+            seeds=self.seeds,
+            out=self.compare / "accuracy.tsv",
+        )
         for method in self.methods:
             one = {"folder": self.compare, "method": method, "seeds": self.seeds, "template": self.template}
             one |= {"truth": self.truth, "options": options}

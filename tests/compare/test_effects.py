@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
+from heatproof import task
 from heatproof.compare.faithfulness import single_pearson, unit_pearson, unit_spearman
 from heatproof.images import load_array
 from heatproof.tables import read_table, write_table
@@ -121,7 +122,8 @@ def finish(study):
             study.average(method, seed, **OPTIONS)
         study.run("measure_method", folder=folder, method=method, **one, out=folder / method / "measures.tsv")
     study.run("compare_effects", **one, measures=folder / "effects/measures.tsv", out=folder / "effects.tsv")
-    study.run("measure_accuracy", predictions=one["predictions"], seeds=study.seeds, out=folder / "accuracy.tsv")
+    given = {"task": task.PATIENTS._asdict(), "predictions": one["predictions"], "seeds": study.seeds}
+    study.run("measure_accuracy", **given, out=folder / "accuracy.tsv")
     measures = [folder / method / "measures.tsv" for method in (*study.methods, "effects")]
     names = {"methods": study.methods, "judged": study.methods, "modelled": study.methods, "seeds": study.seeds}
     mask = study.template / "brain_mask.nii.gz"

@@ -1,5 +1,7 @@
 """Accuracy over the test scans, against scikit-learn's own balanced accuracy and by hand."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,9 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from heatproof.compare.measure_accuracy import main, measure_accuracy
 from heatproof.tables import read_table, write_table
+from heatproof.task import PATIENTS
+
+TASK = ("--task", json.dumps(PATIENTS._asdict()))
 
 
 def random_predictions(n, seed):
@@ -63,7 +68,7 @@ def test_models_of_checks_have_rows_of_their_own(tmp_path, monkeypatch):
         write_table(random_predictions(40, number), path)
     named = ["--checks", "untrained", "untrained", "random_head", "random_head", "--seeds", "3", "5", "3", "5"]
     files = ["--predictions", *map(str, paths), "--out", str(tmp_path / "out.tsv")]
-    monkeypatch.setattr("sys.argv", ["measure_accuracy", *named, *files])
+    monkeypatch.setattr("sys.argv", ["measure_accuracy", *TASK, *named, *files])
     main()
     found = read_table(tmp_path / "out.tsv")
     assert found[["check", "seed"]].to_numpy().tolist() == [
@@ -76,7 +81,7 @@ def test_models_of_checks_have_rows_of_their_own(tmp_path, monkeypatch):
 def test_models_that_are_left_out_have_no_row_and_their_table_has_its_columns(tmp_path, monkeypatch):
     write_table(random_predictions(40, 0)[:0], tmp_path / "none.tsv")
     files = ["--predictions", str(tmp_path / "none.tsv"), "--out", str(tmp_path / "out.tsv")]
-    monkeypatch.setattr("sys.argv", ["measure_accuracy", "--checks", "cascade", "--seeds", "3", *files])
+    monkeypatch.setattr("sys.argv", ["measure_accuracy", *TASK, "--checks", "cascade", "--seeds", "3", *files])
     main()
     found = read_table(tmp_path / "out.tsv")
     assert not len(found) and list(found.columns) == ["check", "seed", *measure_accuracy(random_predictions(40, 0))]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heatproof.compare.regions import control_map, measure_regions, regions_in_brain
+from heatproof.compare.regions import measure_regions, reference_map, regions_in_brain
 
 NAMES = ["a", "b", "c"]
 
@@ -83,12 +83,12 @@ def test_a_region_without_a_voxel_has_no_measure(volumes):
 def test_all_controls_are_the_mean_over_their_scans_whatever_was_predicted(volumes):
     scans = np.random.default_rng(2).normal(size=(7, 2, 2, 2))
     maps, counts = {"TN": scans[:5].mean(axis=0), "FP": scans[5:].mean(axis=0)}, {"TN": 5, "FP": 2}
-    np.testing.assert_allclose(control_map(maps, counts, "all"), scans.mean(axis=0))
-    np.testing.assert_array_equal(control_map(maps, counts, "true_negatives"), maps["TN"])
+    np.testing.assert_allclose(reference_map(maps, counts, ["TN", "FP"]), scans.mean(axis=0))
+    np.testing.assert_array_equal(reference_map(maps, counts, ["TN"]), maps["TN"])
 
 
 def test_controls_that_are_not_there_have_no_map():
     maps = {"TN": np.zeros((2, 2, 2)), "FP": np.ones((2, 2, 2))}
-    assert control_map(maps, {"TN": 0, "FP": 3}, "true_negatives") is None
-    assert control_map(maps, {"TN": 0, "FP": 0}, "all") is None
-    np.testing.assert_array_equal(control_map(maps, {"TN": 0, "FP": 3}, "all"), maps["FP"])
+    assert reference_map(maps, {"TN": 0, "FP": 3}, ["TN"]) is None
+    assert reference_map(maps, {"TN": 0, "FP": 0}, ["TN", "FP"]) is None
+    np.testing.assert_array_equal(reference_map(maps, {"TN": 0, "FP": 3}, ["TN", "FP"]), maps["FP"])

@@ -28,7 +28,7 @@ def test_noise_like_the_maps_of_the_methods_shown_stands_before_chance():
         *[("lrp", "", 0.8), ("occlusion", "", 0.7)],
         *[("lrp", "noise", 0.9), ("occlusion", "noise", 0.6), ("input", "noise", 1.0)],
     )
-    found = names_and_values(measure_rows(table, {"rbo_sum": "RBO"}, "TP", [("lrp", ""), ("occlusion", "")]))
+    found = names_and_values(measure_rows(table, {"rbo_sum": "RBO"}, [("lrp", ""), ("occlusion", "")]))
     noise = ("Noise like their maps", "0.60 to 0.90")
     assert found == [("LRP", "0.80"), ("Occlusion", "0.70"), noise, ("Chance", "0.14")]
 
@@ -36,17 +36,17 @@ def test_noise_like_the_maps_of_the_methods_shown_stands_before_chance():
 def test_chance_is_that_of_the_methods_shown():
     table = scores(("lrp", "", 0.8), ("t_map", "", 1.0))
     table.loc[1, "chance"] = 1.0
-    assert names_and_values(measure_rows(table, {"rbo_sum": "RBO"}, "TP", [("lrp", "")]))[-1] == ("Chance", "0.14")
+    assert names_and_values(measure_rows(table, {"rbo_sum": "RBO"}, [("lrp", "")]))[-1] == ("Chance", "0.14")
 
 
 def test_noise_with_a_row_of_its_own_has_no_second_one():
     table = scores(("lrp", "", 0.8), ("lrp", "noise", 0.9))
-    found = names_and_values(measure_rows(table, {"rbo_sum": "RBO"}, "TP", [("lrp", ""), ("lrp", "noise")]))
+    found = names_and_values(measure_rows(table, {"rbo_sum": "RBO"}, [("lrp", ""), ("lrp", "noise")]))
     assert [name for name, _ in found] == ["LRP", "LRP, noise like its maps", "Chance"]
 
 
 def test_a_study_without_noise_has_no_row_of_it():
-    assert len(measure_rows(scores(("lrp", "", 0.8)), {"rbo_sum": "RBO"}, "TP", [("lrp", "")])) == 2
+    assert len(measure_rows(scores(("lrp", "", 0.8)), {"rbo_sum": "RBO"}, [("lrp", "")])) == 2
 
 
 def test_the_overlap_of_noise_is_a_range_over_methods():

@@ -31,6 +31,7 @@ from heatproof.report.brains import average, colour_scale, draw_map, load_brain,
 from heatproof.report.comparison import bound_rows
 from heatproof.report.figures import TITLES, method_styles
 from heatproof.tables import read_table
+from heatproof.task import PATIENTS
 
 
 def run_command(monkeypatch, module, arguments):
@@ -41,6 +42,7 @@ def run_command(monkeypatch, module, arguments):
 def commands(folder, config):
     """The command line of each figure, as the rules have it, without its output."""
     seeds, methods, options = models_of(config["train"]), config["attribute"]["methods"], json.dumps(config["report"])
+    task = ["--task", json.dumps(PATIENTS._asdict())]
     compare, register = folder / "compare", folder / "register/template"
     coarse = json.dumps({"T1w": str(register / "T1w.nii.gz"), "brain_mask": str(register / "brain_mask.nii.gz")})
     brain = ["--mask", register / "brain_mask.nii.gz", "--template", coarse, "--options", options]
@@ -50,8 +52,8 @@ def commands(folder, config):
     patches = json.dumps({"occlusion": 5, "lrp": 2})
     tables = ["--pairs", compare / "top_regions_pairs.tsv", "--summary", compare / "top_regions.tsv"]
     return {
-        draw_seeds: [*one, "--accuracy", compare / "accuracy.tsv", *brain],
-        draw_methods: ["--maps", compare, "--methods", *methods, "--seeds", *seeds, *brain],
+        draw_seeds: [*one, "--accuracy", compare / "accuracy.tsv", *brain, *task],
+        draw_methods: ["--maps", compare, "--methods", *methods, "--seeds", *seeds, *brain, *task],
         draw_overlaps: [*tables, "--methods", *methods, "--seeds", *seeds, "--options", options],
         draw_overlap_curve: [
             *["--curve", compare / "overlap_curve.tsv", "--methods", *methods, "--top-k", 10, "--options", options]
@@ -61,11 +63,13 @@ def commands(folder, config):
             *["--options", options],
         ],
         draw_bounds: [
+            *task,
             *["--scores", compare / "scores.tsv", "--checks", compare / "checks.tsv", "--methods", *methods],
             *["--scale", *(compare / f"{method}/scale.tsv" for method in methods), "--options", options],
         ],
         draw_training: ["--seeds", *seeds, "--histories", *histories, "--options", options],
         draw_patches: [
+            *task,
             "--scores",
             compare / "scores.tsv",
             "--patches",

@@ -18,6 +18,7 @@ from heatproof.config import (
     named_by_user,
     renamed,
     typed,
+    with_own_classes,
     with_own_network,
 )
 from heatproof.errors import StudyError
@@ -398,6 +399,46 @@ def test_another_type_is_told_in_words(config, text, message):
         return
     with pytest.raises(StudyError, match=re.escape(message)):
         check_config(study)
+
+
+def test_classes_of_a_user_take_the_place_of_the_default_s_in_their_order(config):
+    above = {"cohort": {"classes": {"CN": "CN", "AD": ["AD", "Dementia"]}}}
+    study = with_own_classes(laid_over(config, above), above)
+    assert list(study["cohort"]["classes"].items()) == list(above["cohort"]["classes"].items())
+    assert {options["target"] for options in study["attribute"]["methods"].values()} == {"AD"}
+    below = {"cohort": {"classes": {"control": 0, "patient": 1, "MCI": None}}}
+    assert list(with_own_classes(laid_over(config, below), below)["cohort"]["classes"]) == ["control", "patient"]
+
+
+def test_the_former_keys_name_the_values_of_patient_and_control(config):
+    above = {"cohort": {"patient": "> 0", "control": 0}}
+    study = with_own_classes(laid_over(config, above), above)
+    assert study["cohort"]["classes"] == {"control": 0, "patient": "> 0"} and "patient" not in study["cohort"]
+    above = {"cohort": {"patient": 1, "classes": {"CN": 0, "AD": 1}}}
+    with pytest.raises(StudyError, match="cohort.patient and cohort.classes are both given; name it among the classes"):
+        with_own_classes(laid_over(config, above), above)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"cohort": {"both_classes": "MCI"}}, "cohort.both_classes is 'MCI'; write refuse, or one of the classes,"),
+        ({"cohort": {"bids": None}}, "cohort.classes names CN, AD, but a simulated cohort's are control and patient"),
+        (
+            {"attribute": {"methods": {"lrp": {"target": "patients"}}}},
+            "methods.lrp.target is 'patients'; choose one of the classes, CN, AD, or predicted",
+        ),
+        (
+            {"attribute": {"methods": {"lrp": {"target": "CN"}}}},
+            "is AD and that of lrp is CN; explain one class in a study",
+        ),
+    ],
+)
+def test_what_names_no_class_is_refused(config, section, message):
+    above = {"cohort": {"bids": "/data", "classes": {"CN": 0, "AD": 1}}}
+    study = with_own_classes(laid_over(config, above), above)
+    with pytest.raises(StudyError, match=message):
+        check_config(laid_over(study, section))
 
 
 def test_methods_are_known_without_importing_them():

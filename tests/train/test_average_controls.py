@@ -1,5 +1,6 @@
 """The mean control: the training controls alone, each scan once."""
 
+import json
 import sys
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from heatproof.errors import StudyError
 from heatproof.store import open_store
 from heatproof.tables import write_table
+from heatproof.task import PATIENTS
 from heatproof.train import average_controls
 
 
@@ -23,6 +25,7 @@ def store(tmp_path):
 
 def test_it_is_the_mean_of_the_controls(store, monkeypatch):
     files = ["--scans", str(store / "train.npy"), "--out", str(store / "mean_control.npy")]
+    files += ["--task", json.dumps(PATIENTS._asdict())]
     monkeypatch.setattr(sys, "argv", ["average_controls", *files])
     average_controls.main()
     mean, images = np.load(store / "mean_control.npy"), np.load(store / "train.npy").astype(np.float64)

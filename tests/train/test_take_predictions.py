@@ -38,7 +38,7 @@ def test_a_table_of_scans_is_a_cohort_of_test_scans(tmp_path):
         ("scan diagnosis\na CN\n", r"table.tsv has no column label; its columns are scan, diagnosis"),
         ("scan label\na CN\na AD\n", r"table.tsv .*a.*leave one row for each"),
         ("scan label\na/b CN\n", r"has the scan 'a/b'; use letters, digits, _ and - alone"),
-        ("scan label\na MCI\n", r"the label 'MCI' is not one of cohort.patient or cohort.control"),
+        ("scan label\na MCI\n", r"the label 'MCI' is not of one of cohort.classes, control, patient"),
     ],
 )
 def test_a_table_of_scans_that_cannot_be_meant_is_refused(tmp_path, text, message):
@@ -61,7 +61,7 @@ def test_predictions_are_classes_probabilities_or_both(tmp_path, scans):
         ("scan outcome\na AD\n", r"has no column predicted or probability; its columns are scan, outcome"),
         ("scan predicted\na AD\n", r"has no prediction for b, a test scan; add its row"),
         ("scan probability\na 0.3\nb 1.3\n", r"has the probability 1.3; give numbers from 0 to 1"),
-        ("scan predicted\na AD\nb yes\n", r"predicted 'yes' is not one of"),
+        ("scan predicted\na AD\nb yes\n", r"predicted 'yes' is not of one of"),
     ],
 )
 def test_predictions_that_cannot_be_meant_are_refused(tmp_path, scans, text, message):

@@ -161,7 +161,7 @@ CHANGES: dict[str, tuple[Callable, dict[str, int]]] = {
         EXPLAINED | TRIED,
     ),
     "one function in `compare/regions.py`": (
-        edit("compare/regions.py", "def control_map", "later = 1\n\n\ndef control_map"),
+        edit("compare/regions.py", "def reference_map", "later = 1\n\n\ndef reference_map"),
         DRAWN | some("write_registration"),
     ),
     "one function in `compare/measure_method.py`": (

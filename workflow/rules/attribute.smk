@@ -49,9 +49,10 @@ rule check_network:
         ),
         compare=options("compare", "checks", "cascade_parts"),
         named=NAMED,
+        task=OF_TASK,
     shell:
         "python -m heatproof.attribute.check_network --template $(dirname {input.template[0]}) --train {params.train:q} "
-        "--attribute {params.attribute:q} --compare {params.compare:q} --named {params.named} --out {output.table} > {log} 2>&1"
+        "--attribute {params.attribute:q} --compare {params.compare:q} --task {params.task:q} --named {params.named} --out {output.table} > {log} 2>&1"
 
 
 rule explain_scans:
@@ -84,12 +85,13 @@ rule explain_scans:
         possible=POSSIBLE,
         batch_size=config["attribute"]["batch_size"],
         device=config["train"]["device"],
+        task=OF_TASK,
     shell:
         "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.attribute.explain --model {input.model} --scans {input.images} "
         "--template $(dirname {input.template[0]}) "
         "--name {wildcards.method} --options {params.options:q} --possible {params.possible} "
-        "--network={params.network} --batch-size {params.batch_size} --device {params.device} --out-dir {output} > {log} 2>&1"
+        "--network={params.network} --task {params.task:q} --batch-size {params.batch_size} --device {params.device} --out-dir {output} > {log} 2>&1"
 
 
 rule take_maps:
@@ -120,7 +122,7 @@ rule take_maps:
 
 
 rule delete_regions:
-    """Hide and show regions of recognised patients in the order of their heatmaps, and follow the model's output."""
+    """Hide and show regions of recognised scans in the order of their heatmaps, and follow the model's output."""
     input:
         model=MODEL,
         predictions=f"{RESULTS}/train/seed-{{seed}}/predictions.tsv",
@@ -147,18 +149,19 @@ rule delete_regions:
         most=config["attribute"]["deletion_scans"],
         batch_size=config["attribute"]["batch_size"],
         device=config["train"]["device"],
+        task=OF_TASK,
     shell:
         "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.attribute.delete_regions --model {input.model} --predictions {input.predictions} "
         "--scans {input.images} --heatmaps {input.heatmaps} --template $(dirname {input.template[0]}) "
-        "--regions {params.regions} --most-scans {params.most} --batch-size {params.batch_size} "
+        "--regions {params.regions} --most-scans {params.most} --task {params.task:q} --batch-size {params.batch_size} "
         "--device {params.device} --out {output} > {log} 2>&1"
 
 
 if EFFECTS:
 
     rule measure_effects:
-        """Measure by how much one model's margin falls when a region or a cube of a patient's scan is a healthy one's."""
+        """Measure by how much one model's margin falls when a region or a cube of a scan of the target is a healthy one's."""
         input:
             model=MODEL,
             images=f"{STORE}/test.npy",
@@ -186,11 +189,12 @@ if EFFECTS:
             train=["--train", f"{STORE}/train.npy"] if EFFECTS["controls"] else [],
             batch_size=config["attribute"]["batch_size"],
             device=config["train"]["device"],
+            task=OF_TASK,
         shell:
             "HEATPROOF_GPUS={resources.gpu} "
             "python -m heatproof.attribute.measure_effects --model {input.model} --scans {input.images} {params.twins} "
             "{params.train} --template $(dirname {input.template[0]}) --options {params.options:q} "
-            "--batch-size {params.batch_size} --device {params.device} --out {output.effects} "
+            "--task {params.task:q} --batch-size {params.batch_size} --device {params.device} --out {output.effects} "
             "--margins {output.margins} > {log} 2>&1"
 
 
@@ -229,11 +233,12 @@ if RECOVERED:
         params:
             **RECOVERY,
             order=lambda wildcards, input: ["--effects", input.effects],
+            task=OF_TASK,
         shell:
             "HEATPROOF_GPUS={resources.gpu} "
             "python -m heatproof.attribute.recover_health --model {input.model} --predictions {input.predictions} "
             "--scans {input.images} {params.healthy} --template $(dirname {input.template[0]}) --cubes {params.cubes} "
-            "{params.order} --most-scans {params.most} --batch-size {params.batch_size} --device {params.device} "
+            "{params.order} --task {params.task:q} --most-scans {params.most} --batch-size {params.batch_size} --device {params.device} "
             "--out {output} > {log} 2>&1"
 
     use rule recover_by_effects as recover_by_map with:
@@ -256,6 +261,7 @@ if RECOVERED:
         params:
             **RECOVERY,
             order=lambda wildcards, input: ["--heatmaps", input.heatmaps, "--shared", input.shared],
+            task=OF_TASK,
 
 
 rule trace_convergence:

@@ -69,7 +69,7 @@ else:
 
 
 rule compare_groups:
-    """Compare patients and controls in age, sex and site, as far as the dataset tells them."""
+    """Compare the classes in age, sex and site, as far as the dataset tells them."""
     input:
         scans=f"{COHORT}/scans.tsv",
         participants=PARTICIPANTS,
@@ -88,9 +88,10 @@ rule compare_groups:
     params:
         source=code_of("heatproof.cohort.compare_groups"),
         participants=["--participants", *PARTICIPANTS] if PARTICIPANTS else [],
+        task=OF_TASK,
     shell:
         "python -m heatproof.cohort.compare_groups {params.participants:q} --scans {input.scans} "
-        "--groups {output.groups} --differences {output.differences} > {log} 2>&1"
+        "--task {params.task:q} --groups {output.groups} --differences {output.differences} > {log} 2>&1"
 
 
 if is_simulated(config["cohort"]):

@@ -32,6 +32,7 @@ from heatproof.config import (
     over_default,
     renamed,
     typed,
+    with_own_classes,
     with_own_network,
 )
 from heatproof.costs import describe_cost, expected_seconds, measured_units
@@ -48,6 +49,7 @@ from heatproof.register.find_masks import find_masks
 from heatproof.sources import code_digest, dictionary_entries
 from heatproof.space import in_voxels
 from heatproof.tables import read_table
+from heatproof.task import task_of
 from heatproof.train.clinicadl import check_learned, taken_on_trust
 from heatproof.train.imported import check_imported, check_parts, is_imported, with_imported_models
 from heatproof.train.take_predictions import read_predictions
@@ -64,10 +66,12 @@ try:
     if not workflow.modifier.is_main_snakefile():
         laid_over = deepcopy(config)
         config.update(over_default(config, BASE / "config/config.yaml"))
-    config.update(with_imported_models(typed(renamed(with_own_network(config, laid_over))), laid_over))
+    read = with_own_classes(renamed(with_own_network(config, laid_over)), laid_over)
+    config.update(with_imported_models(typed(read), laid_over))
     config.update(expand_paths(config))
     check_config(config, BASE / "workflow/schemas/config.schema.yaml")
     check_imported(config)
+    TASK = task_of(config)
     RESULTS = f"results/{config['models'] or config['study']}"
     STUDY = f"results/{config['study']}"
     check_feasibility(config)
@@ -77,12 +81,12 @@ try:
     check_learned(config, COHORT_TABLES.scans)
     ALONE = bool(config["cohort"]["scans"])  # maps and predictions are all that there is: no scan, no model
     for predictions in (config["train"]["predictions"] or {}).values():
-        read_predictions(predictions, COHORT_TABLES.scans, config["cohort"])
+        read_predictions(predictions, COHORT_TABLES.scans, config["cohort"], TASK)
     OF_MAPS = config["attribute"]["methods"], models_of(config["train"])
     check_maps(*OF_MAPS, COHORT_TABLES.scans.query("split == 'test'")["scan"].tolist())
     SCANS = COHORT_TABLES.scans.set_index("scan", drop=False)
     TWIN_SCANS = list_twins(
-        COHORT_TABLES.scans[: None if has_twins(config["cohort"]) else 0], f"{RESULTS}/cohort/twins"
+        COHORT_TABLES.scans[: None if has_twins(config["cohort"]) else 0], f"{RESULTS}/cohort/twins", TASK.classes[0]
     ).set_index("twin", drop=False)
     PLACED = config["register"]["transform"] == "none"  # scans lie in the template's space as they are
     MASKS = {} if PLACED or ALONE else find_masks(config["register"], config["cohort"]["bids"], SCANS["scan"])
@@ -166,9 +170,19 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+def in_order(values, key=""):
+    """Sort the keys of mappings, but for the classes, whose order is that of the network's outputs."""
+    if isinstance(values, dict):
+        return {name: in_order(values[name], name) for name in (values if key == "classes" else sorted(values))}
+    return [in_order(value) for value in values] if isinstance(values, list | tuple) else values
+
+
 def as_json(values, sort_keys=True):
     """Return values as JSON in which Snakemake finds no wildcard, as it would in a text that has a word in braces."""
-    return re.sub(r"\{(?=\s*\w)", r"\\u007b", json.dumps(values, sort_keys=sort_keys))
+    return re.sub(r"\{(?=\s*\w)", r"\\u007b", json.dumps(in_order(values) if sort_keys else values))
+
+
+OF_TASK = as_json(TASK._asdict())
 
 
 def quoted(values):
@@ -201,6 +215,7 @@ def viewer_config(*keys):
             "attribute": {"methods": dict.fromkeys(METHODS, True), "effects": EFFECTS},
             "compare": {"regions": config["compare"]["regions"]},
             "report": {key: config["report"][key] for key in keys},
+            "task": TASK._asdict(),
         }
     )
 

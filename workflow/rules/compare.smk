@@ -1,26 +1,26 @@
 """compare: mean maps of every model and method, how far models agree on them, and what could not be compared."""
 
 COMPARE = f"{STUDY}/compare"
-OPTIONS = config["compare"] | {"cubes": EFFECTS["cubes"] if EFFECTS else None}
-MAP_OPTIONS = subset(OPTIONS, "regions", "relevance", "gain_controls", "participant_groups", "cubes")
-MEASURED = ["within", "top_k", "top_percent", "rbo_p", "regions", "participant_groups", "cubes"]
+OPTIONS = config["compare"] | {"cubes": EFFECTS["cubes"] if EFFECTS else None, "task": TASK._asdict()}
+MAP_OPTIONS = subset(OPTIONS, "regions", "relevance", "gain_controls", "participant_groups", "cubes", "task")
+MEASURED = ["within", "top_k", "top_percent", "rbo_p", "regions", "participant_groups", "cubes", "task"]
 MEASURE_OPTIONS = subset(OPTIONS, *MEASURED)
 GROUPS = range(1, config["compare"]["participant_groups"] + 1)
-LEFT_OUT = [f"left_out/group-{group}_mean_{outcome}.nii.gz" for group in GROUPS for outcome in ["TP", "TN"]]
+LEFT_OUT = [f"left_out/group-{group}_mean_{outcome}.nii.gz" for group in GROUPS for outcome in TASK.compared]
 MAP_FILES = [
-    *["mean_TP.nii.gz", "mean_TN.nii.gz", "mean_FP.nii.gz", "mean_FN.nii.gz", "mean_maps.tsv", "regions.tsv"],
-    *["left_out/mean_maps.tsv", "left_out/regions.tsv", *LEFT_OUT],
+    *[f"mean_{group}.nii.gz" for group in TASK.groups],
+    *["mean_maps.tsv", "regions.tsv", "left_out/mean_maps.tsv", "left_out/regions.tsv", *LEFT_OUT],
     *(["units.tsv", "left_out/units.tsv"] if EFFECTS else []),
 ]
 OF_NETWORKS = [] if "" in NETWORKS else ["networks"]
 TRUTH_OPTION = f"--truth {TRUTH}" if TRUTH else ""
 CHANGE = [f"{COMPARE}/change.nii.gz"] if TRUTH and TWINS else []
-SCALE_OPTIONS = subset(OPTIONS, "regions", "smoothing", "participant_groups", "cubes")
+SCALE_OPTIONS = subset(OPTIONS, "regions", "smoothing", "participant_groups", "cubes", "task")
 SCALED = [name for name in MODELLED if split_name(name)[1] in ["", *FLOORS]]
 
 
 rule average_maps:
-    """Average the heatmaps of one method and model over the scans of each outcome, and measure the regions."""
+    """Average the heatmaps of one method and model over the scans of each group, and measure the regions."""
     input:
         predictions=f"{RESULTS}/train/seed-{{seed}}/predictions.tsv",
         heatmaps=HEATMAPS,
@@ -75,7 +75,7 @@ rule make_noise:
 
 
 rule make_t_map:
-    """Make the t-map of patients against controls among the training or the test scans, with no network."""
+    """Make the t-map of the target against the class it is held against, among the training or the test scans, with no network."""
     input:
         unpack(store_of_t_map),
         template=REGION_FILES,
@@ -128,7 +128,7 @@ rule make_change:
 rule compare_checks:
     """Compare each model's mean maps with those under its sanity checks."""
     input:
-        maps=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_TP.nii.gz", method=EXPLAINED, seed=SEEDS),
+        maps=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_{TASK.explained}.nii.gz", method=EXPLAINED, seed=SEEDS),
         brain=f"{TEMPLATE}/brain_mask.nii.gz",
         possible=KNOWN_POSSIBLE,
     output:
@@ -146,9 +146,10 @@ rule compare_checks:
         source=code_of("heatproof.compare.compare_checks"),
         names=CHECK_MAPS,
         seeds=SEEDS,
+        task=OF_TASK,
     shell:
         "python -m heatproof.compare.compare_checks --folder $(dirname {output}) --names {params.names} "
-        "--seeds {params.seeds} --mask {input.brain} --possible {input.possible} --out {output} > {log} 2>&1"
+        "--seeds {params.seeds} --mask {input.brain} --possible {input.possible} --task {params.task:q} --out {output} > {log} 2>&1"
 
 
 rule measure_accuracy:
@@ -170,9 +171,10 @@ rule measure_accuracy:
         source=code_of("heatproof.compare.measure_accuracy"),
         seeds=SEEDS,
         checks="",
+        task=OF_TASK,
     shell:
         "python -m heatproof.compare.measure_accuracy --predictions {input.predictions} --seeds {params.seeds} "
-        "{params.checks} --out {output} > {log} 2>&1"
+        "{params.checks} --task {params.task:q} --out {output} > {log} 2>&1"
 
 
 use rule measure_accuracy as measure_check_accuracy with:
@@ -188,6 +190,7 @@ use rule measure_accuracy as measure_check_accuracy with:
         source=code_of("heatproof.compare.measure_accuracy"),
         seeds=SEEDS * len(CHECKS),
         checks=words("--checks", [check for check in CHECKS for _ in SEEDS]),
+        task=OF_TASK,
 
 
 rule measure_method:
@@ -287,7 +290,7 @@ rule compare_effects:
     params:
         source=code_of("heatproof.compare.compare_effects"),
         seeds=SEEDS,
-        options=subset(OPTIONS, "regions", "participant_groups", "cubes"),
+        options=subset(OPTIONS, "regions", "participant_groups", "cubes", "task"),
         outputs=output_options,
     shell:
         "python -m heatproof.compare.compare_effects --seeds {params.seeds} --template $(dirname {input.template[0]}) "
@@ -300,7 +303,7 @@ rule measure_ensembles:
         models=expand(
             f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}",
             seed=SEEDS,
-            file=["mean_TP.nii.gz", "mean_maps.tsv"],
+            file=[f"mean_{TASK.explained}.nii.gz", "mean_maps.tsv"],
             allow_missing=True,
         ),
         template=REGION_FILES,
@@ -319,7 +322,7 @@ rule measure_ensembles:
     params:
         source=code_of("heatproof.compare.measure_ensembles"),
         seeds=SEEDS,
-        options=options("compare", "regions", "relevance", "top_k"),
+        options=subset(OPTIONS, "regions", "relevance", "top_k", "task"),
         truth=TRUTH_OPTION,
     shell:
         "python -m heatproof.compare.measure_ensembles --folder $(dirname $(dirname {output})) "
@@ -331,7 +334,9 @@ rule measure_scale:
     """Measure the maps of all models by one method, smoothed by several widths."""
     input:
         unpack(effects_of_models),
-        models=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/mean_TP.nii.gz", seed=SEEDS, allow_missing=True),
+        models=expand(
+            f"{COMPARE}/{{method}}/seed-{{seed}}/mean_{TASK.explained}.nii.gz", seed=SEEDS, allow_missing=True
+        ),
         template=REGION_FILES,
         truth=TRUTH or [],
     output:
@@ -391,7 +396,7 @@ rule write_tables:
         modelled=MODELLED,
         checks=["--checks", *CHECKS] if CHECKS else [],
         seeds=SEEDS,
-        options=options("compare", "within", "top_k"),
+        options=subset(OPTIONS, "within", "top_k", "task"),
         effects=lambda wildcards, input: ["--effects", input.effects] if EFFECTS else [],
     shell:
         "python -m heatproof.compare.write_tables --folder $(dirname {input.accuracy}) --measures {input.measures} "

@@ -3,7 +3,7 @@
 REPORT = f"{STUDY}/report"
 BRAIN_KEYS = ("colormap", "threshold", "points")
 VIEWER_KEYS = (*BRAIN_KEYS, "viewer_voxel_size", "viewer_outcomes")
-MEAN_MAPS = f"{STUDY}/compare/{{method}}/seed-{{seed}}/mean_TP.nii.gz"
+MEAN_MAPS = f"{STUDY}/compare/{{method}}/seed-{{seed}}/mean_{TASK.explained}.nii.gz"
 PATCHES = cubic_patches(config["attribute"]["methods"])
 TABLES = f"{STUDY}/compare/{{table}}.tsv"
 SCALES = expand(f"{STUDY}/compare/{{method}}/scale.tsv", method=SCALED)
@@ -14,6 +14,7 @@ CHECKS_OPTION = words("--checks", CHECKED_TABLE) if CHECK_MAPS else ""
 CHECK_ACCURACY = [f"{STUDY}/compare/checks_accuracy.tsv"] if "checks_accuracy" in CHECK_TABLES else []
 OF_STUDY = words("--methods", METHODS, "--seeds", SEEDS)
 BRAIN = [*register_files(), f"{TEMPLATE}/brain_mask.nii.gz"]
+TASK_WORDS = f"--task {quoted(TASK._asdict())}"
 BRAIN_OPTIONS = f"--mask {TEMPLATE}/brain_mask.nii.gz --template {quoted(config['register']['template'])}"
 OVERLAP = expand(TABLES, table=["top_regions_pairs", "top_regions"])
 FIGURES = {  # by the rule that draws it: its name, what it is made of, and the command's options
@@ -23,7 +24,7 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
         "caption": "figure-1",
         "made_of": [*BRAIN, *expand(MEAN_MAPS, seed=SEEDS, allow_missing=True), f"{STUDY}/compare/accuracy.tsv"],
         "arguments": words("--method {method} --accuracy", f"{STUDY}/compare/accuracy.tsv", "--seeds", SEEDS)
-        + words(" --maps", expand(MEAN_MAPS, seed=SEEDS, allow_missing=True), BRAIN_OPTIONS),
+        + words(" --maps", expand(MEAN_MAPS, seed=SEEDS, allow_missing=True), BRAIN_OPTIONS, TASK_WORDS),
         "of_brains": True,
     },
     "draw_methods": {
@@ -35,7 +36,9 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
             *expand(MEAN_MAPS, method=METHODS, seed=SEEDS),
             *KNOWN_POSSIBLE,
         ],
-        "arguments": words("--maps", f"{STUDY}/compare", OF_STUDY, "--possible", KNOWN_POSSIBLE, BRAIN_OPTIONS),
+        "arguments": words(
+            "--maps", f"{STUDY}/compare", OF_STUDY, "--possible", KNOWN_POSSIBLE, BRAIN_OPTIONS, TASK_WORDS
+        ),
         "of_brains": True,
     },
     "draw_overlaps": {
@@ -56,7 +59,7 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
         "figure": "bounds",
         "made_of": [*expand(TABLES, table="scores"), *SCALES, *CHECKED_TABLE],
         "arguments": words("--scores", expand(TABLES, table="scores"), "--scale", SCALES)
-        + words("", CHECKS_OPTION, "--methods", JUDGED),
+        + words("", CHECKS_OPTION, TASK_WORDS, "--methods", JUDGED),
         "drawn": bool(
             TRUTH or EFFECTS or {"random_head", "initial_head"} & {split_name(name)[1] for name in CHECK_MAPS}
         ),
@@ -84,7 +87,7 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
         "labels": {"figure": "patch size", "method": "occlusion"},
         "made_of": expand(TABLES, table="scores"),
         "arguments": words("--scores", expand(TABLES, table="scores"), "--patches", quoted(PATCHES), "--voxel-size")
-        + words("", config["register"]["voxel_size"]),
+        + words("", config["register"]["voxel_size"], TASK_WORDS),
         "drawn": len(set(PATCHES.values())) > 2,
     },
     "draw_training": {

@@ -88,8 +88,9 @@ rule average_controls:
         runtime=minutes(30),
     params:
         source=code_of("heatproof.train.average_controls"),
+        task=OF_TASK,
     shell:
-        "python -m heatproof.train.average_controls --scans {input.images} --out {output} > {log} 2>&1"
+        "python -m heatproof.train.average_controls --scans {input.images} --task {params.task:q} --out {output} > {log} 2>&1"
 
 
 if IMPORTED:
@@ -148,10 +149,11 @@ else:
             initialisation=lambda wildcards: own_or(FIXED["initialisation"], seed_in(wildcards.seed)),
             order=lambda wildcards: own_or(FIXED["order"], seed_in(wildcards.seed)),
             labels="",
+            task=OF_TASK,
         shell:
             "HEATPROOF_GPUS={resources.gpu} "
             "python -m heatproof.train.fit_model --train {input.train} --validation {input.validation} "
-            "--options {params.options:q} --initialisation-seed {params.initialisation} --order-seed {params.order} "
+            "--task {params.task:q} --options {params.options:q} --initialisation-seed {params.initialisation} --order-seed {params.order} "
             "{params.labels} --model {output.model} --history {output.history} > {log} 2>&1"
 
     use rule fit_model as fit_shuffled with:
@@ -168,6 +170,7 @@ else:
             initialisation=lambda wildcards: own_or(FIXED["initialisation"], seed_in(wildcards.seed)),
             order=lambda wildcards: own_or(FIXED["order"], seed_in(wildcards.seed)),
             labels=lambda wildcards: f"--shuffle-seed {seed_in(wildcards.seed)}",
+            task=OF_TASK,
 
     use rule fit_model as fit_alike with:
         output:
@@ -183,6 +186,7 @@ else:
             initialisation=lambda wildcards: FIRST if wildcards.shared == "initialisation" else seed_in(wildcards.seed),
             order=lambda wildcards: FIRST if wildcards.shared == "order" else seed_in(wildcards.seed),
             labels="",
+            task=OF_TASK,
 
 
 rule randomise_model:
@@ -235,10 +239,11 @@ rule predict_scans:
         source=code_for_model("heatproof.train.predict_scans"),
         batch_size=config["train"]["batch_size"],
         device=config["train"]["device"],
+        task=OF_TASK,
     shell:
         "HEATPROOF_GPUS={resources.gpu} "
         "python -m heatproof.train.predict_scans --model {input.model} --stores {input.stores} "
-        "--batch-size {params.batch_size} --device {params.device} --out {output} > {log} 2>&1"
+        "--task {params.task:q} --batch-size {params.batch_size} --device {params.device} --out {output} > {log} 2>&1"
 
 
 use rule predict_scans as predict_by_check with:
@@ -275,9 +280,10 @@ if ALONE:
             runtime=minutes(10),
         params:
             source=code_of("heatproof.train.take_predictions"),
-            cohort=options("cohort", "patient", "control"),
+            cohort=options("cohort", "classes"),
+            task=OF_TASK,
         shell:
             "python -m heatproof.train.take_predictions --predictions {input.predictions:q} --scans {input.scans} "
-            "--cohort {params.cohort:q} --out {output} > {log} 2>&1"
+            "--cohort {params.cohort:q} --task {params.task:q} --out {output} > {log} 2>&1"
 
     ruleorder: take_predictions > predict_scans

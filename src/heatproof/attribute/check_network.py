@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from heatproof.attribute import METHODS
 from heatproof.attribute.convergence import STEPS_BACK, trace_convergence
-from heatproof.attribute.explain import check_options, explain, from_template, keyword_options
+from heatproof.attribute.explain import check_options, explain, from_template, keyword_options, with_target
 from heatproof.attribute.layers import require_repeatable
 from heatproof.attribute.trace_convergence import walking_options
 from heatproof.command import json_option, run
@@ -31,17 +31,18 @@ from heatproof.models import networks_of, of_network
 from heatproof.possible import as_text
 from heatproof.references import named_references
 from heatproof.tables import write_table
+from heatproof.task import PATIENTS, Task, task_argument
 from heatproof.train.execution import head_size, layers_in_order
 from heatproof.train.fit_model import begin_training, train_epoch
 from heatproof.train.network import create_network, load_model, save_model
 
-SCANS, CLASSES = 2, 2
+SCANS = 2
 BY_LAYER = ("random_head", "initial_head", "cascade")  # checks that need to know the layers
 ROUNDING = 1e-3  # of logits, relative to the largest: far above what it is, and far below what another weight does
-WANTED = f"it must return logits alone, one tensor of shape (scans, {CLASSES}), control first"
+WANTED = "it must return logits alone, one tensor of shape (scans, {count}), {first} first"
 
 
-def check_network(brain: Tensor, options: dict, folder: Path) -> tuple[nn.Module, Tensor]:
+def check_network(brain: Tensor, options: dict, folder: Path, task: Task = PATIENTS) -> tuple[nn.Module, Tensor]:
     """Build the network, run it forth and back on random scans, and write it to a file and read it again.
 
     Parameters
@@ -52,6 +53,7 @@ def check_network(brain: Tensor, options: dict, folder: Path) -> tuple[nn.Module
         The config's ``train`` section: network and batch_size of it.
     folder : Path
         Where a model may be written.
+    task : Task
 
     Returns
     -------
@@ -72,10 +74,11 @@ def check_network(brain: Tensor, options: dict, folder: Path) -> tuple[nn.Module
         network = create_network(shape, network_options)
     with told(f"cannot be run {on_grid}", "correct it, or choose a smaller register.voxel_size"):
         logits = logits_of(network, scans)
+    wanted = WANTED.format(count=len(task.classes), first=task.classes[0])
     if not isinstance(logits, Tensor):
-        raise StudyError(f"train.network returns a {type(logits).__name__} for {SCANS} scans; {WANTED}")
-    if logits.shape != (SCANS, CLASSES):
-        raise StudyError(f"train.network returns a tensor of shape {tuple(logits.shape)} for {SCANS} scans; {WANTED}")
+        raise StudyError(f"train.network returns a {type(logits).__name__} for {SCANS} scans; {wanted}")
+    if logits.shape != (SCANS, len(task.classes)):
+        raise StudyError(f"train.network returns a tensor of shape {tuple(logits.shape)} for {SCANS} scans; {wanted}")
     if not logits.isfinite().all():
         raise StudyError("train.network returns logits that are not finite for random scans, untrained; correct it")
     require_repeatable(network, scans)
@@ -120,7 +123,9 @@ def logits_of(network: nn.Module, scans: Tensor) -> Tensor:
     return network.eval()(scans.clone())
 
 
-def try_method(name: str, options: dict, network: nn.Module, scans: Tensor, template: Path) -> None:
+def try_method(
+    name: str, options: dict, network: nn.Module, scans: Tensor, template: Path, task: Task = PATIENTS
+) -> None:
     """Explain one scan by one entry of the config's ``attribute.methods``.
 
     Raises
@@ -128,6 +133,7 @@ def try_method(name: str, options: dict, network: nn.Module, scans: Tensor, temp
     StudyError
         If the method cannot explain this network, or not with these options.
     """
+    options = with_target(options, task)
     check_options(name, options)
     heatmaps = explain(network, scans[:1].clone(), **quick(options, template, scans))
     if heatmaps.shape != scans[:1].shape or not heatmaps.isfinite().all():
@@ -186,7 +192,9 @@ def attempt(make: Callable[..., None], *arguments: object) -> str:
     return ""
 
 
-def try_all(network: nn.Module, scans: Tensor, template: Path, attribute: dict, compare: dict) -> pd.DataFrame:
+def try_all(
+    network: nn.Module, scans: Tensor, template: Path, attribute: dict, compare: dict, task: Task = PATIENTS
+) -> pd.DataFrame:
     """Try what a study will do with its models.
 
     Parameters
@@ -197,6 +205,7 @@ def try_all(network: nn.Module, scans: Tensor, template: Path, attribute: dict, 
         Folder of the brain mask and the regions on the working grid.
     attribute, compare : dict
         These sections of the config: methods and convergence_scans; checks and cascade_parts.
+    task : Task
 
     Returns
     -------
@@ -214,7 +223,7 @@ def try_all(network: nn.Module, scans: Tensor, template: Path, attribute: dict, 
     for check in [check for check in compare["checks"] if check in BY_LAYER]:
         add("check", check, try_check, check, network, shape, compare["cascade_parts"])
     for name, options in methods.items():
-        add("method", name, try_method, name, options, network, scans, template)
+        add("method", name, try_method, name, options, network, scans, template, task)
     possible = {name for what, name, answer, _ in rows if what == "method" and answer == "yes"}
     for name, options in methods.items():
         if attribute["convergence_scans"] and options["method"] in STEPS_BACK and name in possible:
@@ -261,6 +270,7 @@ def main() -> None:
     parser.add_argument("--template", type=Path, required=True, help="folder of the brain mask and the regions")
     for section in ("train", "attribute", "compare"):
         parser.add_argument(f"--{section}", type=json_option, required=True, help="keys of this section, as JSON")
+    task_argument(parser)
     parser.add_argument("--named", nargs="*", default=[], help="methods and checks that the user's config names")
     parser.add_argument("--out", type=Path, required=True, help="possible.tsv")
     arguments = parser.parse_args()
@@ -269,8 +279,8 @@ def main() -> None:
     tables, train = [], arguments.train
     for name, options in networks_of(train).items():
         with tempfile.TemporaryDirectory() as folder, of_network(name):
-            network, scans = check_network(brain, {**train, "network": options}, Path(folder))
-        table = try_all(network, scans, arguments.template, arguments.attribute, arguments.compare)
+            network, scans = check_network(brain, {**train, "network": options}, Path(folder), arguments.task)
+        table = try_all(network, scans, arguments.template, arguments.attribute, arguments.compare, arguments.task)
         tables.append(table.assign(network=name)[["network", *table]] if name else table)
     table = pd.concat(tables)
     for row in table.itertuples():

@@ -1,9 +1,9 @@
 """Hide and show the regions of test scans in the order of a method's heatmaps, and in random order.
 
-Writes ``deletion_seed-{seed}.tsv``: scan curve order n_units share value, for patients that the model recognised. curve
-is ``deletion``, the first n_units regions of the order hidden, or ``insertion``, only those shown; order is ``map``, by
-the signed sum of the scan's own heatmap, or ``random``, an order drawn for the scan that is the same for all methods
-and models; share is n_units by the number of regions; value is the probability of the patients' class.
+Writes ``deletion_seed-{seed}.tsv``: scan curve order n_units share value, for scans of the target that were
+recognised. curve is ``deletion``, the first n_units regions of the order hidden, or ``insertion``, only those shown;
+order is ``map``, by the signed sum of the scan's own heatmap, or ``random``, an order drawn for the scan that is the
+same for all methods and models; share is n_units by the number of regions; value is the probability of the target.
 """
 
 import argparse
@@ -19,9 +19,8 @@ from heatproof.attribute.deletion import (
     deletion_curves,
     depths,
     rank_units,
-    recognised_patients,
+    recognised_scans,
 )
-from heatproof.attribute.outputs import PATIENT
 from heatproof.command import run
 from heatproof.device import prepare_device
 from heatproof.generators import generator
@@ -30,6 +29,7 @@ from heatproof.possible import is_left_out
 from heatproof.regions import SCHEMES, merge_regions, relabel
 from heatproof.store import open_store
 from heatproof.tables import read_table, write_table
+from heatproof.task import plural, task_argument
 from heatproof.train.network import load_model
 
 
@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--heatmaps", type=Path, required=True, help="folder of {scan}_heatmap.nii.gz")
     parser.add_argument("--template", type=Path, required=True, help="folder of regions.nii.gz and regions.tsv")
     parser.add_argument("--regions", choices=SCHEMES, required=True, help="how the atlas's labels are joined")
+    task_argument(parser)
     parser.add_argument("--most-scans", type=int, required=True)
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--device", required=True)
@@ -53,9 +54,9 @@ def main() -> None:
     merged = merge_regions(read_table(args.template / "regions.tsv"), args.regions)
     numbers, _ = relabel(load_array(args.template / "regions.nii.gz", np.int32), merged)
     regions = torch.from_numpy(numbers).to(device)
-    settings = {"target": PATIENT, "baseline": 0.0, "batch_size": args.batch_size}
+    settings = {"target": args.task.index, "baseline": 0.0, "batch_size": args.batch_size}
     most = 0 if is_left_out(args.heatmaps) else args.most_scans
-    scans, tables = recognised_patients(read_table(args.predictions), most), []
+    scans, tables = recognised_scans(read_table(args.predictions), most, args.task), []
     for scan in scans:
         image = torch.from_numpy(store.image_of(scan)).to(device)
         ranked = rank_units(load_array(args.heatmaps / f"{scan}_heatmap.nii.gz"), numbers, by="sum")
@@ -64,7 +65,7 @@ def main() -> None:
             curves = deletion_curves(model, image, regions, order, **settings)
             for curve, values in zip(("deletion", "insertion"), curves, strict=True):
                 tables.append(curve_table(scan, curve, name, depths(len(order)), values))
-    logging.info("%d recognised patients", len(scans))
+    logging.info("%d recognised %s", len(scans), plural(args.task.target))
     write_table(all_curves(tables), args.out)
 
 

@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from heatproof.attribute.layers import outputs_of
 from heatproof.attribute.outputs import with_margin
 from heatproof.attribute.replacement import outputs_in_order
+from heatproof.task import PATIENTS, Task, scans_by_group
 
 STEPS = 20  # of recovery
 COLUMNS = ["scan", "curve", "order", "n_units", "share", "value"]
 
 
-def recognised_patients(predictions: pd.DataFrame, most: int) -> list[str]:
-    """List test scans that are true positives, no more than ``most``, spread over all in order of name."""
-    test = predictions[predictions["split"] == "test"]
-    scans = sorted(test.loc[(test["label"] == "patient") & (test["predicted"] == "patient"), "scan"])
+def recognised_scans(predictions: pd.DataFrame, most: int, task: Task = PATIENTS) -> list[str]:
+    """List test scans of the target that were recognised, no more than ``most``, spread over all in order of name."""
+    scans = scans_by_group(predictions, task)[task.explained]
     if len(scans) <= most:
         return scans
     return [scans[i] for i in np.linspace(0, len(scans) - 1, most).round().astype(int)]

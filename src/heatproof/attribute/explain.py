@@ -29,6 +29,7 @@ from heatproof.running import in_background
 from heatproof.space import in_voxels, voxel_sizes
 from heatproof.store import Store, open_store
 from heatproof.tables import read_table
+from heatproof.task import Task, task_argument
 from heatproof.train.network import load_model
 
 LENGTHS = {"patch", "stride"}
@@ -50,13 +51,13 @@ def explain(
     Parameters
     ----------
     model : Module
-        Network in evaluation mode, images to logits (N, classes); class 1 is the patients'.
+        Network in evaluation mode, images to logits (N, classes).
     images : Tensor, shape (N, 1, x, y, z)
         Scans on the working grid.
     method : str
         A key of `METHODS`.
     target : {"patient", "predicted"} or int
-        Explain the patients' class in every scan, the class that the model predicts for it, or the class of an index.
+        Explain in every scan the class of an index, patient being 1, or the class that the model predicts for it.
     output : {"margin", "logit", "probability"}
         Explain the class's logit less the log-sum-exp of the others' (of two classes: the difference of their logits),
         its logit alone, or its probability. A logit alone is no quantity of the model: the same function added to all
@@ -107,8 +108,14 @@ def check_names(where: str, options: dict, *, reserved: Sequence[str] = ()) -> N
 def check_choices(where: str, options: dict, choices: dict) -> None:
     """Raise a StudyError if the value of an option is none of its choices."""
     for option in options.keys() & choices.keys():
-        if options[option] not in choices[option]:
+        if options[option] not in choices[option] and not (option == "target" and type(options[option]) is int):
             raise StudyError(f"{where}.{option} is {options[option]!r}; choose one of {', '.join(choices[option])}")
+
+
+def with_target(options: dict, task: Task) -> dict:
+    """Return options with the network's output of the class that is explained in place of its name."""
+    named = options.get("target")
+    return options | ({"target": task.output_of(named)} if named in task.classes else {})
 
 
 def check_options(name: str, options: dict) -> None:
@@ -244,13 +251,15 @@ def main() -> None:
     parser.add_argument("--template", type=Path, required=True, help="folder of the brain mask and the regions")
     parser.add_argument("--name", required=True, help="key in attribute.methods, which a check may follow")
     parser.add_argument("--options", type=json_option, required=True, help="its entry there, as JSON")
+    task_argument(parser)
     parser.add_argument("--network", default="", help="name of the model's, where the study has several")
     parser.add_argument("--possible", help="possible.tsv; what is not is left out")
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--device", required=True)
     parser.add_argument("--out-dir", type=Path, required=True)
     arguments = parser.parse_args()
-    check_options(arguments.name, arguments.options)
+    targeted = with_target(arguments.options, arguments.task)
+    check_options(arguments.name, targeted)
     possible, named = read_possible(arguments.possible), (arguments.name, arguments.network)
     if reason := possible.why_no_maps(*named, arguments.options):
         logging.warning("%s is left out: %s", arguments.name, reason)
@@ -266,13 +275,13 @@ def main() -> None:
             f"{arguments.scans} holds scans of {store.images.shape[1:]} voxels and {template[0]} has {grid.shape}; "
             "delete the older of the two to make it again"
         )
-    options, folder = from_template(arguments.options, arguments.template), arguments.scans.parent
+    options, folder = from_template(targeted, arguments.template), arguments.scans.parent
     brain = torch.from_numpy(np.asarray(grid.dataobj) > 0)
-    options = from_store(options, folder, brain, grid.header.get_zooms())
+    options = from_store(options, folder, brain, grid.header.get_zooms(), arguments.task)
     model = load_model(arguments.model, device)
     files = [arguments.model, arguments.scans, arguments.scans.with_suffix(".tsv"), *template]
     files += [folder / file for file in reference_files(arguments.options)]
-    settings = {"options": arguments.options, "batch_size": arguments.batch_size, "device": arguments.device}
+    settings = {"options": targeted, "batch_size": arguments.batch_size, "device": arguments.device}
     running = {"batch_size": arguments.batch_size, "device": device, "writers": threads() - 1}
     with unfinished(arguments.out_dir, files, settings) as folder:
         explain_store(model, store, options, folder, affine=grid.affine, **running)

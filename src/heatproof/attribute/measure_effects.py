@@ -1,9 +1,9 @@
-"""Measure the effects of regions and cubes on one model's margin, in all test scans of patients.
+"""Measure the effects of regions and cubes on one model's margin, in all test scans of the target.
 
 Writes two tables. Effects: scan reference unit_kind unit effect_first effect_last effect, and shapley shapley_error
-where they are asked for. reference is ``twin``, the patient's healthy twin, or ``controls``, some training controls
+where they are asked for. reference is ``twin``, the scan's healthy twin, or ``controls``, some training controls
 whose effects are averaged; unit_kind is ``regions`` or ``cubes``; effect is the mean of first and last. Margins: scan
-reference margin margin_reference, of the patients' class.
+reference margin margin_reference, of the target.
 """
 
 import argparse
@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from heatproof.attribute.effects import Effects, unit_effects
-from heatproof.attribute.outputs import PATIENT
 from heatproof.attribute.references import chosen_controls
 from heatproof.command import json_option, run
 from heatproof.device import prepare_device
 from heatproof.errors import StudyError
 from heatproof.store import Store, open_store
 from heatproof.tables import write_table
+from heatproof.task import plural, task_argument
 from heatproof.train.network import load_model
 from heatproof.units import KINDS, unit_table, units_of
 
@@ -64,11 +64,11 @@ def measure_scan(
     units : dict
         Kind to the numbers of its units, (x, y, z), and their table.
     **settings
-        shapley and batch_size of `unit_effects`.
+        target, shapley and batch_size of `unit_effects`.
     """
     images, tables = image.expand_as(references), []
     for numbers, table in units.values():
-        effects = unit_effects(model, images, references, numbers, PATIENT, **settings)
+        effects = unit_effects(model, images, references, numbers, **settings)
         tables.append(effect_rows(effects, table))
     margins = {"margin": effects.margin.mean(), "margin_reference": effects.margin_reference.mean()}
     return pd.concat(tables, ignore_index=True), margins
@@ -104,28 +104,32 @@ def main() -> None:
     parser.add_argument("--twins", type=Path, help="store of the patients' healthy twins, .npy, where there are any")
     parser.add_argument("--train", type=Path, help="store of the training scans, .npy, where there are controls")
     parser.add_argument("--template", type=Path, required=True, help="folder of the brain mask and the regions")
+    task_argument(parser)
     parser.add_argument("--options", type=json_option, required=True, help="regions, cubes, controls, shapley, as JSON")
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--device", required=True)
     parser.add_argument("--out", required=True, help="table of effects")
     parser.add_argument("--margins", required=True, help="table of margins")
     args = parser.parse_args()
-    device, options = prepare_device(args.device), args.options
+    device, options, task = prepare_device(args.device), args.options, args.task
 
     store, twins = open_store(args.scans), open_store(args.twins) if args.twins else None
-    controls = chosen_controls(args.train, options["controls"], 0) if options["controls"] else None
+    controls = chosen_controls(args.train, options["controls"], 0, task) if options["controls"] else None
     model, units = load_model(args.model, device), units_on_grid(args.template, options, store.images.shape[1:])
-    settings = {"shapley": options["shapley"], "batch_size": args.batch_size}
-    patients = store.scans.loc[store.classes == 1, "scan"]
+    settings = {"target": task.index, "shapley": options["shapley"], "batch_size": args.batch_size}
+    explained = store.scans.loc[store.scans["label"] == task.target, "scan"]
     tables, margins = [], []
-    for scan in tqdm(patients, unit="scan", mininterval=1):
+    for scan in tqdm(explained, unit="scan", mininterval=1):
         image = torch.from_numpy(store.image_of(scan)).to(device)
         for name, references in references_of(scan, twins, controls):
             rows, ends = measure_scan(model, image, references.to(device), units, **settings)
             tables.append(rows.assign(scan=scan, reference=name))
             margins.append({"scan": scan, "reference": name, **ends})
     drawn = ["shapley", "shapley_error"] if options["shapley"] else []
-    logging.info("effects on %d patients, %d controls", len(patients), 0 if controls is None else len(controls))
+    names = plural(task.target), plural(task.reference)
+    logging.info(
+        "effects on %d %s, %d %s", len(explained), names[0], 0 if controls is None else len(controls), names[1]
+    )
     empty = pd.DataFrame(columns=[*COLUMNS, *drawn])
     write_table((pd.concat(tables) if tables else empty)[[*COLUMNS, *drawn]], args.out)
     write_table(pd.DataFrame(margins, columns=MARGINS), args.margins)

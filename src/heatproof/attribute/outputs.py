@@ -10,8 +10,6 @@ from torch.nn import functional
 from heatproof.attribute.layers import is_one_of, outputs_of, unfold
 from heatproof.errors import StudyError
 
-PATIENT = 1
-
 
 def one_hot(outputs: Tensor, target: int | Tensor) -> Tensor:
     """Return 1 at the target class of each scan and 0 elsewhere.
@@ -96,6 +94,7 @@ def predicted_class(model: nn.Module, images: Tensor) -> Tensor:
     return outputs_of(model, images).argmax(dim=1)
 
 
+PATIENT = 1  # the output that ``patient`` names where no class is called so
 TARGETS = {"patient": lambda model, images: PATIENT, "predicted": predicted_class}
 OUTPUTS = {"margin": with_margin, "logit": lambda model: model, "probability": with_softmax}
 SIGNS = {"signed": lambda heatmaps: heatmaps, "absolute": torch.abs, "positive": torch.relu}

@@ -16,6 +16,7 @@ from heatproof.errors import StudyError
 from heatproof.generators import generator
 from heatproof.references import OPTIONS, name_of
 from heatproof.store import open_store
+from heatproof.task import PATIENTS, Task
 from heatproof.voxels import smoother
 
 FWHM = 20.0  # mm, of what blurs a scan where a config names no other
@@ -23,7 +24,9 @@ FWHM = 20.0  # mm, of what blurs a scan where a config names no other
 Maker = Callable[[Tensor, pd.DataFrame], Tensor]
 
 
-def reference_of(value: object, store: Path, brain: Tensor, voxel_size: Sequence[float]) -> object:
+def reference_of(
+    value: object, store: Path, brain: Tensor, voxel_size: Sequence[float], task: Task = PATIENTS
+) -> object:
     """Return what an option's value stands for: itself, or of a name the function that makes the reference images.
 
     Parameters
@@ -35,6 +38,7 @@ def reference_of(value: object, store: Path, brain: Tensor, voxel_size: Sequence
     brain : Tensor of bool, shape (x, y, z)
     voxel_size : sequence of 3 float
         mm, of the working grid.
+    task : Task
 
     Returns
     -------
@@ -49,7 +53,7 @@ def reference_of(value: object, store: Path, brain: Tensor, voxel_size: Sequence
     return {
         "mean_control": lambda: mean_control(store / "mean_control.npy"),
         "blurred": lambda: blurred(brain, voxel_size, fwhm),
-        "twin": lambda: twin(store / "twins.npy"),
+        "twin": lambda: twin(store / "twins.npy", task),
     }[name]()
 
 
@@ -82,13 +86,13 @@ def blurred(brain: Tensor, voxel_size: Sequence[float], fwhm: float) -> Maker:
     return make
 
 
-def twin(path: Path) -> Maker:
-    """Give every patient's scan its twin: the same scan without the disease. A control is its own twin.
+def twin(path: Path, task: Task = PATIENTS) -> Maker:
+    """Give every scan of the target its twin: the same scan without the disease. Another scan without one is its own.
 
     Raises
     ------
     StudyError
-        By the function, if a scan of a patient has no twin.
+        By the function, if a scan of the target has no twin.
     """
     twins = open_store(path)
     places = {scan: place for place, scan in enumerate(twins.scans["scan"])}
@@ -98,37 +102,45 @@ def twin(path: Path) -> Maker:
         for image, scan, label in zip(images, rows["scan"], rows["label"], strict=True):
             if scan in places:
                 image[0] = torch.from_numpy(twins.images[places[scan]].astype(np.float32)).to(scans)
-            elif label == "patient":
-                raise StudyError(f"the patient's scan {scan} has no twin in {path}; delete that file to make it again")
+            elif label == task.target:
+                raise StudyError(
+                    f"the {task.target}'s scan {scan} has no twin in {path}; delete that file to make it again"
+                )
         return images
 
     return make
 
 
-def chosen_controls(path: Path, count: int, seed: int) -> Tensor:
-    """Draw controls of a store without replacement: (K, 1, x, y, z) of float32, all where there are no more than asked.
+def chosen_controls(path: Path, count: int, seed: int, task: Task = PATIENTS) -> Tensor:
+    """Draw scans of the class that the target is held against, without replacement; all where there are no more.
+
+    Returns
+    -------
+    Tensor of float32, shape (K, 1, x, y, z)
 
     Raises
     ------
     StudyError
-        If the store has no control.
+        If the store has none.
     """
     store = open_store(path)
-    controls = np.flatnonzero(store.scans["label"] == "control")
+    controls = np.flatnonzero(store.scans["label"] == task.reference)
     if not len(controls):
-        raise StudyError(f"{path} has no scan of a control; a method with an option controls needs some")
+        raise StudyError(f"{path} has no scan of a {task.reference}; a method with an option controls needs some")
     chosen = np.sort(generator(seed, "controls").permutation(controls)[:count])
     return torch.from_numpy(store.images[chosen].astype(np.float32))[:, None]
 
 
-def from_store(options: Mapping, store: Path, brain: Tensor, voxel_size: Sequence[float]) -> dict:
+def from_store(
+    options: Mapping, store: Path, brain: Tensor, voxel_size: Sequence[float], task: Task = PATIENTS
+) -> dict:
     """Return options with what ``baseline``, ``reference`` and ``controls`` stand for.
 
     Parameters
     ----------
     options : mapping
         Of an entry of ``attribute.methods``.
-    store, brain, voxel_size
+    store, brain, voxel_size, task
         As for `reference_of`.
 
     Returns
@@ -138,9 +150,10 @@ def from_store(options: Mapping, store: Path, brain: Tensor, voxel_size: Sequenc
     """
     options = dict(options)
     for option in options.keys() & set(OPTIONS):
-        options[option] = reference_of(options[option], store, brain, voxel_size)
+        options[option] = reference_of(options[option], store, brain, voxel_size, task)
     if "controls" in options:
-        options["controls"] = chosen_controls(store / "train.npy", options["controls"], options.get("seed", 0))
+        seed = options.get("seed", 0)
+        options["controls"] = chosen_controls(store / "train.npy", options["controls"], seed, task)
     return options
 
 

@@ -4,19 +4,21 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from heatproof.cohort.bids_files import check_named, check_single, find_files, select_files
 from heatproof.cohort.bids_tables import Tables, column_of, gather_tables, participants_file, read_people
 from heatproof.cohort.conditions import listed, missing, satisfies
 from heatproof.errors import StudyError
+from heatproof.task import classes_of, plural
 
 COLUMNS = ["scan", "participant_id", "session_id", "label", "image"]
 SHOWN = 20
 
 
 def read_dataset(options: dict) -> pd.DataFrame:
-    """List every T1w scan of a BIDS dataset whose label is the patients' or the controls'.
+    """List every T1w scan of a BIDS dataset whose label is that of a class.
 
     Parameters
     ----------
@@ -27,12 +29,12 @@ def read_dataset(options: dict) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        scan, participant_id, session_id, label (``patient`` or ``control``), image; sorted by scan.
+        scan, participant_id, session_id, label (a class), image; sorted by scan.
 
     Raises
     ------
     StudyError
-        If the dataset or its tables are not as described, a label is missing, a participant is in both classes,
+        If the dataset or its tables are not as described, a label is missing, a participant is in several classes,
         has no scan, or has several files for one scan. Of scans that are left out only the names are looked at.
     """
     folder, table = Path(options["bids"]), participants_file(options)
@@ -75,9 +77,9 @@ def check_scanned(scans: pd.DataFrame, tables: Tables, options: dict) -> None:
     if options["only"] or options["label"] not in tables.people:
         return
     values = tables.people[options["label"]]
-    ours = [satisfies(values, options[label], f"cohort.{label}") for label in ("patient", "control")]
+    ours = [satisfies(values, wanted, f"cohort.classes.{name}") for name, wanted in classes_of(options).items()]
     excluded = {item.split("_")[0] for item in options["exclude"]}
-    absent = sorted({*values.index[ours[0] | ours[1]]} - {*scans["participant_id"]} - excluded)
+    absent = sorted({*values.index[np.logical_or.reduce(ours)]} - {*scans["participant_id"]} - excluded)
     if absent:
         selected = " that cohort.select takes" if options["select"] else ""
         raise StudyError(
@@ -87,29 +89,36 @@ def check_scanned(scans: pd.DataFrame, tables: Tables, options: dict) -> None:
 
 
 def name_classes(scans: pd.DataFrame, everyone: pd.Series, tables: Tables, options: dict) -> pd.DataFrame:
-    """Name each scan's class from the label's value, given of all scans, and leave out scans of neither class."""
-    column, values, classes = options["label"], everyone[scans.index], ("patient", "control")
-    named = [satisfies(values, options[label], f"cohort.{label}") for label in classes]
-    unlabelled = missing(values) & ~named[0] & ~named[1]
+    """Name each scan's class from the label's value, given of all scans, and leave out scans of no class."""
+    column, values, classes = options["label"], everyone[scans.index], classes_of(options)
+    named = [satisfies(values, wanted, f"cohort.classes.{name}") for name, wanted in classes.items()]
+    unlabelled = missing(values) & ~np.logical_or.reduce(named)
     if options["unlabelled"] == "refuse" and unlabelled.any():
         raise StudyError(
             f"no value of {column!r} is given for {', '.join(scans.loc[unlabelled, 'scan'])}; give one in "
             "participants.tsv or sessions.tsv, name the scan in cohort.exclude, or set cohort.unlabelled to leave_out"
         )
-    patient, control = (meets(everyone, scans.index, column, options[label], f"cohort.{label}") for label in classes)
-    for label, met in zip(classes, (patient, control), strict=True):
-        if not met.any():
+    met = pd.DataFrame(
+        {
+            name: meets(everyone, scans.index, column, wanted, f"cohort.classes.{name}")
+            for name, wanted in reversed(classes.items())
+        }
+    )
+    for name in met:
+        if not met[name].any():
             raise StudyError(
-                f"no scan that is left by cohort.only and cohort.select is a {label}; loosen their conditions"
+                f"no scan that is left by cohort.only and cohort.select is a {name}; loosen their conditions"
             )
-    if (patient & control).any():
-        value = values[patient & control].iloc[0]
-        raise StudyError(f"config: cohort.patient and cohort.control both name {value!r}; take it out of one")
-    others = values[~patient & ~control].replace("", "n/a").value_counts()
+    count = met.sum(axis=1)
+    if (count > 1).any():
+        value, row = values[count > 1].iloc[0], met[count > 1].iloc[0]
+        both = " and ".join(f"cohort.classes.{name}" for name in met.columns[row])
+        raise StudyError(f"config: {both} both name {value!r}; take it out of one")
+    others = values[count == 0].replace("", "n/a").value_counts()
     if len(others):
-        told = ", ".join(f"{value} ({count})" for value, count in others.items())
-        logging.info("scans of neither class are left out, by their %s: %s", column, told)
-    labelled = scans.assign(label=patient.map({True: "patient", False: "control"}))[patient | control]
+        told = ", ".join(f"{value} ({number})" for value, number in others.items())
+        logging.info("scans of no class are left out, by their %s: %s", column, told)
+    labelled = scans.assign(label=met.idxmax(axis=1))[count == 1]
     return settle(labelled, tables, options)
 
 
@@ -137,18 +146,24 @@ def meets(everyone: pd.Series, left: pd.Index, column: str, wanted: object, key:
 
 
 def settle(scans: pd.DataFrame, tables: Tables, options: dict) -> pd.DataFrame:
-    """Refuse participants with scans of both classes, or count as a patient who is one at any visit, scanned or not."""
-    patients = set(scans.loc[scans["label"] == "patient", "participant_id"])
-    if options["both_classes"] == "patient":
+    """Refuse participants with scans of several classes, or count as of one class who is so at any visit.
+
+    ``cohort.both_classes`` names that class; a visit without a scan counts as well.
+    """
+    name, classes = options["both_classes"], classes_of(options)
+    if name != "refuse":
+        people = set(scans.loc[scans["label"] == name, "participant_id"])
         if options["label"] in tables.visits:
             values = tables.visits[options["label"]].fillna("")
-            patients |= set(values.index[satisfies(values, options["patient"], "cohort.patient")].get_level_values(0))
-        return scans.assign(label=scans["label"].where(~scans["participant_id"].isin(patients), "patient"))
-    both = sorted(patients & set(scans.loc[scans["label"] == "control", "participant_id"]))
-    if both:
+            found = satisfies(values, classes[name], f"cohort.classes.{name}")
+            people |= set(values.index[found].get_level_values(0))
+        scans = scans.assign(label=scans["label"].where(~scans["participant_id"].isin(people), name))
+    labels = scans.groupby("participant_id")["label"].agg(set)
+    if len(both := labels[labels.map(len) > 1]):
+        several = " and of ".join(plural(name) for name in reversed(classes) if any(name in own for own in both))
         raise StudyError(
-            f"{', '.join(both)}: scans of patients and of controls; correct the labels, name the participants in "
-            "cohort.exclude, or set cohort.both_classes to patient"
+            f"{', '.join(both.index)}: scans of {several}; correct the labels, name the participants in "
+            f"cohort.exclude, or set cohort.both_classes to {list(classes)[-1]}"
         )
     return scans
 

@@ -1,4 +1,4 @@
-"""Compare patients and controls in age, sex and site, as far as a dataset tells them.
+"""Compare the classes in age, sex and site, as far as a dataset tells them.
 
 Writes ``demographics.tsv`` (split, label, participants, age_mean, age_sd, female, sex, sites) and
 ``group_differences.tsv`` (characteristic, test, p, warning). A network may learn from any difference of these, and a
@@ -9,17 +9,19 @@ import argparse
 import json
 import logging
 import re
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2_contingency, fisher_exact, mannwhitneyu
+from scipy.stats import chi2_contingency, fisher_exact, kruskal, mannwhitneyu
 
 from heatproof.cohort.bids_tables import cells, gather_tables, read_people
 from heatproof.cohort.conditions import bounds, canonical, missing
 from heatproof.command import run
 from heatproof.tables import read_table, write_table
+from heatproof.task import PATIENTS, Task, plural, task_argument
 
 COLUMNS = {"age": ("age", "age_bl", "age_at_scan"), "sex": ("sex", "gender"), "site": ("site", "site_id", "centre")}
 SEXES = {"F": {"f", "female", "woman", "women"}, "M": {"m", "male", "man", "men"}, "O": {"o", "other"}}
@@ -120,7 +122,7 @@ def read_sites(told: pd.Series, described: dict) -> tuple[pd.Series, list[str]]:
 READERS = {"age": read_ages, "sex": read_sexes, "site": read_sites}
 
 
-def describe_groups(people: pd.DataFrame) -> pd.DataFrame:
+def describe_groups(people: pd.DataFrame, task: Task = PATIENTS) -> pd.DataFrame:
     """Describe each class in each split and in all.
 
     Returns
@@ -131,7 +133,7 @@ def describe_groups(people: pd.DataFrame) -> pd.DataFrame:
     """
     rows, known = [], people["sex"].dropna().isin(SEXES).all()
     for split in ("train", "validation", "test", "all"):
-        for label in ("patient", "control"):
+        for label in task.shown:
             group = people[(people["label"] == label) & ((people["split"] == split) | (split == "all"))]
             sex = group["sex"].dropna()
             rows.append(
@@ -149,32 +151,35 @@ def describe_groups(people: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def age_test(patients: pd.Series, controls: pd.Series) -> tuple[str, float]:
-    """Test whether two groups' ages are alike (Mann and Whitney 1947)."""
-    return "Mann-Whitney U", float(mannwhitneyu(patients, controls).pvalue)
+def age_test(groups: Sequence[pd.Series]) -> tuple[str, float]:
+    """Test whether groups' ages are alike (of two Mann and Whitney 1947, of more Kruskal and Wallis 1952)."""
+    if len(groups) == 2:
+        return "Mann-Whitney U", float(mannwhitneyu(*groups).pvalue)
+    return "Kruskal-Wallis H", float(kruskal(*groups).pvalue)
 
 
-def count_test(patients: pd.Series, controls: pd.Series) -> tuple[str, float]:
-    """Test whether two groups are made up alike: Fisher's exact test of two kinds, chi-squared of more."""
-    counts = pd.concat([patients.value_counts(), controls.value_counts()], axis=1).fillna(0).to_numpy(float)
-    if len(counts) == 2:
+def count_test(groups: Sequence[pd.Series]) -> tuple[str, float]:
+    """Test whether groups are made up alike: Fisher's exact test of two kinds in two groups, chi-squared of more."""
+    counts = pd.concat([group.value_counts() for group in groups], axis=1).fillna(0).to_numpy(float)
+    if counts.shape == (2, 2):
         return "Fisher exact", float(fisher_exact(counts).pvalue)
     return "chi-squared", float(chi2_contingency(counts).pvalue)
 
 
-def compare_groups(people: pd.DataFrame) -> pd.DataFrame:
-    """Test whether patients and controls differ: characteristic, test, p, warning (empty where they do not).
+def compare_groups(people: pd.DataFrame, task: Task = PATIENTS) -> pd.DataFrame:
+    """Test whether the classes differ: characteristic, test, p, warning (empty where they do not).
 
-    Only characteristics that are told of some of both classes, and that vary, have a row.
+    Only characteristics that are told of some of every class, and that vary, have a row.
     """
-    rows = []
+    rows, names = [], [plural(name) for name in task.shown]
+    who = f"{', '.join(names[:-1])} and {names[-1]}"
     for name in COLUMNS:
-        patients, controls = (people.loc[people["label"] == label, name].dropna() for label in ("patient", "control"))
-        if patients.empty or controls.empty or pd.concat([patients, controls]).nunique() < 2:
+        groups = [people.loc[people["label"] == label, name].dropna() for label in task.shown]
+        if any(group.empty for group in groups) or pd.concat(groups).nunique() < 2:
             continue
-        test, p = (age_test if name == "age" else count_test)(patients, controls)
+        test, p = (age_test if name == "age" else count_test)(groups)
         warning = (
-            f"Patients and controls differ in {name} ({test}, p = {p:.2g}): networks may have learned that instead."
+            f"{who[0].upper()}{who[1:]} differ in {name} ({test}, p = {p:.2g}): networks may have learned that instead."
         )
         rows.append((name, test, p, warning if p < SIGNIFICANT else ""))
     return pd.DataFrame(rows, columns=["characteristic", "test", "p", "warning"])
@@ -184,13 +189,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--participants", type=Path, help="participants.tsv, where there is one")
     parser.add_argument("--scans", type=Path, required=True, help="cohort/scans.tsv")
+    task_argument(parser)
     parser.add_argument("--groups", type=Path, required=True, help="demographics.tsv, to write")
     parser.add_argument("--differences", type=Path, required=True, help="group_differences.tsv, to write")
     arguments = parser.parse_args()
     people, notes = read_groups(arguments.participants, read_table(arguments.scans))
     noted = pd.DataFrame({"characteristic": "age", "test": "", "p": np.nan, "warning": notes})
-    differences = pd.concat([compare_groups(people), noted], ignore_index=True)
-    write_table(describe_groups(people), arguments.groups)
+    differences = pd.concat([compare_groups(people, arguments.task), noted], ignore_index=True)
+    write_table(describe_groups(people, arguments.task), arguments.groups)
     write_table(differences, arguments.differences)
     for warning in differences["warning"]:
         if warning:

@@ -9,6 +9,7 @@ from heatproof.cohort.conditions import listed
 from heatproof.cohort.participants import simulated_sessions
 from heatproof.command import json_option, run
 from heatproof.tables import write_table
+from heatproof.task import classes_of
 
 README = """A simulated cohort: T1w scans of brains with atrophy of known place and size.
 
@@ -41,12 +42,16 @@ def describe_dataset(options: dict, dataset: Path, truth: Path) -> None:
     sessions, source = simulated_sessions(options), options["simulate"]["anatomy_from"]
     brain = REAL_BRAIN.format(dataset=source) if source else TEMPLATE_BRAIN
     column = "group" if isinstance(options["label"], dict) else options["label"]
-    values = {label: listed(options[label])[0] for label in ("patient", "control")}
+    values = {name: listed(wanted)[0] for name, wanted in classes_of(options).items()}
+    healthy = next(iter(values))
     people = sessions.drop_duplicates("participant_id")
     people = people.assign(**{column: people["label"].map(values)})
     kept = ["participant_id", "age", "sex", *(["anatomy"] if source else []), column]
     write_table(people[kept], dataset / "participants.tsv")
-    levels = {values["patient"]: "patient, with atrophy", values["control"]: "control, with little or none"}
+    levels = {
+        value: f"{name}, with {'little or none' if name == healthy else 'atrophy'}"
+        for name, value in reversed(values.items())
+    }
     described = COLUMNS | ({"anatomy": ANATOMY} if source else {}) | {column: {"Levels": levels}}
     write_json(described, dataset / "participants.json")
     description = describe("Simulated T1w scans with atrophy of known place and size", source)

@@ -1,4 +1,4 @@
-"""Label scans by the volume of a region: the lowest third of the participants are patients, the highest controls.
+"""Label scans by the volume of a region: the lowest third of people are of the last class, the highest of the first.
 
 A volume is the region's share of the brain, both measured through the Jacobian of the registration, so that a large
 head is not a large region. Writes ``scans.tsv``, in which the middle third has no label, and the ground truth: the
@@ -7,6 +7,7 @@ images are as they came, and the region is the only place that the label is made
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from heatproof.command import json_option, run
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
 from heatproof.tables import read_table, write_table
+from heatproof.task import PATIENTS, classes_of
 
 
 def volume_shares(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -27,7 +29,7 @@ def volume_shares(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return volumes.div(volumes.sum(axis=1), axis=0)
 
 
-def label_thirds(scans: pd.DataFrame, share: pd.Series) -> pd.Series:
+def label_thirds(scans: pd.DataFrame, share: pd.Series, classes: Sequence[str] = PATIENTS.classes) -> pd.Series:
     """Label scans by their participant's mean share of volume.
 
     Parameters
@@ -36,22 +38,23 @@ def label_thirds(scans: pd.DataFrame, share: pd.Series) -> pd.Series:
         scan, participant_id.
     share : Series
         The region's share of the brain, by scan.
+    classes : sequence of two str
 
     Returns
     -------
     Series
-        patient in the lowest third of the participants, control in the highest, empty between; aligned with ``scans``.
+        The last class in the lowest third of the participants, the first in the highest, empty between; as ``scans``.
     """
     people = share.groupby(scans.set_index("scan")["participant_id"]).mean().sort_values(kind="stable")
     third = len(people) // 3
-    labels = ["patient"] * third + [""] * (len(people) - 2 * third) + ["control"] * third
+    labels = [classes[-1]] * third + [""] * (len(people) - 2 * third) + [classes[0]] * third
     return scans["participant_id"].map(dict(zip(people.index, labels, strict=True)))
 
 
-def check_splits(scans: pd.DataFrame, region: str) -> None:
-    """Refuse a split without a patient or a control."""
+def check_splits(scans: pd.DataFrame, region: str, classes: Sequence[str]) -> None:
+    """Refuse a split without a scan of a class."""
     for split in ("train", "validation", "test"):
-        for label in ("patient", "control"):
+        for label in reversed(classes):
             if not ((scans["split"] == split) & (scans["label"] == label)).any():
                 raise StudyError(
                     f"the split {split} has no {label}: none of its participants is in the {label}s' third of "
@@ -60,8 +63,10 @@ def check_splits(scans: pd.DataFrame, region: str) -> None:
                 )
 
 
-def measure_effects(shares: pd.DataFrame, labels: pd.Series, named: np.ndarray) -> pd.DataFrame:
-    """Compare patients' and controls' mean shares of volume: region, effect, prescribed, signal_loss, measured.
+def measure_effects(
+    shares: pd.DataFrame, labels: pd.Series, named: np.ndarray, classes: Sequence[str] = PATIENTS.classes
+) -> pd.DataFrame:
+    """Compare mean shares of volume of last and first class: region, effect, prescribed, signal_loss, measured.
 
     Parameters
     ----------
@@ -71,6 +76,7 @@ def measure_effects(shares: pd.DataFrame, labels: pd.Series, named: np.ndarray) 
         Label by scan.
     named : ndarray of bool
         The columns whose volume is the label.
+    classes : sequence of two str
 
     Returns
     -------
@@ -78,7 +84,7 @@ def measure_effects(shares: pd.DataFrame, labels: pd.Series, named: np.ndarray) 
         ``measured`` is the logarithm of the ratio of mean shares, of every region: those that vary together with the
         named one differ as well. ``effect`` is the same for the named region, the truth, and 0 for all others.
     """
-    measured = np.log(shares[labels == "patient"].mean() / shares[labels == "control"].mean()).to_numpy()
+    measured = np.log(shares[labels == classes[-1]].mean() / shares[labels == classes[0]].mean()).to_numpy()
     effect = np.where(named, measured, 0.0)
     table = {"region": shares.columns, "effect": effect, "prescribed": effect, "signal_loss": 0.0, "measured": measured}
     return pd.DataFrame(table)
@@ -99,10 +105,11 @@ def main() -> None:
     shares, names = volume_shares(tables), next(iter(tables.values()))
     named = label_values(names, {region: 1.0}, "cohort.label.volume") > 0
     share = shares.loc[:, named].sum(axis=1)
-    scans["label"] = label_thirds(scans, share)
-    check_splits(scans, region)
+    classes = list(classes_of(arguments.options))
+    scans["label"] = label_thirds(scans, share, classes)
+    check_splits(scans, region, classes)
     labels = scans.set_index("scan")["label"]
-    effects = measure_effects(shares, labels, named)
+    effects = measure_effects(shares, labels, named, classes)
 
     write_table(scans, arguments.out)
     write_table(unreadable, arguments.out.with_name("unreadable.tsv"))

@@ -9,6 +9,7 @@ from heatproof.cohort.split import SPLITS
 from heatproof.cohort.twins import list_twins
 from heatproof.command import json_option, run
 from heatproof.tables import write_table
+from heatproof.task import classes_of, plural
 
 
 def main() -> None:
@@ -24,11 +25,11 @@ def main() -> None:
     if arguments.table in SPLITS:
         scans = scans[scans["split"] == arguments.table]
     if arguments.table == "twins":
-        scans = list_twins(scans, f"{arguments.folder}/twins")
+        scans = list_twins(scans, f"{arguments.folder}/twins", next(iter(classes_of(arguments.options))))
     write_table(unreadable if arguments.table == "unreadable" else scans, arguments.out)
     counts = scans.groupby(["split", "label"])["participant_id"].agg(["nunique", "size"])
     for (split, label), row in counts.iterrows():
-        logging.info("%s: %d %ss, %d scans", split, row["nunique"], label, row["size"])
+        logging.info("%s: %d %s, %d scans", split, row["nunique"], plural(label), row["size"])
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from heatproof.cohort.conditions import satisfies
 from heatproof.cohort.participants import brain_scans, simulated_scans
 from heatproof.cohort.split import split_participants
 from heatproof.errors import StudyError
+from heatproof.task import classes_of
 
-CLASSES = ("patient", "control")
 COLUMNS = ["scan", "participant_id", "session_id", "label", "split", "image"]
 
 
@@ -44,7 +44,7 @@ def read_cohort(options: dict, folder: str) -> Cohort:
     Returns
     -------
     Cohort
-        Its scans: scan, participant_id, session_id, label (patient, control), split (train, validation, test), image;
+        Its scans: scan, participant_id, session_id, label (a class), split (train, validation, test), image;
         one row per scan, sorted by scan.
 
     Raises
@@ -64,7 +64,7 @@ def read_cohort(options: dict, folder: str) -> Cohort:
     if gone := sorted(set(found["label"]) - set(scans["label"])):
         first = unreadable.iloc[0]
         raise StudyError(f"no scan of a {gone[0]} can be read; {first['image']}: {first['reason']}")
-    scans = scans.assign(split=split_participants(scans, options["split"]))
+    scans = scans.assign(split=split_participants(scans, options["split"], list(classes_of(options))))
     return Cohort(scans[COLUMNS].sort_values("scan", ignore_index=True), unreadable)
 
 
@@ -92,7 +92,7 @@ def listed_scans(options: dict) -> pd.DataFrame:
     own = scans.map(lambda scan: scan.partition("_")[0] if scan.startswith("sub-") else scan)
     listed = pd.DataFrame({"scan": scans, "participant_id": table.get("participant_id", own)})
     listed["session_id"] = table.get("session_id", pd.Series(np.nan, table.index))
-    label = classes_of(table["label"], options, f"{path}: the label")
+    label = name_classes(table["label"], options, f"{path}: the label")
     return listed.assign(label=label, split="test", image="")[COLUMNS].sort_values("scan", ignore_index=True)
 
 
@@ -104,16 +104,21 @@ def read_columns(path: str | Path, needed: list[str], remedy: str) -> pd.DataFra
     return table
 
 
-def classes_of(values: pd.Series, options: dict, what: str) -> pd.Series:
-    """Name the class of each value: patient or control, by that word or as the config's ``cohort`` names it.
+def name_classes(values: pd.Series, options: dict, what: str) -> pd.Series:
+    """Name the class of each value, by its name or as the config's ``cohort`` names its values.
 
     Raises
     ------
     StudyError
-        For the first value of neither or both; ``what`` says whose it is.
+        For the first value of none or several; ``what`` says whose it is.
     """
-    named = {label: (values == label) | satisfies(values, options[label], f"cohort.{label}") for label in CLASSES}
-    unclear = values[named["patient"] == named["control"]]
+    named = pd.DataFrame(
+        {
+            name: (values == name) | satisfies(values, wanted, f"cohort.classes.{name}")
+            for name, wanted in classes_of(options).items()
+        }
+    )
+    unclear = values[named.sum(axis=1) != 1]
     if len(unclear):
-        raise StudyError(f"{what} {unclear.iloc[0]!r} is not one of cohort.patient or cohort.control; correct one")
-    return named["patient"].map({True: "patient", False: "control"})
+        raise StudyError(f"{what} {unclear.iloc[0]!r} is not of one of cohort.classes, {', '.join(named)}; correct one")
+    return named.idxmax(axis=1)

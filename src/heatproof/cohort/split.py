@@ -1,24 +1,25 @@
 """Splitting participants, never scans, into training, validation and test."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
 from heatproof.cohort.bids_tables import check_different, read_text_table
 from heatproof.errors import StudyError
+from heatproof.task import PATIENTS, plural
 
 SPLITS = ("train", "validation", "test")
 
 
-def split_participants(scans: pd.DataFrame, split: dict) -> pd.Series:
+def split_participants(scans: pd.DataFrame, split: dict, classes: Sequence[str] = PATIENTS.classes) -> pd.Series:
     """Assign every scan the split of its participant.
 
     Parameters
     ----------
     scans : DataFrame
         participant_id and label of each scan. Where labels are empty, since they are measured later, three times as
-        many participants are drawn as the split asks for per class: a third each are patients, controls and neither.
+        many participants are drawn as the split asks for per class: a third each are of the two classes and of neither.
         With a column ``anatomy``, which names the real brain that a participant was made from, brains are drawn
         instead of participants, since all that is made from one brain belongs together.
     split : dict
@@ -26,6 +27,7 @@ def split_participants(scans: pd.DataFrame, split: dict) -> pd.Series:
         ``{test: all}``, for models that are trained already, perhaps with ``learned``, a table of the participants
         (participant_id) that they know, who are for training; or ``{table: file}`` with the columns participant_id and
         split.
+    classes : sequence of str
 
     Returns
     -------
@@ -42,7 +44,7 @@ def split_participants(scans: pd.DataFrame, split: dict) -> pd.Series:
         return scans["anatomy"].map(draw_brains(people, split))
     else:
         assigned, unlabelled = {}, (people["label"] == "").all()
-        for label in [""] if unlabelled else ["patient", "control"]:
+        for label in [""] if unlabelled else reversed(classes):
             group, times = people.loc[people["label"] == label, "participant_id"], 3 if unlabelled else 1
             assigned |= draw(group, times * split["test"], times * split["validation"], split, label)
     return scans["participant_id"].map(assigned)
@@ -54,7 +56,8 @@ def draw(names: Iterable[str], test: int, validation: int, split: dict, label: s
     if len(ordered) <= test + validation:
         raise StudyError(
             f"cohort.split asks for {split['test']} test and {split['validation']} validation participants per "
-            f"class, which leaves none of the {len(ordered)} {label or 'participant'}s for training; lower the counts"
+            f"class, which leaves none of the {len(ordered)} {plural(label or 'participant')} for training; lower the "
+            "counts"
         )
     parts = ["test"] * test + ["validation"] * validation
     return dict(zip(ordered, parts + ["train"] * (len(ordered) - len(parts)), strict=True))

@@ -6,9 +6,11 @@ of the atrophy. Twins are no part of the cohort: they are listed in a table and 
 
 import pandas as pd
 
+from heatproof.task import PATIENTS
+
 
 def has_twins(options: dict) -> bool:
-    """Tell whether test patients have twins: the cohort is simulated, and it is the atrophy that makes a patient.
+    """Tell whether test patients have twins: the cohort is simulated, and it is the atrophy that makes the classes.
 
     ``options`` is the config's ``cohort`` section.
     """
@@ -20,7 +22,7 @@ def is_simulated(options: dict) -> bool:
     return options["bids"] is None and not options.get("scans")
 
 
-def list_twins(scans: pd.DataFrame, dataset: str) -> pd.DataFrame:
+def list_twins(scans: pd.DataFrame, dataset: str, healthy: str = PATIENTS.classes[0]) -> pd.DataFrame:
     """List the twins of a simulated cohort.
 
     Parameters
@@ -29,15 +31,17 @@ def list_twins(scans: pd.DataFrame, dataset: str) -> pd.DataFrame:
         As `heatproof.cohort.scans.list_scans` returns it.
     dataset : str
         The folder of the twins' dataset.
+    healthy : str
+        The class that is without atrophy: no scan of it has a twin, and every twin is of it.
 
     Returns
     -------
     DataFrame
-        One row for each test scan of a patient, in their order: scan, participant_id and session_id of the patient;
-        label (control); split (twins); image and twin, file and name of the twin's scan.
+        One row for each test scan of another class, in their order: its scan, participant_id and session_id; label
+        (healthy); split (twins); image and twin, file and name of the twin's scan.
     """
-    patients = scans[(scans["split"] == "test") & (scans["label"] == "patient")].reset_index(drop=True)
+    patients = scans[(scans["split"] == "test") & (scans["label"] != healthy)].reset_index(drop=True)
     names = patients["participant_id"] + "twin"
     twins = names + "_" + patients["session_id"]
     images = f"{dataset}/" + names + "/" + patients["session_id"] + "/anat/" + twins + "_T1w.nii.gz"
-    return patients.assign(label="control", split="twins", image=images, twin=twins)
+    return patients.assign(label=healthy, split="twins", image=images, twin=twins)

@@ -1,15 +1,15 @@
-"""Average the heatmaps of one method and model over the test scans of each outcome, and measure the mean maps.
+"""Average the heatmaps of one method and model over the test scans of each group, and measure the mean maps.
 
 Reads predictions, one heatmap per test scan and the template's regions. Writes into one folder:
 
-- ``mean_{TP,TN,FP,FN}.nii.gz``: the signed mean over the scans of an outcome; where there is no such scan, zero in
-  every voxel, since viewers and sums take that without harm, and ``mean_maps.tsv`` says that no scan is behind it; so
-  too where the heatmaps are left out, as the network cannot have the method;
+- ``mean_{TP,TN,FP,FN}.nii.gz``: the signed mean over the scans of a group, see `heatproof.task`; where there is no
+  such scan, zero in every voxel, since viewers and sums take that without harm, and ``mean_maps.tsv`` says that no scan
+  is behind it; so too where the heatmaps are left out, as the network cannot have the method;
 - ``mean_maps.tsv``: outcome, n_scans, peak_brain and peak_grid (largest absolute value of the mean map there),
   span_brain and span_grid (its largest less its smallest value);
 - ``regions.tsv``: what `heatproof.compare.regions.measure_regions` returns;
 - where a study has effects, ``units.tsv``: scan unit_kind unit sum voxels, the signed sums of the map over true
-  positives (scan ``mean``), and of the heatmap of every test scan of a patient, over the units of the effects;
+  positives (scan ``mean``), and of the heatmap of every test scan of the target, over the units of the effects;
 - ``left_out/``: the same once more for each group of test participants, without the scans of that group:
   ``group-{group}_mean_{TP,TN}.nii.gz``, and the tables of mean maps with the column left_out, the group. Intervals come
   from them.
@@ -25,13 +25,14 @@ import pandas as pd
 
 from heatproof.command import json_option, run
 from heatproof.compare.layout import mean_map_path
-from heatproof.compare.outcomes import participant_groups, scans_by_outcome
-from heatproof.compare.regions import control_map, measure_regions, regions_in_brain
+from heatproof.compare.outcomes import participant_groups
+from heatproof.compare.regions import measure_regions, reference_map, regions_in_brain
 from heatproof.compare.unit_sums import MEAN, Units, read_units, sum_units
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
 from heatproof.possible import is_left_out
 from heatproof.tables import read_table, write_table
+from heatproof.task import PATIENTS, Task, scans_by_group, task_in
 
 
 def read_heatmap(path: Path) -> np.ndarray:
@@ -86,29 +87,34 @@ def mean_maps(
 
 
 def average_outcomes(
-    predictions: pd.DataFrame, heatmaps: Path, count: int, shape: Sequence[int], units: Sequence[Units] = ()
+    predictions: pd.DataFrame,
+    heatmaps: Path,
+    count: int,
+    shape: Sequence[int],
+    units: Sequence[Units] = (),
+    task: Task = PATIENTS,
 ) -> tuple[dict[str, np.ndarray], dict[str, list[int]], list[pd.DataFrame]]:
-    """Average the heatmaps of each outcome, with all test participants and without each of ``count`` groups.
+    """Average the heatmaps of each group, with all test participants and without each of ``count`` groups.
 
     Returns
     -------
     maps : dict of ndarray
     sizes : dict of list of int
-        What `mean_maps` returns, by outcome.
+        What `mean_maps` returns, by group.
     sums : list of DataFrame
-        What `sum_units` returns for each patient's heatmap; none without units.
+        What `sum_units` returns for the heatmap of each scan of the target; none without units.
     """
     groups, sums = participant_groups(predictions, count), []
-    patients = set(predictions.loc[predictions["label"] == "patient", "scan"]) if units else set()
+    explained = set(predictions.loc[predictions["label"] == task.target, "scan"]) if units else set()
 
     def read(scan: str) -> np.ndarray:
         heatmap = read_heatmap(heatmaps / f"{scan}_heatmap.nii.gz")
-        if scan in patients:
+        if scan in explained:
             sums.append(sum_units(heatmap, units, scan))
         return heatmap
 
     maps, sizes = {}, {}
-    for outcome, names in scans_by_outcome(predictions).items():
+    for outcome, names in scans_by_group(predictions, task).items():
         logging.info("%s: averaging %d heatmaps", outcome, len(names))
         maps[outcome], sizes[outcome] = mean_maps(map(read, names), groups[names], count, shape)
     return maps, sizes, sums
@@ -145,7 +151,8 @@ def write_maps(
     out : Path
         Folder that is written.
     options : mapping
-        regions, relevance and gain_controls as in the config's ``compare`` section, and cubes as `read_units` takes it.
+        regions, relevance and gain_controls as in the config's ``compare`` section, cubes as `read_units` takes it, and
+        the task.
     of_scans : sequence of DataFrame
         Sums of single scans' maps over units, as `average_outcomes` returns them.
     signs : bool
@@ -155,22 +162,22 @@ def write_maps(
     brain, voxel_volume = np.asarray(brain_image.dataobj) > 0, abs(np.linalg.det(brain_image.affine))
     labels, atlas = load_array(template / "regions.nii.gz", np.int32), read_table(template / "regions.tsv")
     numbers, names = regions_in_brain(labels, atlas, brain, options["regions"])
-    units = read_units(template, options)
+    units, task = read_units(template, options), task_in(options)
     described, measured, summed = [], [], []
-    for left_out in range(len(maps["TP"])):
+    for left_out in range(len(maps[task.explained])):
         chosen = {outcome: volumes[left_out] for outcome, volumes in maps.items()}
         counts = {outcome: behind[left_out] for outcome, behind in sizes.items()}
         described.append(describe_maps(chosen, counts, brain).assign(left_out=left_out))
-        patients = chosen["TP"] if counts["TP"] else None
-        controls = control_map(chosen, counts, options["gain_controls"])
+        explained = chosen[task.explained] if counts[task.explained] else None
+        reference = reference_map(chosen, counts, task.reference_groups(options["gain_controls"]))
         sized = {"voxel_volume": voxel_volume, "relevance": options["relevance"]}
-        table = measure_regions(patients, controls, numbers, names, **sized)
+        table = measure_regions(explained, reference, numbers, names, **sized)
         measured.append(table.assign(left_out=left_out))
         if units:
-            sums = sum_units(patients, units, MEAN, "signed" if signs else "absolute")
+            sums = sum_units(explained, units, MEAN, "signed" if signs else "absolute")
             summed.append(sums.assign(left_out=left_out))
         for outcome, volume in chosen.items():
-            if left_out == 0 or outcome in ("TP", "TN"):
+            if left_out == 0 or outcome in task.compared:
                 save_image(volume, brain_image.affine, mean_map_path(out, outcome, left_out))
     tables = {"mean_maps.tsv": (described, []), "regions.tsv": (measured, [])}
     tables |= {"units.tsv": (summed, of_scans)} if units else {}
@@ -198,7 +205,7 @@ def main() -> None:
     groups = args.options["participant_groups"]
     units = read_units(args.template, args.options)
     predictions = read_table(args.predictions)[: 0 if is_left_out(args.heatmaps) else None]
-    maps, sizes, sums = average_outcomes(predictions, args.heatmaps, groups, shape, units)
+    maps, sizes, sums = average_outcomes(predictions, args.heatmaps, groups, shape, units, task_in(args.options))
     write_maps(maps, sizes, args.template, args.out, args.options, sums)
 
 

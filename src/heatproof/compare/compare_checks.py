@@ -1,6 +1,6 @@
 """Compare each model's mean maps with those under its sanity checks: does a method notice that the model was replaced?
 
-Reads ``mean_TP.nii.gz`` of every method, model and check, all over the same scans. Writes ``checks.tsv``:
+Reads the mean map over true positives of every method, model and check, all over the same scans. Writes ``checks.tsv``:
 method check seed pearson spearman, in the brain; empty where one of the two maps has no relevance, without a row for
 methods and checks that no network of the study can have. Spearman is taken
 of absolute values, as in Adebayo et al. 2018: 1 means that the method shows the same whatever the model has learned.
@@ -22,6 +22,7 @@ from heatproof.images import load_array
 from heatproof.models import model_name
 from heatproof.possible import read_possible
 from heatproof.tables import write_table
+from heatproof.task import task_argument
 
 
 def similarity(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--seeds", required=True, type=model_name, nargs="+")
     parser.add_argument("--mask", required=True, help="brain_mask.nii.gz on the working grid")
     parser.add_argument("--possible", nargs="?", help="possible.tsv; what is not is left out")
+    task_argument(parser)
     parser.add_argument("--out", required=True, help="checks.tsv")
     args = parser.parse_args()
 
@@ -47,10 +49,10 @@ def main() -> None:
     for method, check in map(split_name, filter(possible.somewhere, args.names)):
         checks.setdefault(method, []).append(check)
     for method, seed in product(checks, args.seeds):
-        real = load_array(model_folder(args.folder, method, seed) / "mean_TP.nii.gz")[brain]
+        real = load_array(model_folder(args.folder, method, seed) / f"mean_{args.task.explained}.nii.gz")[brain]
         logging.info("%s, seed %d", method, seed)
         for check in checks[method]:
-            path = model_folder(args.folder, f"{method}.{check}", seed) / "mean_TP.nii.gz"
+            path = model_folder(args.folder, f"{method}.{check}", seed) / f"mean_{args.task.explained}.nii.gz"
             rows.append((method, check, seed, *similarity(real, load_array(path)[brain])))
     write_table(pd.DataFrame(rows, columns=["method", "check", "seed", "pearson", "spearman"]), args.out)
 

@@ -38,6 +38,7 @@ from heatproof.compare.measures import COLUMNS
 from heatproof.generators import generator
 from heatproof.models import model_name
 from heatproof.tables import write_table
+from heatproof.task import task_in
 
 TABLE = [
     *["seed", "reference", "unit_kind", "n_scans", "margin", "margin_reference", "gap", "explained"],
@@ -87,7 +88,7 @@ def measure_check(
         The columns of ``measures.tsv`` but for method and check.
     """
     rows = [
-        (name, "TP", left_out, seed, seed, *measured)
+        (name, task_in(options).explained, left_out, seed, seed, *measured)
         for (seed, of_model), value, left_out in product(effects.items(), VALUES, groups_of(effects))
         for name, *measured in check(of_model, of_model.kept(left_out), value, options)
     ]
@@ -106,7 +107,7 @@ def measure_other_models(effects: Mapping[int, Effects], options: Mapping) -> pd
         kept = effects[seed].kept(left_out)
         own, others = (spread[model, value].loc[kept] for model in (seed, other))
         found = follow(others.mean(), others, own, value, options)
-        rows += [(name, "TP", left_out, *pair, *measured) for name, *measured in found]
+        rows += [(name, task_in(options).explained, left_out, *pair, *measured) for name, *measured in found]
     return pd.DataFrame(rows, columns=COLUMNS).groupby(COLUMNS[:-2], sort=False).mean().reset_index()
 
 
@@ -132,13 +133,13 @@ def tabulate_effects(effects: Mapping[int, Effects], measured: Mapping[str, pd.D
     rows = []
     for seed, of_model in effects.items():
         for (reference, kind), table in of_model.table.groupby(["reference", "unit_kind"], sort=False):
-            of_patients = table[table["scan"].isin(of_model.recognised.index)]
+            of_recognised = table[table["scan"].isin(of_model.recognised.index)]
             count, margins = len(of_model.recognised), of_model.margins_by(reference).mean()
             row = {"seed": seed, "reference": reference, "unit_kind": kind, "n_scans": count}
             row |= {"margin": margins["margin"], "margin_reference": margins["margin_reference"]}
             row |= {"gap": of_model.gaps(reference).mean(), "explained": of_model.explains(reference)}
             for name, column in (("first", "effect_first"), ("last", "effect_last"), ("effect", "effect")):
-                row[f"sum_{name}"] = of_patients[column].sum() / count if count else np.nan
+                row[f"sum_{name}"] = of_recognised[column].sum() / count if count else np.nan
             for check in ("last", "halves", "controls"):
                 values = measured.get(f"effects.{check}", pd.DataFrame(columns=COLUMNS))
                 chosen = (values["seed_a"] == seed) & (values["left_out"] == 0)

@@ -1,7 +1,7 @@
 """Hold maps against what units of the brain truly do to a model.
 
-The effect of a unit is the fall of the margin when it is taken from a reference: the patient's healthy twin, or scans
-of controls (see `heatproof.attribute.effects`).
+The effect of a unit is the fall of the margin when it is taken from a reference: the scan's healthy twin, or scans
+of another class (see `heatproof.attribute.effects`).
 """
 
 import argparse
@@ -14,9 +14,10 @@ import pandas as pd
 from heatproof.compare.faithfulness import SUMS, VALUES
 from heatproof.compare.layout import gather_replicates
 from heatproof.compare.measures import COLUMNS, PAIRS_OF_UNITS, SINGLE_UNITS, UNITS, compare_pairs, measure_all
-from heatproof.compare.outcomes import participant_groups, scans_by_outcome
+from heatproof.compare.outcomes import participant_groups
 from heatproof.compare.unit_sums import MEAN, Units, read_units, spread_units
 from heatproof.tables import read_table
+from heatproof.task import PATIENTS, Task, scans_by_group, task_in
 
 ERRORS = 2  # standard errors by which the mean gap of the margin has to exceed 0
 
@@ -30,7 +31,7 @@ class Effects(NamedTuple):
         Of the model.
     table : DataFrame
         scan, reference (twin or controls), unit_kind, unit, voxels, effect_first, effect_last, effect; of all test
-        scans of patients.
+        scans of the target.
     margins : DataFrame
         scan, reference, margin, margin_reference.
     recognised : DataFrame
@@ -77,7 +78,15 @@ class Effects(NamedTuple):
         return self.recognised.index[self.recognised["group"] != left_out]
 
 
-def read_effects(seed: int, table: str, margins: str, predictions: str, units: Sequence[Units], count: int) -> Effects:
+def read_effects(
+    seed: int,
+    table: str,
+    margins: str,
+    predictions: str,
+    units: Sequence[Units],
+    count: int,
+    task: Task = PATIENTS,
+) -> Effects:
     """Read the effects on one model.
 
     Parameters
@@ -89,10 +98,11 @@ def read_effects(seed: int, table: str, margins: str, predictions: str, units: S
         Those in the brain; others have no part.
     count : int
         Groups of participants.
+    task : Task
     """
     predicted = read_table(predictions)
     people = predicted.assign(group=predicted["scan"].map(participant_groups(predicted, count))).set_index("scan")
-    recognised = people.loc[scans_by_outcome(predicted)["TP"], ["participant_id", "group"]]
+    recognised = people.loc[scans_by_group(predicted, task)[task.explained], ["participant_id", "group"]]
     voxels = pd.concat([of_kind.table[["unit_kind", "unit", "voxels"]] for of_kind in units])
     return Effects(seed, read_table(table).merge(voxels, on=["unit_kind", "unit"]), read_table(margins), recognised)
 
@@ -150,7 +160,7 @@ def measure_faithfulness(units: pd.DataFrame, effects: Mapping[int, Effects], op
     DataFrame
         The columns of ``measures.tsv`` but for method and check.
     """
-    rows = []
+    rows, group = [], task_in(options).explained
     for seed, of_model in effects.items():
         own = units[units["seed"] == seed]
         of_mean, of_scans = own[own["scan"] == MEAN], own[own["scan"] != MEAN]
@@ -159,7 +169,7 @@ def measure_faithfulness(units: pd.DataFrame, effects: Mapping[int, Effects], op
             for left_out in groups_of(effects):
                 mean = spread_units(of_mean[of_mean["left_out"] == left_out], value).loc[MEAN]
                 found = follow(mean, scans, true.loc[of_model.kept(left_out)], value, options)
-                rows += [(name, "TP", left_out, seed, seed, *measured) for name, *measured in found]
+                rows += [(name, group, left_out, seed, seed, *measured) for name, *measured in found]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -183,7 +193,7 @@ def measure_unit_agreement(
                 for seed, of_model in effects.items()
             }
             compared = compare_pairs(PAIRS_OF_UNITS, things, options, value)
-            tables.append(compared.assign(outcome="TP", left_out=left_out))
+            tables.append(compared.assign(outcome=task_in(options).explained, left_out=left_out))
     return pd.concat(tables)[COLUMNS]
 
 
@@ -197,8 +207,8 @@ def effects_arguments(parser: argparse.ArgumentParser) -> None:
 def effects_of(args: argparse.Namespace) -> dict[int, Effects]:
     """Read the effects on every model that a command with `effects_arguments` is given, by seed."""
     units, count = read_units(args.template, args.options), args.options["participant_groups"]
-    files = zip(args.effects, args.margins, args.predictions, strict=True)
-    return {seed: read_effects(seed, *paths, units, count) for seed, paths in zip(args.seeds, files, strict=True)}
+    files, task = zip(args.effects, args.margins, args.predictions, strict=True), task_in(args.options)
+    return {seed: read_effects(seed, *paths, units, count, task) for seed, paths in zip(args.seeds, files, strict=True)}
 
 
 def measure_by_units(args: argparse.Namespace) -> list[pd.DataFrame]:

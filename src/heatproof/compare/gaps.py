@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from heatproof.compare.layout import split_name
-from heatproof.compare.outcomes import OUTCOMES
 from heatproof.compare.ranks import why_unranked
 from heatproof.compare.regions import METRICS
 from heatproof.models import Model, network_of
 from heatproof.possible import Possible
+from heatproof.task import PATIENTS, Task, plural
 
 REFERENCES = {"twin": "healthy twins", "controls": "controls"}
 ROUNDING = 1e-6  # share of a map's peak, of which differences between voxels say nothing
@@ -40,23 +40,23 @@ def left_out_gaps(
     return list(notes)
 
 
-def accuracy_gaps(accuracy: dict[str, float]) -> Iterator[str]:
-    """Name what a row of ``accuracy.tsv`` lacks, and the outcomes that no map could be averaged over."""
-    for label, hit, miss in (("patient", "n_TP", "n_FN"), ("control", "n_TN", "n_FP")):
-        if accuracy[hit] + accuracy[miss] == 0:
+def accuracy_gaps(accuracy: dict[str, float], task: Task) -> Iterator[str]:
+    """Name what a row of ``accuracy.tsv`` lacks, and the groups that no map could be averaged over."""
+    for label in task.shown:
+        if not any(accuracy[f"n_{name}"] for name, group in task.groups.items() if group.label == label):
             yield f"no {label} among the test scans"
-    for outcome in ("TP", "TN"):
-        if accuracy[f"n_{outcome}"] == 0:
-            yield f"no {OUTCOMES[outcome]}"
+    for name in task.compared:
+        if accuracy[f"n_{name}"] == 0:
+            yield f"no {task.groups[name].title}"
 
 
-def map_gaps(maps: pd.DataFrame, within: str) -> Iterator[str]:
+def map_gaps(maps: pd.DataFrame, within: str, task: Task) -> Iterator[str]:
     """Name the mean maps in one ``mean_maps.tsv`` that have scans behind them but one value in all voxels."""
-    shown = maps[maps["outcome"].isin(["TP", "TN"]) & (maps["n_scans"] > 0)]
+    shown = maps[maps["outcome"].isin(task.compared) & (maps["n_scans"] > 0)]
     flat = shown[shown[f"span_{within}"] <= ROUNDING * shown[f"peak_{within}"]]
     for outcome, peak in zip(flat["outcome"], flat[f"peak_{within}"], strict=True):
         value = "the same" if peak else "zero"
-        yield f"the mean map over {OUTCOMES[outcome]}s is {value} in every voxel of the {within}"
+        yield f"the mean map over {task.groups[outcome].title}s is {value} in every voxel of the {within}"
 
 
 def grid_gaps(regions: pd.DataFrame) -> Iterator[str]:
@@ -65,14 +65,15 @@ def grid_gaps(regions: pd.DataFrame) -> Iterator[str]:
         yield f"{region} has no voxel of the working grid in the brain"
 
 
-def region_gaps(regions: pd.DataFrame, top_k: int) -> Iterator[str]:
-    """Name what one ``regions.tsv`` lacks beside `grid_gaps`, unless the patients' relevance is missing as a whole."""
+def region_gaps(regions: pd.DataFrame, top_k: int, task: Task) -> Iterator[str]:
+    """Name what one ``regions.tsv`` lacks beside `grid_gaps`, unless the target's relevance is missing as a whole."""
     present = regions[regions["n_voxels"] > 0]
     if present["sum"].isna().all():
         return
     without_gain = np.count_nonzero(present["gain"].isna())
     if without_gain:
-        yield f"{without_gain} of {len(regions)} regions have no gain: the controls' relevance there is 0, or negative"
+        whose = f"the {plural(task.reference)}' relevance"
+        yield f"{without_gain} of {len(regions)} regions have no gain: {whose} there is 0, or negative"
     for metric in METRICS:
         if reason := why_unranked(regions[metric].to_numpy(), top_k):
             yield f"regions are not ranked by {metric}: {reason}"
@@ -136,6 +137,7 @@ def notes_on(
     top_k: int,
     effects: pd.DataFrame | None = None,
     left_out: Iterable[tuple[str | None, Model | None, str]] = (),
+    task: Task = PATIENTS,
 ) -> pd.DataFrame:
     """Say in words why cells of the stage's tables are empty, one row per reason.
 
@@ -153,6 +155,7 @@ def notes_on(
         ``effects.tsv``, where there are effects.
     left_out : iterable
         As `left_out_gaps` and `check_gaps` return it.
+    task : Task
 
     Returns
     -------
@@ -161,13 +164,15 @@ def notes_on(
         for every model. A study without gaps has no row.
     """
     notes = list(left_out)
-    notes += [(None, row["seed"], reason) for row in accuracy.to_dict("records") for reason in accuracy_gaps(row)]
+    notes += [(None, row["seed"], reason) for row in accuracy.to_dict("records") for reason in accuracy_gaps(row, task)]
     if effects is not None:
         notes += [(None, seed, reason) for seed, reason in effect_gaps(effects)]
     of_models = regions.groupby(["method", "seed"])
     for (method, seed), rows in maps.groupby(["method", "seed"], sort=False):
         of_model = of_models.get_group((method, seed))
-        notes += [(method, seed, reason) for reason in [*map_gaps(rows, within), *region_gaps(of_model, top_k)]]
+        notes += [
+            (method, seed, reason) for reason in [*map_gaps(rows, within, task), *region_gaps(of_model, top_k, task)]
+        ]
     notes += [(None, None, reason) for reason in grid_gaps(of_model)]
     for method, rows in scores.query("kind == 'method'").groupby("method", sort=False):
         notes += [(method, None, reason) for reason in score_gaps(rows)]

@@ -21,10 +21,10 @@ from scipy.fft import irfftn, next_fast_len, rfftn
 from heatproof.command import run
 from heatproof.compare.average_maps import output_arguments, write_maps
 from heatproof.compare.layout import mean_map_path
-from heatproof.compare.outcomes import OUTCOMES
 from heatproof.generators import generator
 from heatproof.images import load_array
 from heatproof.tables import read_table
+from heatproof.task import task_in
 from heatproof.voxels import crop_box
 
 MARGIN = 8  # voxels of zeros beside the brain, so that its opposite faces are not neighbours
@@ -152,7 +152,7 @@ def main() -> None:
     )
     sizes = {outcome: rows.sort_values("left_out")["n_scans"].tolist() for outcome, rows in tables.groupby("outcome")}
     maps = {}
-    for outcome in OUTCOMES:
+    for outcome in task_in(args.options).groups:
         whole = mean_map_path(real, outcome)
         paths = [mean_map_path(real, outcome, left_out) for left_out in range(1 + groups)]
         volumes = np.stack([load_array(path if path.exists() else whole) for path in paths])

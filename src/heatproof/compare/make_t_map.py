@@ -1,4 +1,4 @@
-"""Make the voxel-wise t-map of patients against controls: what scans show with no network at all.
+"""Make the voxel-wise t-map of two classes: what scans show with no network at all.
 
 It is written as the mean map over true positives of every model, the other outcomes as maps that do not exist, and once
 more without each group of the participants that it is made of.
@@ -13,26 +13,28 @@ import pandas as pd
 
 from heatproof.command import run
 from heatproof.compare.average_maps import output_arguments, write_maps
-from heatproof.compare.outcomes import OUTCOMES, divide_participants
+from heatproof.compare.outcomes import divide_participants
 from heatproof.store import Store, open_store
+from heatproof.task import task_in
 
 SLAB_BYTES = 2**26  # of all scans together, read at a time
 
 
-def welch(images: np.ndarray, patient: np.ndarray) -> np.ndarray:
+def welch(images: np.ndarray, first: np.ndarray) -> np.ndarray:
     """Compare two groups by Welch's t.
 
     Parameters
     ----------
     images : ndarray of float, shape (participants, voxels)
-    patient : ndarray of bool, shape (participants,)
+    first : ndarray of bool, shape (participants,)
+        Who is in the first group.
 
     Returns
     -------
     ndarray of float, shape (voxels,)
-        Positive where patients' values are higher; 0 where nothing varies, and with fewer than two of a group.
+        Positive where the first group's values are higher; 0 where nothing varies, and with fewer than two of a group.
     """
-    groups = images[patient], images[~patient]
+    groups = images[first], images[~first]
     if min(map(len, groups)) < 2:
         return np.zeros(images.shape[1])
     difference = groups[0].mean(axis=0) - groups[1].mean(axis=0)
@@ -41,7 +43,7 @@ def welch(images: np.ndarray, patient: np.ndarray) -> np.ndarray:
 
 
 def t_maps(store: Store, chosen: np.ndarray) -> np.ndarray:
-    """Compare patients with controls, voxel by voxel, by Welch's t; one mean image per participant.
+    """Compare the target with the class it is held against by Welch's t in each voxel; one mean image per participant.
 
     Scans are read slab by slab, so that memory grows neither with their number nor with the size of an image.
 
@@ -54,11 +56,12 @@ def t_maps(store: Store, chosen: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (maps, x, y, z)
-        Positive where patients' voxels are brighter.
+        Positive where the target's voxels are brighter.
     """
     people, first = np.unique(store.scans["participant_id"], return_index=True)
     own = people[:, None] == store.scans["participant_id"].to_numpy()
-    patient, chosen = store.classes[first] == 1, chosen[:, first]
+    labels, chosen = store.scans["label"].to_numpy()[first], chosen[:, first]
+    target, held = labels == store.task.target, np.isin(labels, [store.task.target, store.task.reference])
     count, *shape = store.images.shape
     maps = np.empty((len(chosen), *shape), np.float32)
     depth = max(1, SLAB_BYTES // (8 * count * shape[1] * shape[2]))
@@ -67,7 +70,8 @@ def t_maps(store: Store, chosen: np.ndarray) -> np.ndarray:
         voxels = slab.reshape(count, -1).astype(float)
         images = np.stack([voxels[scans].mean(axis=0) for scans in own])
         for volume, members in zip(maps, chosen, strict=True):
-            volume[start : start + depth] = welch(images[members], patient[members]).reshape(slab.shape[1:])
+            members = members & held
+            volume[start : start + depth] = welch(images[members], target[members]).reshape(slab.shape[1:])
     return maps
 
 
@@ -79,10 +83,11 @@ def without_groups(scans: pd.DataFrame, count: int) -> np.ndarray:
 def write_t_maps(maps: np.ndarray, chosen: np.ndarray, template: Path, out: Path, options: Mapping) -> None:
     """Write t-maps of all participants and without each group as mean maps of a model; arguments as of `write_maps`.
 
-    Their signs say where patients are brighter, and nothing of what speaks for a patient.
+    Their signs say where the target is brighter, and nothing of what speaks for it.
     """
-    volumes = {outcome: maps if outcome == "TP" else np.zeros_like(maps) for outcome in OUTCOMES}
-    sizes = {outcome: (chosen.sum(axis=1) * (outcome == "TP")).tolist() for outcome in OUTCOMES}
+    task = task_in(options)
+    volumes = {group: maps if group == task.explained else np.zeros_like(maps) for group in task.groups}
+    sizes = {group: (chosen.sum(axis=1) * (group == task.explained)).tolist() for group in task.groups}
     write_maps(volumes, sizes, template, out, options, signs=False)
 
 
@@ -93,7 +98,7 @@ def main() -> None:
     output_arguments(parser)
     args = parser.parse_args()
 
-    store = open_store(args.scans)
+    store = open_store(args.scans, task_in(args.options))
     chosen = without_groups(store.scans, args.options["participant_groups"])
     write_t_maps(t_maps(store, chosen), chosen, args.template, args.out, args.options)
 

@@ -41,6 +41,7 @@ from heatproof.images import load_array
 from heatproof.models import model_name, network_of
 from heatproof.regions import merge_regions, relabel
 from heatproof.tables import read_table, write_table
+from heatproof.task import task_in
 
 MOST = 20  # sets of one size
 FURTHER = (10, 20, 50, 100)  # sizes of sets for which robustness is predicted
@@ -152,15 +153,16 @@ def main() -> None:
     brain = load_array(args.template / "brain_mask.nii.gz", np.uint8) > 0
     labels, atlas = load_array(args.template / "regions.nii.gz", np.int32), read_table(args.template / "regions.tsv")
     numbers, names = relabel(labels, merge_regions(atlas, args.options["regions"]))
+    group = task_in(args.options).explained
     described = gather_tables(args.folder, [args.method], args.seeds, "mean_maps.tsv")
-    usable = described[(described["outcome"] == "TP") & (described["peak_brain"] > 0)]["seed"]
+    usable = described[(described["outcome"] == group) & (described["peak_brain"] > 0)]["seed"]
     logging.info("%s: averaging maps of up to %d models", args.method, len(usable))
     effects = true_effects(labels, atlas, read_table(args.truth)) if args.truth else None
     true = None if effects is None else true_voxels(effects, brain, args.truth)
     networks, tables = list(dict.fromkeys(map(network_of, args.seeds))), []
     for network in networks:
         seeds = usable[usable.map(network_of) == network]
-        paths = [mean_map_path(model_folder(args.folder, args.method, seed), "TP") for seed in seeds]
+        paths = [mean_map_path(model_folder(args.folder, args.method, seed), group) for seed in seeds]
         table = measure_models(paths, brain, numbers[brain], len(names), args.options, true)
         if len(networks) > 1:
             table.insert(0, "network", network)

@@ -46,12 +46,13 @@ from heatproof.compare.regions import METRICS, regions_in_brain
 from heatproof.images import load_array
 from heatproof.models import model_name
 from heatproof.tables import read_table, write_table
+from heatproof.task import task_in
 
 
-def mean_maps_of(folder: Path, method: str, seeds: Sequence[int]) -> pd.DataFrame:
-    """List the mean maps of a method that are compared: seed, outcome (TP or TN), left_out, n_scans, path."""
+def mean_maps_of(folder: Path, method: str, seeds: Sequence[int], groups: Sequence[str]) -> pd.DataFrame:
+    """List a method's mean maps over the scans of some groups: seed, outcome (the group), left_out, n_scans, path."""
     maps = gather_replicates(folder, method, seeds, "mean_maps.tsv")
-    maps = maps[maps["outcome"].isin(["TP", "TN"])]
+    maps = maps[maps["outcome"].isin(groups)]
     paths = [
         mean_map_path(model_folder(folder, method, row.seed), row.outcome, row.left_out) for row in maps.itertuples()
     ]
@@ -85,7 +86,8 @@ def measure_agreement(
     DataFrame
         The columns of ``measures.tsv`` but for method and check.
     """
-    maps, tables = mean_maps_of(folder, method, seeds), []
+    task, tables = task_in(options), []
+    maps = mean_maps_of(folder, method, seeds, task.compared)
     for outcome, of_outcome in maps.groupby("outcome", sort=False):
         for left_out in left_out_groups(of_outcome):
             logging.info("%s, without group %d: comparing %d models", outcome, left_out, len(seeds))
@@ -99,7 +101,7 @@ def measure_agreement(
         for metric in METRICS:
             things = {seed: rows[metric].to_numpy(float) for seed, rows in chosen}
             compared = compare_pairs(PAIRS_OF_RANKINGS, things, options, metric)
-            tables.append(compared.assign(outcome="TP", left_out=left_out))
+            tables.append(compared.assign(outcome=task.explained, left_out=left_out))
     return pd.concat(tables)[COLUMNS]
 
 
@@ -128,7 +130,8 @@ def measure_localisation(
     by_change = () if changes is None else (changes, changed_voxels(changes, np.count_nonzero(true)))
     by_region = region_effects(effects, numbers, len(names))
 
-    maps = mean_maps_of(folder, method, seeds).query("outcome == 'TP'")
+    group = task_in(options).explained
+    maps = mean_maps_of(folder, method, seeds, [group])
     regions = gather_replicates(folder, method, seeds, "regions.tsv").groupby(["seed", "left_out"])
     rows = []
     for row in maps[maps["left_out"].isin(left_out_groups(maps))].itertuples():
@@ -137,7 +140,7 @@ def measure_localisation(
         found += measure_all(MAP_BY_CHANGE, (values, *by_change), options) if by_change else []
         for metric in METRICS:
             found += measure_all(RANKING, (scores[metric].to_numpy(float), by_region), options, metric)
-        rows += [(name, "TP", row.left_out, row.seed, row.seed, *measured) for name, *measured in found]
+        rows += [(name, group, row.left_out, row.seed, row.seed, *measured) for name, *measured in found]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -160,12 +163,13 @@ def measure_curves(
         The config's ``compare``.
     """
     groups, rows = participant_groups(predictions, options["participant_groups"]), []
+    group = task_in(options).explained
     for left_out in range(options["participant_groups"] + 1):
         kept = curves[curves["scan"].map(groups) != left_out]
         for name in names:
             measure, curve = measures_of(CURVE)[name], kept[kept["curve"] == name]
             found = measure.function(curve, options), measure.at_random(curve, options=options)
-            rows.append((name, "TP", left_out, seed, seed, *found))
+            rows.append((name, group, left_out, seed, seed, *found))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

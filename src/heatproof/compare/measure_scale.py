@@ -32,6 +32,7 @@ from heatproof.images import load_array, load_image
 from heatproof.models import model_name, network_of
 from heatproof.space import voxel_sizes
 from heatproof.tables import read_table, write_table
+from heatproof.task import task_in
 from heatproof.units import KINDS
 from heatproof.voxels import smoother
 
@@ -39,9 +40,9 @@ COLUMNS = ["method", "check", "measure", "values", "fwhm", "seed_a", "seed_b", "
 FORMS: dict[str, Callable] = {"signed": np.asarray, "absolute": np.abs}
 
 
-def read_maps(folder: Path, method: str, seeds: Sequence[int], brain: np.ndarray) -> dict[int, np.ndarray]:
-    """Read the mean maps over true positives by seed, float32 of shape (voxels,), but for those without relevance."""
-    maps = {seed: load_array(mean_map_path(model_folder(folder, method, seed), "TP"))[brain] for seed in seeds}
+def read_maps(folder: Path, method: str, seeds: Sequence[int], brain: np.ndarray, group: str) -> dict[int, np.ndarray]:
+    """Read the mean maps over a group by seed, float32 of shape (voxels,), but for those without relevance."""
+    maps = {seed: load_array(mean_map_path(model_folder(folder, method, seed), group))[brain] for seed in seeds}
     return {seed: values.astype(np.float32) for seed, values in maps.items() if values.any()}
 
 
@@ -159,7 +160,7 @@ def main() -> None:
             for seed, of_model in effects_of(args).items()
         }
         follow = follower(effects, cubes.numbers[brain])
-    maps = read_maps(args.folder, args.method, args.seeds, brain)
+    maps = read_maps(args.folder, args.method, args.seeds, brain, task_in(args.options).explained)
     table = measure_scale(maps, brain, voxel_sizes(image.affine), args.options["smoothing"], true, follow)
     method, check = split_name(args.method)
     write_table(table.assign(method=method, check=check)[COLUMNS], args.out)

@@ -24,6 +24,7 @@ from heatproof.generators import generator
 from heatproof.images import load_array
 from heatproof.models import model_name
 from heatproof.store import open_store
+from heatproof.task import task_in
 
 
 def random_half(scans: pd.DataFrame, seed: int) -> np.ndarray:
@@ -61,7 +62,8 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="measures.tsv")
     args = parser.parse_args()
 
-    store, options = open_store(args.scans), args.options
+    task, options = task_in(args.options), args.options
+    store = open_store(args.scans, task)
     kept = without_groups(store.scans, options["participant_groups"])
     brain = load_array(args.template / "brain_mask.nii.gz", np.uint8) > 0
     tables = []
@@ -73,7 +75,7 @@ def main() -> None:
                 place = model_folder(folder, "t_map", number)
                 write_t_maps(t_maps(store, chosen), chosen, args.template, place, options)
             compared = measure_agreement(Path(folder), "t_map", [0, 1], brain, options)
-        tables.append(compared[compared["outcome"] == "TP"].assign(seed_a=seed, seed_b=seed))
+        tables.append(compared[compared["outcome"] == task.explained].assign(seed_a=seed, seed_b=seed))
     if args.truth:
         localised = args.template, args.truth, args.change, options
         tables.append(measure_localisation(args.folder, args.method, args.seeds, *localised))

@@ -109,11 +109,6 @@ class Measure(NamedTuple):
     range_in_words: str = ""
     metrics: tuple[str, ...] = METRICS
 
-    @property
-    def outcomes(self) -> tuple[str, ...]:
-        """The outcomes whose mean maps are measured."""
-        return ("TP", "TN") if self.of == PAIRS_OF_MAPS else ("TP",)
-
     def names(self, key: str, options: Mapping) -> Iterator[tuple[str, str, str]]:
         """Yield name, title and metric of each column of the measure of that key, an empty metric where it has none."""
         for metric in self.metrics if "{metric}" in key else [""]:

@@ -61,24 +61,22 @@ def region_sums(volume: np.ndarray | None, numbers: np.ndarray, count: int, rele
     return np.bincount(numbers.ravel(), values.ravel(), minlength=count + 1)[1:]
 
 
-def control_map(maps: dict[str, np.ndarray], counts: dict[str, int], which: str) -> np.ndarray | None:
-    """Return the mean map of controls that gain divides by.
+def reference_map(maps: dict[str, np.ndarray], counts: dict[str, int], groups: Sequence[str]) -> np.ndarray | None:
+    """Return the mean map over the scans of some groups: of those that gain divides by.
 
     Parameters
     ----------
     maps : dict of ndarray, each of shape (x, y, z)
-        Mean maps ``TN`` and ``FP``.
+        Mean map of each group.
     counts : dict of int
         Scans behind each of them.
-    which : {"true_negatives", "all"}
-        Controls that were recognised, or every control.
+    groups : sequence of str
 
     Returns
     -------
     ndarray of shape (x, y, z), or None
         The signed mean over those scans; None where there are none.
     """
-    groups = {"true_negatives": ["TN"], "all": ["TN", "FP"]}[which]
     weights = [counts[group] for group in groups]
     if not any(weights):
         return None
@@ -86,8 +84,8 @@ def control_map(maps: dict[str, np.ndarray], counts: dict[str, int], which: str)
 
 
 def measure_regions(
-    patients: np.ndarray | None,
-    controls: np.ndarray | None,
+    explained: np.ndarray | None,
+    reference: np.ndarray | None,
     numbers: np.ndarray,
     names: Sequence[str],
     *,
@@ -98,8 +96,8 @@ def measure_regions(
 
     Parameters
     ----------
-    patients, controls : ndarray of shape (x, y, z), or None
-        Mean map over true positives and over controls; None where there is no such scan.
+    explained, reference : ndarray of shape (x, y, z), or None
+        Mean map over true positives and over scans of the other class; None where there is no such scan.
     numbers : ndarray of int, shape (x, y, z)
         Regions 1..n; 0 is outside of every region.
     names : sequence of n str
@@ -112,15 +110,15 @@ def measure_regions(
     Returns
     -------
     DataFrame
-        One row per region: region, n_voxels, volume_mm3, sum (relevance of patients), density (sum / n_voxels),
+        One row per region: region, n_voxels, volume_mm3, sum (relevance of the first), density (sum / n_voxels),
         gain (sum / controls_sum) and controls_sum. NaN marks what does not exist: everything of a region without a
-        voxel, what is of patients or of controls where they have no map, and gain where the controls' sum is not
+        voxel, what is of a map that does not exist, and gain where the other class's sum is not
         positive, as a signed one may be.
     """
     n_voxels = np.bincount(numbers.ravel(), minlength=len(names) + 1)[1:]
     exists = n_voxels > 0
-    total = np.where(exists, region_sums(patients, numbers, len(names), relevance), np.nan)
-    controls_sum = np.where(exists, region_sums(controls, numbers, len(names), relevance), np.nan)
+    total = np.where(exists, region_sums(explained, numbers, len(names), relevance), np.nan)
+    controls_sum = np.where(exists, region_sums(reference, numbers, len(names), relevance), np.nan)
     return pd.DataFrame(
         {
             "region": list(names),

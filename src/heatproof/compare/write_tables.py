@@ -37,11 +37,14 @@ from heatproof.images import load_array
 from heatproof.models import model_name, network_of, of_one_network
 from heatproof.possible import read_possible
 from heatproof.tables import read_table, write_table
+from heatproof.task import PATIENTS, Task, task_in
 
 NAME = ["method", "check"]
 
 
-def tabulate_l2(values: pd.DataFrame, maps: pd.DataFrame, within: str, voxels: int) -> dict[str, pd.DataFrame]:
+def tabulate_l2(
+    values: pd.DataFrame, maps: pd.DataFrame, within: str, voxels: int, task: Task = PATIENTS
+) -> dict[str, pd.DataFrame]:
     """Make Table 1 and the table of its pairs.
 
     Parameters
@@ -54,10 +57,11 @@ def tabulate_l2(values: pd.DataFrame, maps: pd.DataFrame, within: str, voxels: i
         Where maps were compared.
     voxels : int
         How many there are.
+    task : Task
     """
     pairs = values[values["measure"] == "l2_rms"].rename(columns={"value": "rms"})
     pairs["l2"] = pairs["rms"] * np.sqrt(voxels)
-    shown = maps[maps["outcome"].isin(["TP", "TN"])].groupby([*NAME, "outcome"], sort=False)
+    shown = maps[maps["outcome"].isin(task.compared)].groupby([*NAME, "outcome"], sort=False)
     counts = shown[f"peak_{within}"].agg(np.count_nonzero).rename("n_models")
     means = (
         pairs[of_one_network(pairs)]
@@ -121,10 +125,10 @@ def trace_overlap(regions: pd.DataFrame) -> pd.DataFrame:
     return table.groupby(["method", "metric", "k"], sort=False).mean().reset_index() if several else table
 
 
-def expected_rows(l2: pd.DataFrame, top: pd.DataFrame) -> pd.DataFrame:
-    """List what Tables 1 and 2 are about, be there a value or not: method, check, measure, outcome."""
+def expected_rows(l2: pd.DataFrame, top: pd.DataFrame, group: str) -> pd.DataFrame:
+    """List what Tables 1 and 2 (of a group) are about, be there a value or not: method, check, measure, outcome."""
     measures = "top_" + top["k"].astype(str) + "_" + top["metric"]
-    return pd.concat([l2.assign(measure="l2_rms"), top.assign(measure=measures, outcome="TP")])[NAMES]
+    return pd.concat([l2.assign(measure="l2_rms"), top.assign(measure=measures, outcome=group)])[NAMES]
 
 
 def main() -> None:
@@ -143,7 +147,7 @@ def main() -> None:
     parser.add_argument("--options", required=True, type=json_option, help="the config's compare as JSON")
     args = parser.parse_args()
 
-    within, top_k = args.options["within"], args.options["top_k"]
+    within, top_k, task = args.options["within"], args.options["top_k"], task_in(args.options)
     brain = load_array(args.mask, np.uint8) > 0
     voxels = np.count_nonzero(brain) if within == "brain" else brain.size
     tables = [read_table(path) for path in args.measures]
@@ -159,9 +163,10 @@ def main() -> None:
 
     names = maps[NAME].drop_duplicates()
     whole = values[values["left_out"] == 0].merge(names)
-    made = tabulate_l2(whole, maps, within, voxels) | tabulate_overlap(whole, names, top_k)
+    made = tabulate_l2(whole, maps, within, voxels, task) | tabulate_overlap(whole, names, top_k)
     made |= {"overlap_curve": trace_overlap(regions)}
-    made |= tabulate_scores(values[of_one_network(values)], expected_rows(made["l2"], made["top_regions"]), judged)
+    expected = expected_rows(made["l2"], made["top_regions"], task.explained)
+    made |= tabulate_scores(values[of_one_network(values)], expected, judged)
     if any(map(network_of, args.seeds)):
         made |= {"networks": tabulate_networks(values, [*judged, "effects"])}
     of_methods = maps[maps["method"].isin(methods) & (maps["check"] == "")]
@@ -169,7 +174,8 @@ def main() -> None:
     effects = read_table(args.effects) if args.effects else None
     named = pd.DataFrame(map(split_name, args.modelled), columns=NAME)
     left_out = [*left_out_gaps(possible, args.modelled, args.seeds), *check_gaps(named, args.judged, args.checks)]
-    made |= {"notes": notes_on(accuracy, of_methods, regions, made["scores"], within, top_k, effects, left_out)}
+    found = accuracy, of_methods, regions, made["scores"]
+    made |= {"notes": notes_on(*found, within, top_k, effects, left_out, task)}
     for name, table in made.items():
         write_table(table, args.folder / f"{name}.tsv")
 

@@ -302,9 +302,9 @@ def measured(scores: pd.DataFrame, checks: pd.DataFrame | None, methods: Mapping
     """
     model_free = [name for name, options in methods.items() if options["method"] in BASELINES]
     change, check = dependence(checks)
-    change = change.rename_axis("method").reset_index().assign(measure="depends", check="", outcome="TP", kind="method")
+    change = change.rename_axis("method").reset_index().assign(measure="depends", check="", kind="method")
     change["chance"] = RESPECTS["depends"].floor
-    tables = [table for table in (scores[scores["outcome"] == "TP"], change) if len(table)]
+    tables = [table for table in (scores, change) if len(table)]
     scores = pd.concat(tables, ignore_index=True) if tables else scores
     scores = scores.assign(model_free=scores["method"].isin(model_free) & (scores["check"] == ""))
     found = {}

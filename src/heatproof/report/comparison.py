@@ -12,8 +12,6 @@ from heatproof.report import paper
 from heatproof.report.figures import CHECKS, percent, percents, title_of
 from heatproof.tables import own
 
-OUTCOMES = ("TP", "TN")
-LABELS = ("patient", "control")
 SEEDS = {"pearson": "Pearson’s correlation", "pr_auc": "Area under the precision-recall curve"}
 SHARED = {"same_initialisation": "order of batches", "same_order": "initialisation"}  # and what still differs
 
@@ -40,10 +38,10 @@ def decimals(low: float, high: float) -> str:
     return decimal(low) if decimal(low) == decimal(high) else f"{decimal(low)} to {decimal(high)}"
 
 
-def intervals(scores: pd.DataFrame, write: Callable[[float, float], str]) -> dict[tuple[str, str, str, str], str]:
-    """Write the 95 % interval of each measure that has one, by method, check, measure and outcome."""
+def intervals(scores: pd.DataFrame, write: Callable[[float, float], str]) -> dict[tuple[str, str, str], str]:
+    """Write the 95 % interval of each measure of one group that has one, by method, check and measure."""
     known = scores.dropna(subset=["low", "high"])
-    return {(row.method, row.check, row.measure, row.outcome): write(row.low, row.high) for row in known.itertuples()}
+    return {(row.method, row.check, row.measure): write(row.low, row.high) for row in known.itertuples()}
 
 
 def accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
@@ -53,17 +51,17 @@ def accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
     -------
     list of dict
         name (of the model, mean, range), shares (balanced accuracy, sensitivity, specificity, accuracy, AUC) and counts
-        (TP, TN, FP, FN; empty for mean and range).
+        (of each group; empty for mean and range).
     """
     shares = accuracy[["balanced_accuracy", "sensitivity", "specificity", "accuracy", "auc"]]
-    counts = accuracy[["n_TP", "n_TN", "n_FP", "n_FN"]]
+    counts = accuracy[[column for column in accuracy if column.startswith("n_")]]
     rows = [
         {"name": title_of_model(seed), "shares": [percent(v) for v in shares.loc[i]], "counts": counts.loc[i].tolist()}
         for i, seed in accuracy["seed"].items()
     ]
     spans = [percents(low, high) for low, high in zip(shares.min(), shares.max(), strict=True)]
-    rows.append({"name": "Mean", "shares": [percent(v) for v in shares.mean()], "counts": [""] * 4})
-    return [*rows, {"name": "Range", "shares": spans, "counts": [""] * 4}]
+    rows.append({"name": "Mean", "shares": [percent(v) for v in shares.mean()], "counts": [""] * counts.shape[1]})
+    return [*rows, {"name": "Range", "shares": spans, "counts": [""] * counts.shape[1]}]
 
 
 def check_accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
@@ -84,11 +82,10 @@ def check_accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
 
 
 def group_rows(demographics: pd.DataFrame) -> list[dict]:
-    """Write age, sex and sites of patients and controls in each split: name, groups (a list of texts each)."""
+    """Write age, sex and sites of each class in each split: name, groups (a list of texts each)."""
     rows = []
     for split, groups in demographics.groupby("split", sort=False):
-        by_label = groups.set_index("label")
-        rows.append({"name": split.capitalize(), "groups": [group_cells(by_label.loc[label]) for label in LABELS]})
+        rows.append({"name": split.capitalize(), "groups": [group_cells(group) for _, group in groups.iterrows()]})
     return rows
 
 
@@ -119,22 +116,23 @@ def l2_rows(l2: pd.DataFrame, scores: pd.DataFrame, methods: Mapping[str, dict])
     Returns
     -------
     list of dict
-        method and, for true positives and true negatives in outcomes: models, mean, sum, rms, interval of the rms and
-        the paper's value; empty texts where there is none.
+        method and, for each group in outcomes: models, mean, sum, rms, interval of the rms and the paper's value; empty
+        texts where there is none.
     """
-    table, spans = own(l2).set_index(["method", "outcome"]), intervals(scores, numbers)
-    rows = []
+    table, rows = own(l2).set_index(["method", "outcome"]), []
+    spans = {group: intervals(of_group, numbers) for group, of_group in scores.groupby("outcome")}
     for name, options in methods.items():
+        printed = paper.L2.get(options["method"], {})
         cells = [
             {
                 "models": int(table.loc[(name, outcome), "n_models"]),
                 "mean": number(table.loc[(name, outcome), "l2_mean"]),
                 "sum": number(table.loc[(name, outcome), "l2_sum"]),
                 "rms": number(table.loc[(name, outcome), "rms"]),
-                "interval": spans.get((name, "", "l2_rms", outcome), ""),
-                "paper": number(paper.L2[options["method"]][outcome]) if options["method"] in paper.L2 else "",
+                "interval": spans.get(outcome, {}).get((name, "", "l2_rms"), ""),
+                "paper": number(printed[outcome]) if outcome in printed else "",
             }
-            for outcome in OUTCOMES
+            for outcome in l2["outcome"].unique()
         ]
         rows.append({"method": title_of(name), "outcomes": cells})
     return rows
@@ -166,7 +164,7 @@ def overlap_rows(top: pd.DataFrame, scores: pd.DataFrame, methods: Mapping[str, 
                 {
                     "pairs": percent(found["overlap_mean"]),
                     "whole": percent(found["overlap_with_diagonal"]),
-                    "interval": spans.get((name, "", f"top_{found['k']:.0f}_{metric}", "TP"), ""),
+                    "interval": spans.get((name, "", f"top_{found['k']:.0f}_{metric}"), ""),
                     "paper_pairs": percent(paper.without_diagonal(printed), 2) if printed else "",
                     "paper_whole": percent(printed, 2) if printed else "",
                 }
@@ -192,7 +190,7 @@ def bound_rows(scores: pd.DataFrame, top_k: int) -> tuple[list[str], list[dict] 
         "pearson": "Robustness: Pearson",
     }
     columns |= {f"top_{top_k}_sum": f"top {top_k} regions"}
-    known = scores[(scores["outcome"] == "TP") & scores["measure"].isin(columns)].dropna(subset="value")
+    known = scores[scores["measure"].isin(columns)].dropna(subset="value")
     columns = {name: head for name, head in columns.items() if (known["measure"] == name).any()}
     return list(columns.values()), rows_by_value(scores, columns, next(iter(columns), ""))
 
@@ -207,10 +205,10 @@ def rows_by_value(scores: pd.DataFrame, columns: Mapping[str, str], by: str) -> 
     by : str
         The measure whose highest value stands first.
     """
-    known = scores[(scores["outcome"] == "TP") & scores["measure"].isin(columns)].dropna(subset="value")
+    known = scores[scores["measure"].isin(columns)].dropna(subset="value")
     first = known[known["measure"] == by].sort_values("value", ascending=False, kind="stable")
     names = pd.concat([first, known])[["method", "check"]].drop_duplicates().itertuples(index=False, name=None)
-    return measure_rows(scores, columns, "TP", list(names))
+    return measure_rows(scores, columns, list(names))
 
 
 def noise_of(table: pd.DataFrame, methods: Collection[str]) -> pd.DataFrame:
@@ -219,17 +217,16 @@ def noise_of(table: pd.DataFrame, methods: Collection[str]) -> pd.DataFrame:
 
 
 def measure_rows(
-    scores: pd.DataFrame, columns: Mapping[str, str], outcome: str, names: Sequence[tuple[str, str]]
+    scores: pd.DataFrame, columns: Mapping[str, str], names: Sequence[tuple[str, str]]
 ) -> list[dict] | None:
     """Write some measures of ``scores.tsv``: a row for each name, one for noise like their maps, one for chance.
 
     Parameters
     ----------
     scores : DataFrame
-        method, check, measure, outcome, value, low, high, chance.
+        method, check, measure, value, low, high, chance; of one group.
     columns : mapping
         Measure to the head of its column.
-    outcome : {"TP", "TN"}
     names : sequence of (str, str)
         Method and check, an empty text for the method's own maps.
 
@@ -238,16 +235,15 @@ def measure_rows(
     list of dict, or None
         name and cells: (value, interval), texts in the order of ``columns``; None if nothing has any such measure.
     """
-    chosen = scores[(scores["outcome"] == outcome) & scores["measure"].isin(columns)]
+    chosen = scores[scores["measure"].isin(columns)]
     if chosen["value"].isna().all():
         return None
-    value, spans = chosen.set_index(["method", "check", "measure"])["value"], intervals(scores, decimals)
+    value, spans = chosen.set_index(["method", "check", "measure"])["value"], intervals(chosen, decimals)
     rows = [
         {
             "name": title_of(*name),
             "cells": [
-                (decimal(value.get((*name, measure), np.nan)), spans.get((*name, measure, outcome), ""))
-                for measure in columns
+                (decimal(value.get((*name, measure), np.nan)), spans.get((*name, measure), "")) for measure in columns
             ],
         }
         for name in names
@@ -277,7 +273,7 @@ def cause_rows(scores: pd.DataFrame, methods: Sequence[str], top_k: int) -> tupl
     rows = []
     for method in methods if known else []:
         names = {(method, ""): "both"} | {(method, shared): SHARED[shared] for shared in known}
-        written = measure_rows(scores, columns, "TP", list(names))
+        written = measure_rows(scores, columns, list(names))
         for row, differ in zip(written, names.values(), strict=False):
             rows.append({"name": title_of(method), "differ": differ, "cells": row["cells"]})
     return list(columns.values()), rows
@@ -291,7 +287,7 @@ def variance_rows(variance: pd.DataFrame) -> list[dict]:
     list of dict
         name and cells (texts): the shares of each measure of `SEEDS` that the study has, over true positives.
     """
-    rows = variance[(variance["outcome"] == "TP") & variance["measure"].isin(SEEDS)]
+    rows = variance[variance["measure"].isin(SEEDS)]
     total = rows["models"] + rows["participants"]
     share = (rows["models"] / total).mask(total == 0, 0)
     table = rows.assign(share=share).pivot(index="method", columns="measure", values="share")
@@ -317,7 +313,7 @@ def enough_seeds(seeds: pd.DataFrame) -> list[str]:
     """
     sentences, named = [], seeds if "network" in seeds else seeds.assign(network="")
     for measure, words in SEEDS.items():
-        of_measure = named[(named["measure"] == measure) & (named["outcome"] == "TP")]
+        of_measure = named[named["measure"] == measure]
         for network, rows in of_measure.groupby("network", sort=False):
             widths = rows.groupby("n_models")["width"].mean().reindex([4, 10, 30])
             written = ", ".join(f"{decimal(width)} with {models}" for models, width in widths.items())
@@ -404,7 +400,7 @@ def network_tables(networks: pd.DataFrame, methods: Collection[str], top_k: int)
     }
     tables = []
     for measure, title in titles.items():
-        rows = networks[(networks["measure"] == measure) & (networks["outcome"] == "TP")]
+        rows = networks[networks["measure"] == measure]
         if rows["value"].isna().all():
             continue
         pairs = list(rows[["network_a", "network_b"]].drop_duplicates().itertuples(index=False, name=None))

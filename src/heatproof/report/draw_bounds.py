@@ -19,6 +19,7 @@ from heatproof.compare.resampling import measured_of, quantile, variance_from_mo
 from heatproof.report.answer import dependence
 from heatproof.report.figures import NO_PAIRS, STYLE, WIDTH, empty_figure, method_styles, save_figure, title_of
 from heatproof.tables import read_table
+from heatproof.task import task_argument
 
 NAMES = ["method", "check"]
 ENDS = ["value", "low", "high"]
@@ -48,8 +49,8 @@ class Panel(NamedTuple):
 
 
 def points_of(scores: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """Return value, low and high of a measure of maps over true positives, by method and check."""
-    rows = scores[(scores["measure"] == measure) & (scores["outcome"] == "TP")]
+    """Return value, low and high of a measure, by method and check."""
+    rows = scores[scores["measure"] == measure]
     return rows.set_index(NAMES)[ENDS].dropna(subset="value")
 
 
@@ -177,7 +178,7 @@ def draw_bounds(
     Parameters
     ----------
     scores : DataFrame
-        ``scores.tsv``: method, check, measure, outcome, value, low, high, chance.
+        ``scores.tsv`` of the group that is explained: method, check, measure, value, low, high, chance.
     scale : DataFrame
         ``scale.tsv`` of methods and checks.
     checks : DataFrame or None
@@ -210,14 +211,15 @@ def main() -> None:
     parser.add_argument(
         "--methods", required=True, nargs="+", help="those that are judged, in the order of their numbers"
     )
+    task_argument(parser)
     parser.add_argument("--options", required=True, type=json_option, help="the config's report as JSON")
     parser.add_argument("--output", required=True, nargs="+", help="png and svg")
     args = parser.parse_args()
 
     checks = read_table(args.checks) if args.checks else None
-    scale = pd.concat(map(read_table, args.scale), ignore_index=True)
+    scale, scores = pd.concat(map(read_table, args.scale), ignore_index=True), read_table(args.scores)
     with plt.rc_context(STYLE):
-        figure = draw_bounds(read_table(args.scores), scale, checks, args.methods)
+        figure = draw_bounds(scores[scores["outcome"] == args.task.explained], scale, checks, args.methods)
         save_figure(figure, args.output, args.options["dpi"])
 
 

@@ -17,6 +17,7 @@ from heatproof.models import model_name
 from heatproof.possible import read_possible
 from heatproof.report.brains import average, colour_scale, draw_colour_bar, draw_map, load_brain, panel_size, read_map
 from heatproof.report.figures import STYLE, WIDTH, save_figure, title_of
+from heatproof.task import task_argument
 
 MARGIN, GAP, LABEL, BAR = 0.05, 0.2, 0.28, 0.6  # inches: left and below, between panels, above a row, for its colours
 
@@ -71,13 +72,14 @@ def main() -> None:
     parser.add_argument("--possible", nargs="?", help="possible.tsv; what is not is left out")
     parser.add_argument("--mask", required=True, help="brain mask on the working grid")
     parser.add_argument("--template", required=True, type=json_option, help="the config's register.template as JSON")
+    task_argument(parser)
     parser.add_argument("--options", required=True, type=json_option, help="the config's report as JSON")
     parser.add_argument("--output", required=True, nargs="+", help="png and svg")
     args = parser.parse_args()
 
-    mask = load_array(args.mask) > 0
+    mask, file = load_array(args.mask) > 0, f"mean_{args.task.explained}.nii.gz"
     maps = {
-        method: average(read_map(args.maps / method / f"seed-{seed}" / "mean_TP.nii.gz", mask) for seed in args.seeds)
+        method: average(read_map(args.maps / method / f"seed-{seed}" / file, mask) for seed in args.seeds)
         for method in filter(read_possible(args.possible).somewhere, args.methods)
     }
     options = args.options

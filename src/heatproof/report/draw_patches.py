@@ -6,6 +6,7 @@ patch; other methods of the study are drawn as horizontal lines.
 
 import argparse
 from collections.abc import Mapping
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -14,9 +15,10 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 from heatproof.command import json_option, run
 from heatproof.report.figures import NO_PAIRS, STYLE, WIDTH, empty_figure, save_figure, title_of
 from heatproof.tables import read_table
+from heatproof.task import PATIENTS, Task, task_argument
 
-COLOURS = {"TP": "#b2182b", "TN": "#2166ac", "sum": "#1b7837", "density": "#762a83", "gain": "#e08214"}
-WORDS = {"TP": "true positives", "TN": "true negatives"}
+LINES = ("#b2182b", "#2166ac", "#4d4d4d", "#d6604d", "#4393c3")  # of the groups
+COLOURS = {"sum": "#1b7837", "density": "#762a83", "gain": "#e08214"}
 DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 
 
@@ -42,7 +44,9 @@ def draw_levels(axes: plt.Axes, others: pd.DataFrame, colour: str) -> None:
         )
 
 
-def draw_patches(scores: pd.DataFrame, patches: Mapping[str, int], voxel_size: float) -> plt.Figure:
+def draw_patches(
+    scores: pd.DataFrame, patches: Mapping[str, int], voxel_size: float, task: Task = PATIENTS
+) -> plt.Figure:
     """Draw distance and overlap against the patch's edge.
 
     Parameters
@@ -53,6 +57,7 @@ def draw_patches(scores: pd.DataFrame, patches: Mapping[str, int], voxel_size: f
         Method to the edge of its patch in voxels.
     voxel_size : float
         Edge of a voxel in millimetres.
+    task : Task
     """
     scores = scores[scores["kind"] == "method"].assign(patch=scores["method"].map(patches))
     swept, others = scores.dropna(subset=["patch"]), scores[scores["patch"].isna()]
@@ -60,10 +65,10 @@ def draw_patches(scores: pd.DataFrame, patches: Mapping[str, int], voxel_size: f
     if swept.loc[(swept["measure"] == "l2_rms") | top[0].notna(), "value"].isna().all():
         return empty_figure(NO_PAIRS)
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.7), layout="constrained")
-    for outcome, words in WORDS.items():
-        rows = swept[(swept["measure"] == "l2_rms") & (swept["outcome"] == outcome)]
-        draw_curve(left, rows, COLOURS[outcome], words)
-    draw_levels(left, others[(others["measure"] == "l2_rms") & (others["outcome"] == "TP")], COLOURS["TP"])
+    for group, colour in zip(task.compared, cycle(LINES), strict=False):
+        rows = swept[(swept["measure"] == "l2_rms") & (swept["outcome"] == group)]
+        draw_curve(left, rows, colour, f"{task.groups[group].title}s")
+    draw_levels(left, others[(others["measure"] == "l2_rms") & (others["outcome"] == task.explained)], LINES[0])
     left.set_title("distance between two models' mean maps", loc="left")
     left.set_ylabel("root mean square per voxel")
     left.set_ylim(bottom=0)
@@ -94,12 +99,13 @@ def main() -> None:
     parser.add_argument("--scores", required=True, help="compare/scores.tsv")
     parser.add_argument("--patches", required=True, type=json_option, help="method to voxels, as JSON")
     parser.add_argument("--voxel-size", required=True, type=float, help="mm")
+    task_argument(parser)
     parser.add_argument("--options", required=True, type=json_option, help="the config's report as JSON")
     parser.add_argument("--output", required=True, nargs="+", help="png and svg")
     args = parser.parse_args()
 
     with plt.rc_context(STYLE):
-        figure = draw_patches(read_table(args.scores), args.patches, args.voxel_size)
+        figure = draw_patches(read_table(args.scores), args.patches, args.voxel_size, args.task)
         save_figure(figure, args.output, args.options["dpi"])
 
 

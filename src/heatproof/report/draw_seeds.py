@@ -16,6 +16,7 @@ from heatproof.models import model_name, title_of_model
 from heatproof.report.brains import Scale, colour_scale, draw_colour_bar, draw_map, load_brain, panel_size, read_map
 from heatproof.report.figures import STYLE, WIDTH, percent, save_figure, title_of
 from heatproof.tables import read_table
+from heatproof.task import PATIENTS, Task, task_argument
 
 COLUMNS = 2
 MARGIN, GAP, LABEL, BAR = 0.05, 0.25, 0.28, 0.6  # inches: left and right, between panels, above one, for the colours
@@ -28,6 +29,7 @@ def draw_seeds(
     point: Sequence[float],
     scale: Scale,
     title: str,
+    task: Task = PATIENTS,
 ) -> plt.Figure:
     """Draw one panel for each model, labelled with its seed, balanced accuracy and number of true positives.
 
@@ -36,7 +38,7 @@ def draw_seeds(
     maps : mapping from seed to Nifti1Image or None
         Mean true-positive maps as `read_map` gives them.
     accuracy : DataFrame
-        seed, balanced_accuracy, n_TP.
+        seed, balanced_accuracy, and n_TP of the group.
     template : Nifti1Image
         T1w of the brain, zero outside.
     point : sequence of 3 float
@@ -44,26 +46,28 @@ def draw_seeds(
     scale : Scale
     title : str
         Name of the method.
+    task : Task
     """
     width, height = panel_size(template)
     panel_width = (WIDTH - 2 * MARGIN - GAP * (COLUMNS - 1)) / COLUMNS
     panel_height = panel_width * height / width
     total = -(-len(maps) // COLUMNS) * (LABEL + panel_height) + BAR
     figure = plt.figure(figsize=(WIDTH, total))
-    accuracy = accuracy.set_index("seed")
+    accuracy, group = accuracy.set_index("seed"), task.explained
+    one = task.groups[group].title
     for i, (seed, image) in enumerate(maps.items()):
         row, column = divmod(i, COLUMNS)
         left = (MARGIN + column * (panel_width + GAP)) / WIDTH
         bottom = 1 - (row + 1) * (LABEL + panel_height) / total
         axes = figure.add_axes([left, bottom, panel_width / WIDTH, panel_height / total])
-        hits, balanced = accuracy.loc[seed, ["n_TP", "balanced_accuracy"]]
-        reason = "every voxel is 0" if hits else "no true positive, no map"
+        hits, balanced = accuracy.loc[seed, [f"n_{group}", "balanced_accuracy"]]
+        reason = "every voxel is 0" if hits else f"no {one}, no map"
         draw_map(axes, image, template, point, scale, coordinates=row == 0, reason=reason)
-        words = f"balanced accuracy {percent(balanced)}, {hits:.0f} true positives"
+        words = f"balanced accuracy {percent(balanced)}, {hits:.0f} {one}s"
         axes.set_title(title_of_model(seed), loc="left", weight="bold", pad=5)
         axes.set_title(words, loc="right", color="0.3", pad=5)
     bar = figure.add_axes([0.32, 0.4 / total, 0.36, 0.08 / total])
-    draw_colour_bar(bar, scale, f"{title}: mean relevance over true positives, as a share of each map’s maximum")
+    draw_colour_bar(bar, scale, f"{title}: mean relevance over {one}s, as a share of each map’s maximum")
     return figure
 
 
@@ -72,10 +76,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", required=True, help="name of the method, for the label")
     parser.add_argument("--seeds", required=True, nargs="+", type=model_name)
-    parser.add_argument("--maps", required=True, nargs="+", help="mean_TP.nii.gz of each seed, in the order of --seeds")
+    parser.add_argument("--maps", required=True, nargs="+", help="mean map of each seed, in the order of --seeds")
     parser.add_argument("--accuracy", required=True, help="compare/accuracy.tsv")
     parser.add_argument("--mask", required=True, help="brain mask on the working grid")
     parser.add_argument("--template", required=True, type=json_option, help="the config's register.template as JSON")
+    task_argument(parser)
     parser.add_argument("--options", required=True, type=json_option, help="the config's report as JSON")
     parser.add_argument("--output", required=True, nargs="+", help="png and svg")
     args = parser.parse_args()
@@ -86,7 +91,9 @@ def main() -> None:
     points = args.options["points"]
     template = load_brain(args.template, points)
     with plt.rc_context(STYLE):
-        figure = draw_seeds(maps, read_table(args.accuracy), template, points[0], scale, title_of(args.method))
+        figure = draw_seeds(
+            maps, read_table(args.accuracy), template, points[0], scale, title_of(args.method), args.task
+        )
         save_figure(figure, args.output, args.options["dpi"])
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from heatproof.report.comparison import number
 from heatproof.report.figures import percent, title_of
 from heatproof.tables import own
+from heatproof.task import PATIENTS, Task, plural
 
 SCALED = {"pearson": "robustness", "faithfulness_pearson_cubes": "faithfulness", "pr_auc": "localisation"}
 T_MAPS = {"t_map": "training", "t_map_test": "test"}
@@ -28,7 +29,7 @@ def extremes(values: pd.Series, write: Callable[[float], str]) -> str:
     return f"{write(values[low])} ({title_of(low)}) to {write(values[high])} ({title_of(high)})"
 
 
-def describe_scans(scans: pd.DataFrame, imported: bool = False) -> str:
+def describe_scans(scans: pd.DataFrame, imported: bool = False, task: Task = PATIENTS) -> str:
     """Say what models learned from, if that is known, and what was explained; scans without a label do not count."""
     scans = scans.dropna(subset="label")
     parts = {split: scans[scans["split"] == split] for split in ("train", "test")}
@@ -36,12 +37,10 @@ def describe_scans(scans: pd.DataFrame, imported: bool = False) -> str:
         split: f"{count(len(part), 'scan')} of {count(part['participant_id'].nunique(), 'participant')}"
         for split, part in parts.items()
     }
-    patients = (parts["test"]["label"] == "patient").sum()
+    labels = parts["test"]["label"]
+    counted = ", ".join(f"{(labels == name).sum()} of {plural(name)}" for name in task.shown)
     learned = "trained elsewhere, and here" if imported else f"trained on {amounts['train']} and"
-    return (
-        f"{learned} explained on {amounts['test']} "
-        f"({patients} of patients, {len(parts['test']) - patients} of controls)"
-    )
+    return f"{learned} explained on {amounts['test']} ({counted})"
 
 
 def shared_regions(top: pd.DataFrame) -> str:
@@ -59,6 +58,7 @@ def summarise(
     top: pd.DataFrame,
     noise: pd.DataFrame,
     imported: bool = False,
+    task: Task = PATIENTS,
 ) -> list[str]:
     """Answer the study's question in a few sentences.
 
@@ -72,6 +72,7 @@ def summarise(
         The rows of ``top_regions.tsv`` of noise like the maps of each of these methods.
     imported : bool
         Whether the models were trained elsewhere.
+    task : Task
 
     Returns
     -------
@@ -85,7 +86,7 @@ def summarise(
     counted = f"{len(accuracy)} {f'models of {networks} networks' if networks > 1 else 'networks'}"
     differ = f"{counted} {'' if imported else 'with the same settings and different seeds '}were"
     said = (
-        f"Here {differ if several else '1 network was'} {describe_scans(scans, imported)}, with "
+        f"Here {differ if several else '1 network was'} {describe_scans(scans, imported, task)}, with "
         f"{count(l2['method'].nunique(), 'attribution method')}. Balanced accuracy on the test scans: "
         f"{percent(balanced.mean())}{spread}."
     )
@@ -98,7 +99,7 @@ def summarise(
 
 def describe_agreement(l2: pd.DataFrame, top: pd.DataFrame, noise: pd.DataFrame) -> str:
     """Say how far models agree, as far as there are values; arguments as in `summarise`."""
-    rms, said = l2[l2["outcome"] == "TP"].set_index("method")["rms"], []
+    rms, said = l2[l2["outcome"].isin(l2["outcome"].head(1))].set_index("method")["rms"], []
     if rms.notna().any():
         said.append(
             "Root mean square difference per voxel between two models’ mean maps over true positives, each scaled to a "
@@ -121,7 +122,7 @@ def comparable(l2: pd.DataFrame, top: pd.DataFrame) -> bool:
 
 def of_maps(scores: pd.DataFrame, measure: str, kind: str) -> pd.DataFrame:
     """Return value, low, high and chance of a measure of methods' own maps over true positives, by method."""
-    rows = scores[(scores["measure"] == measure) & (scores["outcome"] == "TP") & (scores["kind"] == kind)]
+    rows = scores[(scores["measure"] == measure) & (scores["kind"] == kind)]
     rows = own(rows)
     return rows.set_index("method")[["value", "low", "high", "chance"]].dropna(subset="value")
 

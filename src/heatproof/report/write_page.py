@@ -27,7 +27,6 @@ from heatproof.report.answer import (
     still_trained,
 )
 from heatproof.report.comparison import (
-    OUTCOMES,
     SEEDS,
     accuracy_rows,
     bound_rows,
@@ -52,6 +51,7 @@ from heatproof.report.pages import megabytes, render
 from heatproof.report.runtimes import duration, measure_runtimes
 from heatproof.report.words import comparable, judge, ranking_by_scale, summarise
 from heatproof.tables import own, read_table
+from heatproof.task import PATIENTS, Task, plural, task_of
 
 TEMPLATE = "page.html.jinja"
 BY = "faithfulness_pearson_cubes"  # whose highest value stands first
@@ -98,9 +98,9 @@ def not_possible(notes: pd.DataFrame, models: Sequence[Model]) -> list[str]:
     return said
 
 
-def count_scans(scans: pd.DataFrame) -> list[dict]:
+def count_scans(scans: pd.DataFrame, task: Task = PATIENTS) -> list[dict]:
     """Count scans and participants of each split and label."""
-    splits, labels = ("train", "validation", "test"), ("patient", "control")
+    splits, labels = ("train", "validation", "test"), task.shown
     groups = scans.groupby(["split", "label"])["participant_id"].agg(["size", "nunique"])
     groups = groups.reindex(pd.MultiIndex.from_product([splits, labels]), fill_value=0)
     return [{"split": split, "cells": [tuple(groups.loc[(split, label)]) for label in labels]} for split in splits]
@@ -132,8 +132,15 @@ def registrations(quality: pd.DataFrame, sheet: Path) -> dict:
     }
 
 
-def measure_tables(scores: pd.DataFrame, methods: Iterable[str], options: dict) -> dict:
+def plural_title(task: Task, group: str) -> str:
+    """Return the title of a group of several scans, as a table's head."""
+    title = task.groups[group].title
+    return f"{title[0].upper()}{title[1:]}s"
+
+
+def measure_tables(scores: pd.DataFrame, methods: Iterable[str], options: dict, task: Task) -> dict:
     """Make the tables of measures, from the third on: heads and rows of each; options are the config's ``compare``."""
+    by_group, scores = scores, scores[scores["outcome"] == task.explained]
     columns = {table: heads(table, options) for table in range(3, 10)}
     columns[6] = {name: head for name, head in columns[6].items() if (scores["measure"] == name).any()}
     named = [(method, "") for method in methods]
@@ -141,18 +148,21 @@ def measure_tables(scores: pd.DataFrame, methods: Iterable[str], options: dict) 
     followed = list(of_curves.itertuples(index=False, name=None))
     return {
         "voxel_heads": list(columns[3].values()),
-        "voxel_rows": {outcome: measure_rows(scores, columns[3], outcome, named) for outcome in OUTCOMES},
+        "voxel_rows": {
+            plural_title(task, group): measure_rows(by_group[by_group["outcome"] == group], columns[3], named)
+            for group in task.compared
+        },
         "region_heads": list(columns[4].values()),
-        "region_rows": measure_rows(scores, columns[4], "TP", named),
+        "region_rows": measure_rows(scores, columns[4], named),
         "localisation_heads": list(columns[5].values()),
-        "localisation_rows": measure_rows(scores, columns[5], "TP", named),
+        "localisation_rows": measure_rows(scores, columns[5], named),
         "effect_heads": list(columns[7].values()),
         "effect_rows": rows_by_value(scores, columns[7], BY),
         "single_effect_rows": rows_by_value(scores, columns[8], f"single_{BY}"),
         "unit_heads": list(columns[9].values()),
-        "unit_rows": measure_rows(scores, columns[9], "TP", [*named, ("effects", "")]),
+        "unit_rows": measure_rows(scores, columns[9], [*named, ("effects", "")]),
         "faithfulness_heads": list(columns[6].values()),
-        "faithfulness_rows": measure_rows(scores, columns[6], "TP", followed),
+        "faithfulness_rows": measure_rows(scores, columns[6], followed),
     }
 
 
@@ -167,18 +177,21 @@ def gather(
 ) -> dict:
     """Gather everything that the page shows from the files of a study, and of the one that its models come from."""
     compare, trained, several = results / "compare", models_of(config["train"]), config["train"].get("networks")
-    networks = read_table(compare / "networks.tsv") if several else None
     scans, accuracy = read_table(models / "cohort/scans.tsv"), read_table(compare / "accuracy.tsv")
     l2, top = read_table(compare / "l2.tsv"), read_table(compare / "top_regions.tsv")
     methods = {name: options for name, options in used_methods(config).items() if name in set(l2["method"])}
-    scores, notes = read_table(compare / "scores.tsv"), read_table(compare / "notes.tsv")
+    all_scores, notes, task = read_table(compare / "scores.tsv"), read_table(compare / "notes.tsv"), task_of(config)
+    of_group = {
+        name: read_table(compare / f"{name}.tsv").query("outcome == @task.explained")
+        for name in ("scores", "variance", "seeds", *(["networks"] if several else []))
+    }
+    scores, networks = of_group["scores"], of_group.get("networks")
     bound_heads, bounds = bound_rows(scores, config["compare"]["top_k"])
     judged = [name for name in sorted(methods) if (scores.loc[scores["method"] == name, "kind"] == "method").any()]
     shared, noise = own(top[top["method"].isin(judged)]), noise_of(top, judged)
     paired = comparable(own(l2), own(top))
-    robust = bool(((scores["measure"] == "pearson") & (scores["outcome"] == "TP") & scores["value"].notna()).any())
+    robust = bool(((scores["measure"] == "pearson") & scores["value"].notna()).any())
     cause_heads, causes = cause_rows(scores, judged, config["compare"]["top_k"])
-    variance = read_table(compare / "variance.tsv")
     quality = None if config["cohort"].get("scans") else read_table(models / "register/qc.tsv")
     runtimes = measure_runtimes(*dict.fromkeys([models / "benchmarks", results / "benchmarks"]))
     imported = config["train"].get("models") or config["train"].get("predictions")
@@ -198,12 +211,16 @@ def gather(
         "respects": RESPECTS,
         "ranking_by_scale": ranking_by_scale(scale_tables(compare, judged)),
         "found": [
-            *summarise(scans, accuracy, own(l2[l2["method"].isin(judged)]), shared, noise, bool(imported)),
+            *summarise(scans, accuracy, own(l2[l2["method"].isin(judged)]), shared, noise, bool(imported), task),
             *judge(scores, judging[1]),
         ],
         "not_possible": not_possible(notes, trained),
         "paired": paired,
-        "scans": count_scans(scans),
+        "scans": count_scans(scans, task),
+        "classes": [f"{name[0].upper()}{name[1:]}" for name in map(plural, task.shown)],
+        "target": task.target,
+        "groups_of": list(task.groups),
+        "compared": [plural_title(task, group) for group in task.compared],
         "groups": group_rows(read_table(models / "cohort/demographics.tsv")),
         "warnings": [
             *left_out(read_table(models / "cohort/unreadable.tsv")),
@@ -213,19 +230,19 @@ def gather(
         "no_floor": [CHECKS.get(check, check) for check in no_floor],
         "check_accuracy": check_accuracy_rows(of_checks) if check_accuracy else None,
         "paper_accuracy": {name: percent(value, 2) for name, value in paper.BALANCED_ACCURACY.items()},
-        "l2": l2_rows(l2, scores, methods),
+        "l2": l2_rows(l2, all_scores, methods),
         "overlap": overlap_rows(top, scores, methods),
         "metrics": METRICS,
         "chances": metric_spans(shared, "chance"),
         "noise": metric_spans(noise, "overlap_mean") if noise["overlap_mean"].notna().any() else None,
         "bound_heads": bound_heads,
         "bound_rows": bounds if any(figure.stem == "bounds" for figure in figures) else None,
-        **measure_tables(scores, methods, config["compare"]),
+        **measure_tables(all_scores, methods, config["compare"], task),
         "cause_heads": cause_heads,
         "cause_rows": causes,
-        "variance_heads": [words for name, words in SEEDS.items() if name in set(variance["measure"])],
-        "variance_rows": variance_rows(variance),
-        "enough_seeds": enough_seeds(read_table(compare / "seeds.tsv")),
+        "variance_heads": [words for name, words in SEEDS.items() if name in set(of_group["variance"]["measure"])],
+        "variance_rows": variance_rows(of_group["variance"]),
+        "enough_seeds": enough_seeds(of_group["seeds"]),
         "notes": note_rows(notes, trained),
         "network_tables": network_tables(networks, methods, config["compare"]["top_k"]) if several else [],
         "methods": {name: title_of(name) for name in in_order(methods)},

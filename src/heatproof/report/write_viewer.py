@@ -12,7 +12,6 @@ import pandas as pd
 from heatproof.checks import T_MAP_SPLITS
 from heatproof.command import json_option, run
 from heatproof.compare.localisation import true_effects
-from heatproof.compare.outcomes import scans_by_outcome
 from heatproof.images import load_array, load_image
 from heatproof.models import Model, models_of, network_of, title_of_model
 from heatproof.possible import is_left_out
@@ -34,14 +33,9 @@ from heatproof.report.viewers import (
 )
 from heatproof.space import grid_of, load_template
 from heatproof.tables import read_table
+from heatproof.task import PATIENTS, Task, one, scans_by_group, task_in
 from heatproof.units import KINDS, units_of
 
-OUTCOMES = {
-    "TP": "true positives",
-    "TN": "true negatives",
-    "FP": "false positives",
-    "FN": "false negatives",
-}
 NO_MODEL = "no model"
 ALL_SCANS = "all"
 
@@ -52,20 +46,20 @@ def seed_name(seed: Model) -> str:
 
 
 def mean_entries(results: Path, methods: Iterable[str], config: dict, view: View) -> list[dict]:
-    """Describe each method's mean maps: of every model and their mean, over the scans of each outcome."""
-    seeds, entries = models_of(config["train"]), []
+    """Describe each method's mean maps: of every model and their mean, over the scans of each group."""
+    seeds, entries, task = models_of(config["train"]), [], task_in(config)
     for method in methods:
         for outcome in config["report"]["viewer_outcomes"]:
             paths = {seed_name(seed): results / f"compare/{method}/seed-{seed}/mean_{outcome}.nii.gz" for seed in seeds}
             maps = {name: read_map(path, view.mask) for name, path in paths.items()}
-            entries += map_entries(view, title_of(method), OUTCOMES[outcome], maps)
+            entries += map_entries(view, title_of(method), f"{task.groups[outcome].title}s", maps)
     return entries
 
 
 def t_map_entries(results: Path, config: dict, view: View) -> list[dict]:
     """Describe the t-maps of a study, which are the same for every model."""
-    seed = models_of(config["train"])[0]
-    found = [name for name in T_MAP_SPLITS if (results / f"compare/{name}/seed-{seed}/mean_TP.nii.gz").is_file()]
+    seed, group = models_of(config["train"])[0], task_in(config).explained
+    found = [name for name in T_MAP_SPLITS if (results / f"compare/{name}/seed-{seed}/mean_{group}.nii.gz").is_file()]
     return [
         entry
         for name in found
@@ -73,7 +67,7 @@ def t_map_entries(results: Path, config: dict, view: View) -> list[dict]:
             view,
             title_of(name),
             f"{T_MAP_SPLITS[name]} scans",
-            {NO_MODEL: read_map(results / f"compare/{name}/seed-{seed}/mean_TP.nii.gz", view.mask)},
+            {NO_MODEL: read_map(results / f"compare/{name}/seed-{seed}/mean_{group}.nii.gz", view.mask)},
         )
     ]
 
@@ -99,11 +93,11 @@ def paint(effects: pd.Series, numbers: np.ndarray, names: Sequence[str]) -> np.n
 
 def effect_entries(results: Path, models: Path, config: dict, view: View) -> list[dict]:
     """Describe the effects of regions and of cubes on each model, averaged over its true positives."""
-    entries, seeds = [], models_of(config["train"])
+    entries, seeds, task = [], models_of(config["train"]), task_in(config)
     tables = {seed: read_table(results / f"attribute/effects/seed-{seed}.tsv") for seed in seeds}
-    recognised = {
-        seed: scans_by_outcome(read_table(models / f"train/seed-{seed}/predictions.tsv"))["TP"] for seed in seeds
-    }
+    predicted = {seed: read_table(models / f"train/seed-{seed}/predictions.tsv") for seed in seeds}
+    recognised = {seed: scans_by_group(table, task)[task.explained] for seed, table in predicted.items()}
+    title = f"{task.groups[task.explained].title}s"
     reference = "twin" if any((table["reference"] == "twin").any() for table in tables.values()) else "controls"
     of_reference = {"twin": "a healthy twin", "controls": "controls"}[reference]
     unit = f"fall of the margin when a unit is taken from {of_reference}; 1 is a model’s largest"
@@ -117,12 +111,12 @@ def effect_entries(results: Path, models: Path, config: dict, view: View) -> lis
             values = paint(kept.groupby("unit")["effect"].mean(), numbers, names)
             scale = np.abs(values).max()
             maps[seed_name(seed)] = nib.Nifti1Image(values / scale, view.brain.affine) if scale > 0 else None
-        entries += map_entries(view, f"Effects of {kind} on the model", OUTCOMES["TP"], maps, unit=unit)
+        entries += map_entries(view, f"Effects of {kind} on the model", title, maps, unit=unit)
     return entries
 
 
-def chosen_scans(predictions: pd.DataFrame, count: int) -> dict[str, str]:
-    """Choose test scans, patients and controls in turn, and say what models take them for.
+def chosen_scans(predictions: pd.DataFrame, count: int, task: Task = PATIENTS) -> dict[str, str]:
+    """Choose test scans, of each class in turn, and say what models take them for.
 
     Parameters
     ----------
@@ -130,13 +124,14 @@ def chosen_scans(predictions: pd.DataFrame, count: int) -> dict[str, str]:
         scan, split, label, probability; of all models.
     count : int
         How many scans at most.
+    task : Task
     """
     test = predictions[predictions["split"] == "test"]
     scans = test.groupby(["scan", "label"])["probability"].mean().reset_index()
-    scans = scans.assign(turn=scans.groupby("label").cumcount(), first=scans["label"] != "patient")
-    scans = scans.sort_values(["turn", "first"]).head(count).sort_values("scan")
+    scans = scans.assign(turn=scans.groupby("label").cumcount(), place=scans["label"].map(task.shown.index))
+    scans = scans.sort_values(["turn", "place"]).head(count).sort_values("scan")
     return {
-        row.scan: f"{row.scan}, {row.label}, probability of a patient {row.probability:.2f}"
+        row.scan: f"{row.scan}, {row.label}, probability of {one(task.target)} {row.probability:.2f}"
         for row in scans.itertuples()
     }
 
@@ -178,7 +173,7 @@ def gather(results: Path, models: Path, config: dict, truth: Path | None, partic
     names, entries, scans = {}, [], {}
     if participants:
         tables = [read_table(models / f"train/seed-{seed}/predictions.tsv") for seed in models_of(config["train"])]
-        names = chosen_scans(pd.concat(tables), options["participants"])
+        names = chosen_scans(pd.concat(tables), options["participants"], task_in(config))
         scans = pack_scans(models, names, config["register"]["space"], view)
         entries += participant_entries(results, methods, names, config, view)
     else:

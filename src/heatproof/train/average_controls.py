@@ -8,19 +8,25 @@ import numpy as np
 from heatproof.command import run
 from heatproof.errors import StudyError
 from heatproof.store import Store, open_store
+from heatproof.task import task_argument
 
 
 def average_controls(store: Store) -> np.ndarray:
-    """Return the mean over the scans of controls, float32 of shape (x, y, z), reading one at a time.
+    """Return the mean over the scans of the class that the target is held against, reading one at a time.
+
+    Returns
+    -------
+    ndarray of float32, shape (x, y, z)
 
     Raises
     ------
     StudyError
         If there is none.
     """
-    controls = np.flatnonzero(store.classes == 0)
+    controls = np.flatnonzero(store.scans["label"] == store.task.reference)
     if not len(controls):
-        raise StudyError("no training scan is of a control, and mean_control is their mean; choose another baseline")
+        name = store.task.reference
+        raise StudyError(f"no training scan is of a {name}, and mean_control is their mean; choose another baseline")
     total = np.zeros(store.images.shape[1:])
     for row in controls:
         total += store.images[row]
@@ -30,9 +36,10 @@ def average_controls(store: Store) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scans", type=Path, required=True, help="store of the training scans, .npy")
+    task_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="mean_control.npy")
     arguments = parser.parse_args()
-    np.save(arguments.out, average_controls(open_store(arguments.scans)))
+    np.save(arguments.out, average_controls(open_store(arguments.scans, arguments.task)))
 
 
 if __name__ == "__main__":

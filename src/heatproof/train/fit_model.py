@@ -18,6 +18,7 @@ from heatproof.errors import StudyError
 from heatproof.running import as_input, outputs, resident, to_device
 from heatproof.store import Store, open_store
 from heatproof.tables import write_table
+from heatproof.task import task_argument
 from heatproof.train.batches import training_batches
 from heatproof.train.network import create_network, save_model
 from heatproof.train.precision import lower, trusted
@@ -163,6 +164,7 @@ def main() -> None:
     parser.add_argument("--train", type=Path, required=True, help="store of the training scans")
     parser.add_argument("--validation", type=Path, required=True, help="store of the validation scans")
     parser.add_argument("--options", type=json_option, required=True, help="the config's train section, as JSON")
+    task_argument(parser)
     parser.add_argument("--initialisation-seed", type=int, required=True)
     parser.add_argument("--order-seed", type=int, required=True)
     parser.add_argument("--shuffle-seed", type=int, help="deals the labels of all scans anew: a sanity check")
@@ -170,7 +172,7 @@ def main() -> None:
     parser.add_argument("--history", type=Path, required=True, help="the table of epochs to write")
     arguments = parser.parse_args()
     device = prepare_device(arguments.options["device"], precision=arguments.options["precision"])
-    train, validation = open_store(arguments.train), open_store(arguments.validation)
+    train, validation = (open_store(path, arguments.task) for path in (arguments.train, arguments.validation))
     if arguments.shuffle_seed is not None:
         train, validation = (with_shuffled_labels(store, arguments.shuffle_seed) for store in (train, validation))
     seeds = {"initialisation": arguments.initialisation_seed, "order": arguments.order_seed}

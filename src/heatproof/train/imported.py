@@ -9,6 +9,7 @@ from heatproof.cohort.twins import has_twins
 from heatproof.config import WILDCARD
 from heatproof.errors import StudyError
 from heatproof.references import CONTROLS, OPTIONS, reference_files
+from heatproof.task import task_of
 from heatproof.train import clinicadl
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".tar")
@@ -88,8 +89,8 @@ def check_imported(config: Mapping) -> None:
 def check_parts(config: Mapping, scans: pd.DataFrame) -> None:
     """Check that every split has the scans that the config has a use for.
 
-    Test scans of both classes there must be; training and validation scans only where networks are trained; training
-    scans of controls, or of both classes, where something is made of them.
+    Test scans of all classes there must be; training and validation scans only where networks are trained; training
+    scans of controls, or of all classes, where something is made of them.
 
     Parameters
     ----------
@@ -104,7 +105,7 @@ def check_parts(config: Mapping, scans: pd.DataFrame) -> None:
         With who is missing, and what it is for.
     """
     there = set(scans[["split", "label"]].itertuples(index=False, name=None))
-    labels = [""] if (scans["label"] == "").all() else ["patient", "control"]
+    labels = [""] if (scans["label"] == "").all() else task_of(config).shown
     source = config["cohort"]["scans"] or config["cohort"]["split"].get("table") or "config: cohort.split"
     for split in ["test"] if is_imported(config["train"]) and labels[1:] else ["train", "validation", "test"]:
         for label in labels:

@@ -42,7 +42,7 @@ def build_network(
     dropout : float
         Probability to drop a feature before each of the two linear layers.
     hidden, classes : int
-        Units of the hidden linear layer, and outputs: index 0 for controls, 1 for patients.
+        Units of the hidden linear layer, and outputs, in the order of ``cohort.classes``.
 
     Returns
     -------

@@ -12,17 +12,18 @@ from heatproof.device import prepare_device
 from heatproof.running import outputs, resident
 from heatproof.store import Store, open_store
 from heatproof.tables import write_table
+from heatproof.task import task_argument
 from heatproof.train.network import load_model
 
 
 def predict(model: nn.Module, store: Store, batch_size: int, device: torch.device) -> pd.DataFrame:
-    """Return scan, participant_id, label, probability (of patient) and predicted (patient, control).
+    """Return scan, participant_id, label, probability (of the target) and predicted, a class.
 
     Scans without a label have no row.
     """
     logits = outputs(model, resident(store.images, device), batch_size, device)
-    probability = logits.double().softmax(1)[:, 1].numpy()
-    predicted = pd.Series(logits.argmax(1).numpy()).map({0: "control", 1: "patient"})
+    probability = logits.double().softmax(1)[:, store.task.index].numpy()
+    predicted = pd.Series(logits.argmax(1).numpy()).map(dict(enumerate(store.task.classes)))
     return store.scans.assign(probability=probability, predicted=predicted).dropna(subset="label")
 
 
@@ -37,13 +38,14 @@ def main() -> None:
     parser.add_argument("--stores", type=Path, nargs="+", required=True, help="stores, named by their split")
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--device", required=True)
+    task_argument(parser)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     device = prepare_device(arguments.device)
     model = load_model(arguments.model, device) if arguments.model.stat().st_size else None
     tables = []
     for path in arguments.stores:
-        store = open_store(path)
+        store = open_store(path, arguments.task)
         table = predict(model, store, arguments.batch_size, device) if model else nothing(store)
         table.insert(2, "split", path.stem)
         tables.append(table)

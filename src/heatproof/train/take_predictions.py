@@ -6,24 +6,26 @@ from pathlib import Path
 import pandas as pd
 
 from heatproof.cohort.bids_tables import check_different
-from heatproof.cohort.scans import classes_of, read_columns
+from heatproof.cohort.scans import name_classes, read_columns
 from heatproof.command import json_option, run
 from heatproof.errors import StudyError
 from heatproof.tables import read_table, write_table
+from heatproof.task import PATIENTS, Task, task_argument
 
 
-def read_predictions(path: str | Path, scans: pd.DataFrame, cohort: dict) -> pd.DataFrame:
+def read_predictions(path: str | Path, scans: pd.DataFrame, cohort: dict, task: Task = PATIENTS) -> pd.DataFrame:
     """Read a model's predictions for the test scans.
 
     Parameters
     ----------
     path : path
-        A table with the column scan, and predicted (patient or control, or as the config names them), probability (of
-        patient) or both. Without predicted, a probability above 0.5 is a patient.
+        A table with the column scan, and predicted (a class, or a value that the config names), probability (of the
+        target) or both. Without predicted, a probability above 0.5 is of the target.
     scans : DataFrame
         Of the cohort: scan, participant_id, label, split.
     cohort : dict
-        The config's ``cohort``: patient and control.
+        The config's ``cohort``: the classes.
+    task : Task
 
     Returns
     -------
@@ -47,9 +49,9 @@ def read_predictions(path: str | Path, scans: pd.DataFrame, cohort: dict) -> pd.
     if "probability" in given and len(wrong := found.loc[~probability.between(0, 1), "probability"]):
         raise StudyError(f"{path} has the probability {wrong.iloc[0]}; give numbers from 0 to 1")
     if "predicted" in given:
-        predicted = classes_of(found["predicted"], cohort, f"{path}: predicted")
+        predicted = name_classes(found["predicted"], cohort, f"{path}: predicted")
     else:
-        predicted = (probability > 0.5).map({True: "patient", False: "control"})
+        predicted = (probability > 0.5).map({True: task.target, False: task.reference})
     columns = ["scan", "participant_id", "split", "label", "probability", "predicted"]
     return found.assign(probability=probability, predicted=predicted)[columns]
 
@@ -58,10 +60,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--predictions", type=Path, required=True, help="table of scan, predicted, probability")
     parser.add_argument("--scans", type=Path, required=True, help="cohort/test.tsv")
-    parser.add_argument("--cohort", type=json_option, required=True, help="patient and control of the config's cohort")
+    parser.add_argument("--cohort", type=json_option, required=True, help="the config's cohort: its classes")
+    task_argument(parser)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    table = read_predictions(arguments.predictions, read_table(arguments.scans), arguments.cohort)
+    table = read_predictions(arguments.predictions, read_table(arguments.scans), arguments.cohort, arguments.task)
     write_table(table, arguments.out)
 
 

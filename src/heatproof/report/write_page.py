@@ -180,11 +180,10 @@ def gather(
     scans, accuracy = read_table(models / "cohort/scans.tsv"), read_table(compare / "accuracy.tsv")
     l2, top = read_table(compare / "l2.tsv"), read_table(compare / "top_regions.tsv")
     methods = {name: options for name, options in used_methods(config).items() if name in set(l2["method"])}
-    all_scores, notes, task = read_table(compare / "scores.tsv"), read_table(compare / "notes.tsv"), task_of(config)
-    of_group = {
-        name: read_table(compare / f"{name}.tsv").query("outcome == @task.explained")
-        for name in ("scores", "variance", "seeds", *(["networks"] if several else []))
-    }
+    notes, task = read_table(compare / "notes.tsv"), task_of(config)
+    names = ["scores", "variance", "seeds", *(["networks"] if several else [])]
+    tables = {name: read_table(compare / f"{name}.tsv") for name in names}
+    of_group = {name: table[table["outcome"] == task.explained] for name, table in tables.items()}
     scores, networks = of_group["scores"], of_group.get("networks")
     bound_heads, bounds = bound_rows(scores, config["compare"]["top_k"])
     judged = [name for name in sorted(methods) if (scores.loc[scores["method"] == name, "kind"] == "method").any()]
@@ -230,14 +229,14 @@ def gather(
         "no_floor": [CHECKS.get(check, check) for check in no_floor],
         "check_accuracy": check_accuracy_rows(of_checks) if check_accuracy else None,
         "paper_accuracy": {name: percent(value, 2) for name, value in paper.BALANCED_ACCURACY.items()},
-        "l2": l2_rows(l2, all_scores, methods),
+        "l2": l2_rows(l2, tables["scores"], methods),
         "overlap": overlap_rows(top, scores, methods),
         "metrics": METRICS,
         "chances": metric_spans(shared, "chance"),
         "noise": metric_spans(noise, "overlap_mean") if noise["overlap_mean"].notna().any() else None,
         "bound_heads": bound_heads,
         "bound_rows": bounds if any(figure.stem == "bounds" for figure in figures) else None,
-        **measure_tables(all_scores, methods, config["compare"], task),
+        **measure_tables(tables["scores"], methods, config["compare"], task),
         "cause_heads": cause_heads,
         "cause_rows": causes,
         "variance_heads": [words for name, words in SEEDS.items() if name in set(of_group["variance"]["measure"])],

@@ -316,7 +316,7 @@ def test_a_mask_on_another_grid_is_refused(study):
             "mine.baseline is 'mean'; choose one of mean_control, blurred, twin",
         ),
         ({"method": "deep_lift", "reference": "twin"}, "mine has no option 'reference'; deep_lift has .*baseline"),
-        ({"method": "lrp", "target": "control"}, "mine.target is 'control'; choose one of patient, predicted"),
+        ({"method": "lrp", "target": "nobody"}, "mine.target is 'nobody'; choose one of patient, predicted"),
         ({"method": "lrp", "output": "score"}, "mine.output is 'score'; choose one of margin, logit, probability"),
         ({"method": "lrp", "sign": "negative"}, "mine.sign is 'negative'; choose one of signed, absolute, positive"),
     ],

@@ -13,6 +13,7 @@ from heatproof.device import prepare_device
 from heatproof.errors import StudyError
 from heatproof.store import open_store
 from heatproof.tables import write_table
+from heatproof.task import PATIENTS
 from heatproof.train.fit_model import fit_model
 from heatproof.train.import_model import import_model
 from heatproof.train.network import create_network, save_model
@@ -75,7 +76,7 @@ def test_imported_weights_of_a_study_give_its_models_predictions_and_maps_byte_f
     for weights, out in (("own.pt", "imported.safetensors"), ("model.safetensors", "again.safetensors")):
         out = ["--weights", tmp_path / weights, "--out", tmp_path / out]
         run(monkeypatch, "heatproof.train.import_model", *arguments, *out)
-    shared = ["--batch-size", 2, "--device", "cpu"]
+    shared = ["--batch-size", 2, "--device", "cpu", "--task", json.dumps(PATIENTS._asdict())]
     made = {}
     for name in ("model", "imported", "again"):
         folder = tmp_path / name

@@ -1,5 +1,7 @@
 """Controls of a model: the weights that training began with, or trained ones whose top is re-initialised."""
 
+import json
+
 import networks
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ from torch import nn
 from heatproof.errors import StudyError
 from heatproof.store import Store
 from heatproof.tables import read_table, write_table
+from heatproof.task import PATIENTS
 from heatproof.train import predict_scans
 from heatproof.train import randomise_model as module
 from heatproof.train.execution import Layer
@@ -153,6 +156,7 @@ def test_the_model_of_a_check_that_a_network_cannot_have_is_empty_and_predicts_n
     scans = pd.DataFrame({"scan": ["a", "b"], "participant_id": ["a", "b"], "label": ["patient", "control"]})
     write_table(scans, tmp_path / "test.tsv")
     arguments = ["--stores", str(tmp_path / "test.npy"), "--batch-size", "1", "--device", "cpu"]
+    arguments += ["--task", json.dumps(PATIENTS._asdict())]
     monkeypatch.setattr("sys.argv", ["", "--model", str(out), *arguments, "--out", str(tmp_path / "predictions.tsv")])
     predict_scans.main()
     predicted = read_table(tmp_path / "predictions.tsv")

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from difflib import get_close_matches
 from itertools import chain
@@ -12,13 +12,14 @@ import jsonschema
 import yaml
 
 from heatproof.checks import MAP_CHECKS, T_MAP_SPLITS
+from heatproof.cohort.participants import counts_of
 from heatproof.cohort.twins import has_twins, is_simulated
 from heatproof.errors import StudyError
 from heatproof.functions import check_methods, check_network_function, quoted
 from heatproof.maps import check_paths, is_taken
 from heatproof.models import models_of, networks_of, of_network
 from heatproof.references import check_references
-from heatproof.task import FORMER, PREDICTED, classes_of
+from heatproof.task import FORMER, PREDICTED, classes_of, task_of
 from heatproof.train.layers import PAPER_NETWORK
 
 BEFORE = {"within": "brain"}  # what studies had of keys that their version lacked
@@ -140,6 +141,29 @@ def with_targets(config: Mapping) -> dict:
         for name, options in methods.items()
     }
     return {**config, "attribute": {**attribute, "methods": methods}}
+
+
+def with_outputs(config: Mapping) -> dict:
+    """Tell networks the number of their outputs, one for each class, where there are not two."""
+    train, outputs = config["train"], len(classes_of(config["cohort"]))
+    if outputs == 2 or not isinstance(train, Mapping):
+        return dict(config)
+    several = train.get("networks")
+    if isinstance(several, Mapping):
+        return {
+            **config,
+            "train": {**train, "networks": {name: {**own, "outputs": outputs} for name, own in several.items()}},
+        }
+    return {**config, "train": {**train, "network": {**train["network"], "outputs": outputs}}}
+
+
+def with_groups(config: Mapping, laid_over: Mapping) -> dict:
+    """Show the maps of all groups where the default's names of them are of another task and the user names none."""
+    report, groups = config.get("report"), task_of(config).groups
+    named = isinstance(report, Mapping) and "viewer_outcomes" in (laid_over.get("report") or {})
+    if named or not isinstance(report, Mapping) or set(report.get("viewer_outcomes", ())) <= groups.keys():
+        return dict(config)
+    return {**config, "report": {**report, "viewer_outcomes": list(groups)}}
 
 
 def with_own_network(config: Mapping, laid_over: Mapping) -> dict:
@@ -280,9 +304,18 @@ def check_classes(config: Mapping) -> None:
             f"config: cohort.both_classes is {cohort['both_classes']!r}; write refuse, or one of the classes, "
             f"{', '.join(classes)}"
         )
-    if is_simulated(cohort) and set(classes) != set(FORMER):
+    if isinstance(cohort["label"], dict) and len(classes) != 2:
         raise StudyError(
-            f"config: cohort.classes names {', '.join(classes)}, but a simulated cohort's are control and patient"
+            f"config: cohort.label is the volume of a region, which makes two classes, and cohort.classes names "
+            f"{', '.join(classes)}; name two"
+        )
+    if is_simulated(cohort) and (strange := strange_classes(cohort["simulate"], classes)):
+        raise StudyError(
+            f"config: cohort.simulate.{strange} must name each of cohort.classes, {', '.join(classes)}; correct one"
+        )
+    if wrong := sorted(set(config["report"]["viewer_outcomes"]) - task_of(config).groups.keys()):
+        raise StudyError(
+            f"config: report.viewer_outcomes names {wrong[0]!r}; choose from {', '.join(task_of(config).groups)}"
         )
     for name, options in methods.items():
         target = (options or {}).get("target", PREDICTED)
@@ -299,6 +332,13 @@ def check_classes(config: Mapping) -> None:
             f"config: attribute.methods.{one}.target is {first} and that of {other} is {second}; explain one class in "
             "a study, and the other in a study of its own that takes its models by the key models"
         )
+
+
+def strange_classes(simulate: Mapping, classes: Sequence[str]) -> str:
+    """Name the key of ``cohort.simulate`` that does not tell of each class: how many people, or how severe."""
+    if set(counts_of(simulate)) != set(classes):
+        return "participants"
+    return "" if set(classes) <= set(simulate["severity"]) else "severity"
 
 
 def check_taken(config: Mapping) -> None:

@@ -7,7 +7,7 @@ from heatproof.errors import StudyError
 from heatproof.maps import METHOD as TAKEN
 from heatproof.maps import is_taken
 from heatproof.sources import ROOT, dictionary_entries, find_function, lacks
-from heatproof.train.layers import PAPER_NETWORK, SHAPED
+from heatproof.train.layers import OUTPUTS, PAPER_NETWORK, SHAPED
 
 METHODS = f"{ROOT}/heatproof/attribute/__init__.py"
 CONVENTIONS = f"{ROOT}/heatproof/attribute/outputs.py"
@@ -62,11 +62,11 @@ def check_network_function(network: Mapping) -> None:
     if function is None or function.args.kwarg:
         return
     taken = parameters(function)
-    if unknown := sorted(network.keys() - {"function"} - taken.keys() - parameters(inherited).keys()):
+    if unknown := sorted(network.keys() - {"function", "outputs"} - taken.keys() - parameters(inherited).keys()):
         raise StudyError(
             f"config: train.network: {network['function']} has no option {quoted(unknown)}; it has {', '.join(taken)}"
         )
-    known = network.keys() | SHAPED.keys()
+    known = network.keys() | SHAPED.keys() | {*OUTPUTS}
     if missing := [option for option in list(taken)[1:] if taken[option] and option not in known]:
         raise StudyError(f"config: train.network lacks {quoted(missing)}, which {network['function']} needs; add it")
 

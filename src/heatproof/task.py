@@ -11,7 +11,8 @@ FP    control   no
 FN    patient   no
 ===== ========= ==========
 
-``patient`` stands for the class that is explained and ``control`` for the other one, whatever their names are.
+``patient`` stands for the class that is explained and ``control`` for the other one, whatever their names are. Of more
+classes there are ``recognised-{class}`` and ``missed-{class}`` of each, those of the class that is explained first.
 """
 
 import argparse
@@ -76,6 +77,14 @@ class Task(NamedTuple):
     @property
     def groups(self) -> dict[str, Group]:
         """All groups by name, in their order: that of the target, that which it is held against, and all others."""
+        if len(self.classes) > 2:
+            kinds = [(True, "recognised"), (False, "missed")]
+            labels = [self.target, *(name for name in self.classes if name != self.target)]
+            return {
+                f"{kind}-{label}": Group(f"{kind} {label} scan", label, recognised)
+                for recognised, kind in kinds
+                for label in labels
+            }
         return {
             "TP": Group("true positive", self.target, True),
             "TN": Group("true negative", self.reference, True),
@@ -138,7 +147,7 @@ def scans_by_group(predictions: pd.DataFrame, task: Task) -> dict[str, list[str]
     Parameters
     ----------
     predictions : DataFrame
-        scan, split, label and predicted, two classes.
+        scan, split, label and predicted, both classes of the task.
     task : Task
 
     Returns
@@ -162,6 +171,11 @@ def plural(name: str) -> str:
 def one(name: str) -> str:
     """Return the name of a class after an article, but for an abbreviation."""
     return f"a {name}" if name.islower() else name
+
+
+def whose(name: str) -> str:
+    """Return the possessive of a class's plural, of an abbreviation that of the name."""
+    return f"{name}s'" if name.islower() else f"{name}'s"
 
 
 def as_task(value: Mapping | Sequence) -> Task:

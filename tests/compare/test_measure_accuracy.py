@@ -9,7 +9,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from heatproof.compare.measure_accuracy import main, measure_accuracy
 from heatproof.tables import read_table, write_table
-from heatproof.task import PATIENTS
+from heatproof.task import PATIENTS, Task
 
 TASK = ("--task", json.dumps(PATIENTS._asdict()))
 
@@ -99,3 +99,23 @@ def test_what_a_missing_class_leaves_undefined_is_empty(missing, empty, left):
     measured = measure_accuracy(predictions[predictions["label"] != missing])
     assert all(np.isnan(measured[name]) for name in (empty, "balanced_accuracy", "auc"))
     assert measured[left] == measured["accuracy"]
+
+
+def test_three_classes_by_hand():
+    rows = [
+        ("AD", "AD", 0.9),
+        ("AD", "MCI", 0.3),
+        ("MCI", "MCI", 0.2),
+        ("MCI", "CN", 0.1),
+        ("CN", "CN", 0.0),
+        ("CN", "AD", 0.6),
+    ]
+    rows += [("CN", "CN", 0.1), ("CN", "CN", 0.05)]
+    table = pd.DataFrame(rows, columns=["label", "predicted", "probability"]).assign(split="test")
+    table["scan"] = [f"sub-{i}" for i in range(len(table))]
+    found = measure_accuracy(table, Task(["CN", "MCI", "AD"], "AD"))
+    assert found["balanced_accuracy"] == pytest.approx((1 / 2 + 1 / 2 + 3 / 4) / 3)
+    assert (found["sensitivity"], found["specificity"], found["accuracy"]) == (1 / 2, 5 / 6, 5 / 8)
+    assert found["auc"] == pytest.approx(11 / 12)  # of 12 pairs of an AD scan and another, one is in the wrong order
+    assert (found["n_recognised-AD"], found["n_missed-CN"], found["CN_as_AD"], found["MCI_as_CN"]) == (1, 1, 1, 1)
+    assert sum(value for name, value in found.items() if "_as_" in name) == 8

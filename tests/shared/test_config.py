@@ -18,6 +18,8 @@ from heatproof.config import (
     named_by_user,
     renamed,
     typed,
+    with_groups,
+    with_outputs,
     with_own_classes,
     with_own_network,
 )
@@ -44,7 +46,8 @@ def laid_over(below: dict, above: dict) -> dict:
 def test_every_preset_is_valid(config, preset):
     check_yaml(preset)
     above = yaml.safe_load(preset.read_text())
-    study = with_imported_models(with_own_network(laid_over(config, above), above), above)
+    study = with_own_classes(with_own_network(laid_over(config, above), above), above)
+    study = with_outputs(with_groups(with_imported_models(study, above), above))
     check_config(study)
     check_feasibility(study)
     assert study["study"] == preset.stem or preset.stem == "config"
@@ -410,6 +413,19 @@ def test_classes_of_a_user_take_the_place_of_the_default_s_in_their_order(config
     assert list(with_own_classes(laid_over(config, below), below)["cohort"]["classes"]) == ["control", "patient"]
 
 
+def test_of_three_classes_there_are_three_outputs_and_the_maps_of_all_groups_are_shown(config):
+    above = {"cohort": {"classes": {"CN": 0, "MCI": 1, "AD": 2}}}
+    study = with_outputs(with_groups(with_own_classes(laid_over(config, above), above), above))
+    assert study["train"]["network"]["outputs"] == 3
+    assert study["report"]["viewer_outcomes"][:2] == ["recognised-AD", "recognised-CN"]
+    study["cohort"]["bids"], study["report"]["viewer_outcomes"] = "/data", ["TP"]
+    with pytest.raises(
+        StudyError, match=r"report.viewer_outcomes names 'TP'; choose from recognised-AD, recognised-CN,"
+    ):
+        check_config(study)
+    assert "outputs" not in with_outputs(config)["train"]["network"]
+
+
 def test_the_former_keys_name_the_values_of_patient_and_control(config):
     above = {"cohort": {"patient": "> 0", "control": 0}}
     study = with_own_classes(laid_over(config, above), above)
@@ -423,7 +439,8 @@ def test_the_former_keys_name_the_values_of_patient_and_control(config):
     ("section", "message"),
     [
         ({"cohort": {"both_classes": "MCI"}}, "cohort.both_classes is 'MCI'; write refuse, or one of the classes,"),
-        ({"cohort": {"bids": None}}, "cohort.classes names CN, AD, but a simulated cohort's are control and patient"),
+        ({"cohort": {"label": {"volume": "Hippocampus"}, "classes": {"MCI": 2}}}, "which makes two classes, and"),
+        ({"cohort": {"bids": None}}, "cohort.simulate.participants must name each of cohort.classes, CN, AD; correct"),
         (
             {"attribute": {"methods": {"lrp": {"target": "patients"}}}},
             "methods.lrp.target is 'patients'; choose one of the classes, CN, AD, or predicted",

@@ -57,3 +57,16 @@ def test_the_last_class_is_explained_or_the_one_that_a_method_names():
 def test_a_name_that_is_no_class_is_refused():
     with pytest.raises(StudyError, match=r"'MCI' is no class; the classes are CN, AD"):
         Task(["CN", "AD"], "AD").output_of("MCI")
+
+
+def test_of_three_classes_each_has_a_group_of_scans_that_were_recognised_and_one_of_those_missed():
+    task = Task(["CN", "MCI", "AD"], "MCI")
+    rows = [("a", "MCI", "MCI"), ("b", "MCI", "AD"), ("c", "CN", "CN"), ("d", "AD", "MCI")]
+    table = pd.DataFrame(rows, columns=["scan", "label", "predicted"]).assign(split="test")
+    assert scans_by_group(table, task) == {
+        **{"recognised-MCI": ["a"], "recognised-CN": ["c"], "recognised-AD": []},
+        **{"missed-MCI": ["b"], "missed-CN": [], "missed-AD": ["d"]},
+    }
+    assert task.explained == "recognised-MCI" and task.compared == ["recognised-MCI", "recognised-CN", "recognised-AD"]
+    assert task.reference_groups("true_negatives") == ["recognised-CN"]
+    assert task.reference_groups("all") == ["recognised-CN", "missed-CN"]

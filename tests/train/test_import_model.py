@@ -2,13 +2,17 @@
 
 import importlib
 import json
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
+from heatproof.attribute.explain import explain
+from heatproof.attribute.outputs import with_margin
 from heatproof.device import prepare_device
 from heatproof.errors import StudyError
 from heatproof.store import open_store
@@ -16,7 +20,7 @@ from heatproof.tables import write_table
 from heatproof.task import PATIENTS
 from heatproof.train.fit_model import fit_model
 from heatproof.train.import_model import import_model
-from heatproof.train.network import create_network, save_model
+from heatproof.train.network import create_network, load_model, save_model, with_two_outputs
 
 SHAPE = (12, 12, 12)
 NETWORK = {"filters": [2, 3], "pools": [2, 2], "padding": 1, "hidden": 4}
@@ -207,3 +211,46 @@ def test_a_file_that_is_cut_off_or_of_something_else_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(StudyError, match=f"{name} (cannot be read|holds more than weights)"):
         import_model(tmp_path / name, SHAPE, NETWORK)
+
+
+class OneLogit(nn.Module):
+    """A network of one output, with or without a sigmoid."""
+
+    def __init__(self, sigmoid: bool = False):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv3d(1, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool3d(2), nn.Flatten())
+        self.head, self.sigmoid = nn.Linear(16, 1), nn.Sigmoid() if sigmoid else nn.Identity()
+
+    def forward(self, scans):
+        return self.sigmoid(self.head(self.body(scans)))
+
+
+def one_logit(sigmoid=False):
+    return OneLogit(sigmoid)
+
+
+@pytest.mark.parametrize("sigmoid", [False, True])
+def test_a_network_of_one_logit_is_one_of_two_classes(tmp_path, monkeypatch, sigmoid):
+    torch.manual_seed(1)
+    trained_elsewhere, scans = OneLogit(sigmoid).eval(), torch.rand(3, 1, *SHAPE)
+    save_file(trained_elsewhere.state_dict(), tmp_path / "one.safetensors")
+    network = {"function": f"{__name__}:one_logit", "outputs": 1, "sigmoid": sigmoid}
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[__name__])
+    model = import_model(tmp_path / "one.safetensors", SHAPE, network)
+    with torch.no_grad():
+        logit = trained_elsewhere.head(trained_elsewhere.body(scans))[:, 0]
+        torch.testing.assert_close(model(scans).softmax(1)[:, 1], logit.sigmoid())
+        torch.testing.assert_close(with_margin(model)(scans), torch.stack([-logit, logit], dim=1))
+    save_model(model, SHAPE, network, tmp_path / "model.safetensors")
+    with torch.no_grad():
+        torch.testing.assert_close(load_model(tmp_path / "model.safetensors")(scans), model(scans))
+    for method, options in {"lrp": {}, "occlusion": {"patch": 6, "stride": 6}, "gradient_input": {}}.items():
+        assert explain(model, scans, method=method, **options).abs().max() > 0
+
+
+def test_one_output_that_is_made_of_more_than_the_last_layer_is_refused():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(8, 1), nn.Softplus())
+    with pytest.raises(
+        StudyError, match=r"train.network.outputs is 1, and the network's output is not that of its last"
+    ):
+        with_two_outputs(network, (2, 2, 2))

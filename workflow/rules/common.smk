@@ -32,6 +32,8 @@ from heatproof.config import (
     over_default,
     renamed,
     typed,
+    with_groups,
+    with_outputs,
     with_own_classes,
     with_own_network,
 )
@@ -67,7 +69,7 @@ try:
         laid_over = deepcopy(config)
         config.update(over_default(config, BASE / "config/config.yaml"))
     read = with_own_classes(renamed(with_own_network(config, laid_over)), laid_over)
-    config.update(with_imported_models(typed(read), laid_over))
+    config.update(with_outputs(with_groups(with_imported_models(typed(read), laid_over), laid_over)))
     config.update(expand_paths(config))
     check_config(config, BASE / "workflow/schemas/config.schema.yaml")
     check_imported(config)

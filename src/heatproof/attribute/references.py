@@ -16,7 +16,7 @@ from heatproof.errors import StudyError
 from heatproof.generators import generator
 from heatproof.references import OPTIONS, name_of
 from heatproof.store import open_store
-from heatproof.task import PATIENTS, Task
+from heatproof.task import PATIENTS, Task, one
 from heatproof.voxels import smoother
 
 FWHM = 20.0  # mm, of what blurs a scan where a config names no other
@@ -126,7 +126,7 @@ def chosen_controls(path: Path, count: int, seed: int, task: Task = PATIENTS) ->
     store = open_store(path)
     controls = np.flatnonzero(store.scans["label"] == task.reference)
     if not len(controls):
-        raise StudyError(f"{path} has no scan of a {task.reference}; a method with an option controls needs some")
+        raise StudyError(f"{path} has no scan of {one(task.reference)}; a method with an option controls needs some")
     chosen = np.sort(generator(seed, "controls").permutation(controls)[:count])
     return torch.from_numpy(store.images[chosen].astype(np.float32))[:, None]
 

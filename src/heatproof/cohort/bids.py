@@ -11,7 +11,7 @@ from heatproof.cohort.bids_files import check_named, check_single, find_files, s
 from heatproof.cohort.bids_tables import Tables, column_of, gather_tables, participants_file, read_people
 from heatproof.cohort.conditions import listed, missing, satisfies
 from heatproof.errors import StudyError
-from heatproof.task import classes_of, plural
+from heatproof.task import classes_of, one, plural
 
 COLUMNS = ["scan", "participant_id", "session_id", "label", "image"]
 SHOWN = 20
@@ -107,7 +107,7 @@ def name_classes(scans: pd.DataFrame, everyone: pd.Series, tables: Tables, optio
     for name in met:
         if not met[name].any():
             raise StudyError(
-                f"no scan that is left by cohort.only and cohort.select is a {name}; loosen their conditions"
+                f"no scan that is left by cohort.only and cohort.select is {one(name)}; loosen their conditions"
             )
     count = met.sum(axis=1)
     if (count > 1).any():

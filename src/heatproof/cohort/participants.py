@@ -16,20 +16,26 @@ from heatproof.cohort.bids_files import (
 from heatproof.cohort.split import hash_order
 from heatproof.errors import StudyError
 from heatproof.generators import generator
+from heatproof.task import classes_of, plural
 
 SESSIONS = ("ses-M00", "ses-M12", "ses-M24")
 PREFIXES = {"patient": "P", "control": "C"}
 
 
+def counts_of(simulate: dict) -> dict[str, int]:
+    """Return how many participants each class has."""
+    return simulate.get("participants") or {label: simulate[f"{label}s"] for label in PREFIXES}
+
+
 def named(label: str, number: int) -> str:
     """Name a participant."""
-    return f"sub-{PREFIXES[label]}{number:03d}"
+    return f"sub-{PREFIXES.get(label, label)}{number:03d}"
 
 
 def simulated_names(options: dict) -> set[str]:
     """List every participant of the cohort, and every scan that there may be of one."""
-    numbers = {label: range(1, options["simulate"][f"{label}s"] + 1) for label in PREFIXES}
-    people = {named(label, number) for label in PREFIXES for number in numbers[label]}
+    counts = counts_of(options["simulate"])
+    people = {named(label, number) for label, count in counts.items() for number in range(1, count + 1)}
     return people | {f"{name}_{session}" for name in people for session in SESSIONS}
 
 
@@ -53,13 +59,16 @@ def real_brains(options: dict) -> pd.Series:
 
 
 def assign_brains(people: pd.DataFrame, options: dict) -> pd.Series:
-    """Give every participant a brain: as many patients as controls from each, in an order that the seed draws."""
+    """Give every participant a brain: as many of every class from each, in an order that the seed draws."""
     simulate = options["simulate"]
     brains = sorted(real_brains(options).index, key=lambda name: hash_order(simulate["seed"], name))
-    for label in ("patients", "controls"):
-        if simulate[label] != simulate["patients"] or simulate[label] % len(brains):
+    counts = counts_of(simulate)
+    for label, count in counts.items():
+        if count != next(iter(counts.values())) or count % len(brains):
+            key = f"participants.{label}" if simulate.get("participants") else f"{label}s"
+            who = f"{', '.join(map(plural, list(counts)[:-1]))} and {plural(list(counts)[-1])}"
             raise StudyError(
-                f"config: cohort.simulate.{label} is {simulate[label]}; patients and controls must be equally many, a "
+                f"config: cohort.simulate.{key} is {count}; {who} must be equally many, a "
                 f"multiple of the {len(brains)} brains in {simulate['anatomy_from']}, so that no brain tells the class"
             )
     return pd.Series(np.array(brains)[people.groupby("label").cumcount() % len(brains)], people.index)
@@ -72,8 +81,8 @@ def simulated_participants(options: dict) -> pd.DataFrame:
     """
     simulate, rows = options["simulate"], []
     shares = np.array(simulate["sessions"]) / np.sum(simulate["sessions"])
-    for label in PREFIXES:
-        for number in range(1, simulate[f"{label}s"] + 1):
+    for label, count in counts_of(simulate).items():
+        for number in range(1, count + 1):
             participant = named(label, number)
             random = generator(simulate["seed"], participant)
             rows.append(
@@ -97,14 +106,16 @@ def simulated_participants(options: dict) -> pd.DataFrame:
 def simulated_sessions(options: dict) -> pd.DataFrame:
     """List the sessions of all participants, with the severity of atrophy at each.
 
-    Patients' severity grows by ``progression`` from session to session; controls' stays.
+    Severity grows by ``progression`` from session to session, but for the first class, whose stays.
     """
     people = simulated_participants(options)
     sessions = people.loc[people.index.repeat(people["sessions"])].reset_index(drop=True)
     number = sessions.groupby("participant_id").cumcount()
     sessions["session_id"] = np.array(SESSIONS)[number]
     sessions["scan"] = sessions["participant_id"] + "_" + sessions["session_id"]
-    sessions["severity"] += number * options["simulate"]["progression"] * (sessions["label"] == "patient")
+    sessions["severity"] += (
+        number * options["simulate"]["progression"] * (sessions["label"] != next(iter(classes_of(options))))
+    )
     return sessions[~sessions["scan"].isin(options["exclude"])].reset_index(drop=True)
 
 

@@ -14,7 +14,7 @@ from heatproof.cohort.conditions import satisfies
 from heatproof.cohort.participants import brain_scans, simulated_scans
 from heatproof.cohort.split import split_participants
 from heatproof.errors import StudyError
-from heatproof.task import classes_of
+from heatproof.task import classes_of, one
 
 COLUMNS = ["scan", "participant_id", "session_id", "label", "split", "image"]
 
@@ -63,7 +63,7 @@ def read_cohort(options: dict, folder: str) -> Cohort:
         unreadable = unreadable_files(brain_scans(options), options["unreadable"])
     if gone := sorted(set(found["label"]) - set(scans["label"])):
         first = unreadable.iloc[0]
-        raise StudyError(f"no scan of a {gone[0]} can be read; {first['image']}: {first['reason']}")
+        raise StudyError(f"no scan of {one(gone[0])} can be read; {first['image']}: {first['reason']}")
     scans = scans.assign(split=split_participants(scans, options["split"], list(classes_of(options))))
     return Cohort(scans[COLUMNS].sort_values("scan", ignore_index=True), unreadable)
 

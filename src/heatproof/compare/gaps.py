@@ -10,7 +10,7 @@ from heatproof.compare.ranks import why_unranked
 from heatproof.compare.regions import METRICS
 from heatproof.models import Model, network_of
 from heatproof.possible import Possible
-from heatproof.task import PATIENTS, Task, plural
+from heatproof.task import PATIENTS, Task, whose
 
 REFERENCES = {"twin": "healthy twins", "controls": "controls"}
 ROUNDING = 1e-6  # share of a map's peak, of which differences between voxels say nothing
@@ -72,8 +72,8 @@ def region_gaps(regions: pd.DataFrame, top_k: int, task: Task) -> Iterator[str]:
         return
     without_gain = np.count_nonzero(present["gain"].isna())
     if without_gain:
-        whose = f"the {plural(task.reference)}' relevance"
-        yield f"{without_gain} of {len(regions)} regions have no gain: {whose} there is 0, or negative"
+        relevance = f"the {whose(task.reference)} relevance"
+        yield f"{without_gain} of {len(regions)} regions have no gain: {relevance} there is 0, or negative"
     for metric in METRICS:
         if reason := why_unranked(regions[metric].to_numpy(), top_k):
             yield f"regions are not ranked by {metric}: {reason}"

@@ -6,6 +6,8 @@ Of the models of sanity checks it is ``checks_accuracy.tsv``, one row per check 
 """
 
 import argparse
+from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -33,20 +35,28 @@ def measure_accuracy(predictions: pd.DataFrame, task: Task = PATIENTS) -> dict[s
     dict
         balanced_accuracy, sensitivity, specificity, accuracy, auc, and n_TP, n_TN, n_FP, n_FN, per scan. NaN marks
         what does not exist: sensitivity without scans of the target, specificity without those of the other class, what
-        needs both, and auc without probabilities.
+        needs both, and auc without probabilities. Balanced accuracy is the mean of the classes' recalls. Of more than
+        two classes specificity and auc hold the target against all others, and the confusion matrix follows.
     """
     test = predictions[predictions["split"] == "test"]
     truth, predicted = test["label"], test["predicted"]
-    sensitivity, specificity = recall_score(truth, predicted, labels=task.shown, average=None, zero_division=np.nan)
-    ranked = truth.nunique() == 2 and test["probability"].notna().all()
-    auc = roc_auc_score(truth == task.target, test["probability"]) if ranked else np.nan
-    return {
-        "balanced_accuracy": (sensitivity + specificity) / 2,
-        "sensitivity": sensitivity,
-        "specificity": specificity,
+    recalls = recall_score(truth, predicted, labels=task.shown, average=None, zero_division=np.nan)
+    others = truth != task.target
+    ranked = others.nunique() == 2 and test["probability"].notna().all()
+    shares = {
+        "balanced_accuracy": recalls.mean(),
+        "sensitivity": recalls[0],
+        "specificity": (predicted[others] != task.target).mean(),
         "accuracy": accuracy_score(truth, predicted),
-        "auc": auc,
-    } | {f"n_{group}": len(scans) for group, scans in scans_by_group(predictions, task).items()}
+        "auc": roc_auc_score(~others, test["probability"]) if ranked else np.nan,
+    }
+    counts = {f"n_{group}": len(scans) for group, scans in scans_by_group(predictions, task).items()}
+    return shares | counts | (confusion(truth, predicted, task.shown) if len(task.classes) > 2 else {})
+
+
+def confusion(truth: pd.Series, predicted: pd.Series, classes: Sequence[str]) -> dict[str, int]:
+    """Count the scans of every class that were taken for each: ``{class}_as_{predicted}``."""
+    return {f"{a}_as_{b}": int(((truth == a) & (predicted == b)).sum()) for a, b in product(classes, classes)}
 
 
 def main() -> None:
@@ -68,7 +78,7 @@ def main() -> None:
         for model, table in zip(models, tables, strict=True)
         if len(table) or not args.checks
     ]
-    columns = [*models[0], *COLUMNS, *(f"n_{group}" for group in args.task.groups)]
+    columns = [*models[0], *COLUMNS, *(f"n_{group}" for group in args.task.groups)] if not rows else None
     write_table(pd.DataFrame(rows, columns=columns), args.out)
 
 

@@ -44,6 +44,12 @@ def intervals(scores: pd.DataFrame, write: Callable[[float, float], str]) -> dic
     return {(row.method, row.check, row.measure): write(row.low, row.high) for row in known.itertuples()}
 
 
+def count_columns(accuracy: pd.DataFrame) -> list[str]:
+    """List the columns of numbers of scans: of the confusion matrix, or where there is none of the groups."""
+    matrix = [column for column in accuracy if "_as_" in column]
+    return matrix or [column for column in accuracy if column.startswith("n_")]
+
+
 def accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
     """Write the accuracy of each model, then the mean and the range over models.
 
@@ -54,7 +60,7 @@ def accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
         (of each group; empty for mean and range).
     """
     shares = accuracy[["balanced_accuracy", "sensitivity", "specificity", "accuracy", "auc"]]
-    counts = accuracy[[column for column in accuracy if column.startswith("n_")]]
+    counts = accuracy[count_columns(accuracy)]
     rows = [
         {"name": title_of_model(seed), "shares": [percent(v) for v in shares.loc[i]], "counts": counts.loc[i].tolist()}
         for i, seed in accuracy["seed"].items()

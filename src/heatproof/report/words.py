@@ -91,18 +91,19 @@ def summarise(
         f"{percent(balanced.mean())}{spread}."
     )
     if comparable(l2, top):
-        return [said, describe_agreement(l2, top, noise)]
+        return [said, describe_agreement(l2, top, noise, f"{task.groups[task.explained].title}s")]
     alone = f"that takes two ({'train.models' if imported else 'train.seeds'})"
-    why = "no two of them have maps over true positives" if several else alone
+    title = task.groups[task.explained].title
+    why = f"no two of them have maps over {title}s" if several else alone
     return [said, f"How far models agree is not known: {why}."]
 
 
-def describe_agreement(l2: pd.DataFrame, top: pd.DataFrame, noise: pd.DataFrame) -> str:
+def describe_agreement(l2: pd.DataFrame, top: pd.DataFrame, noise: pd.DataFrame, group: str = "true positives") -> str:
     """Say how far models agree, as far as there are values; arguments as in `summarise`."""
     rms, said = l2[l2["outcome"].isin(l2["outcome"].head(1))].set_index("method")["rms"], []
     if rms.notna().any():
         said.append(
-            "Root mean square difference per voxel between two models’ mean maps over true positives, each scaled to a "
+            f"Root mean square difference per voxel between two models’ mean maps over {group}, each scaled to a "
             f"maximum of 1: {extremes(rms, number)}."
         )
     if top["overlap_mean"].notna().any():

@@ -32,6 +32,7 @@ from heatproof.report.comparison import (
     bound_rows,
     cause_rows,
     check_accuracy_rows,
+    count_columns,
     enough_seeds,
     group_rows,
     l2_rows,
@@ -51,7 +52,7 @@ from heatproof.report.pages import megabytes, render
 from heatproof.report.runtimes import duration, measure_runtimes
 from heatproof.report.words import comparable, judge, ranking_by_scale, summarise
 from heatproof.tables import own, read_table
-from heatproof.task import PATIENTS, Task, plural, task_of
+from heatproof.task import PATIENTS, Task, one, plural, task_of
 
 TEMPLATE = "page.html.jinja"
 BY = "faithfulness_pearson_cubes"  # whose highest value stands first
@@ -217,8 +218,8 @@ def gather(
         "paired": paired,
         "scans": count_scans(scans, task),
         "classes": [f"{name[0].upper()}{name[1:]}" for name in map(plural, task.shown)],
-        "target": task.target,
-        "groups_of": list(task.groups),
+        "target": one(task.target) if len(task.classes) == 2 else task.target,
+        "counted": [column.removeprefix("n_").replace("_", " ") for column in count_columns(accuracy)],
         "compared": [plural_title(task, group) for group in task.compared],
         "groups": group_rows(read_table(models / "cohort/demographics.tsv")),
         "warnings": [

@@ -8,7 +8,7 @@ import numpy as np
 from heatproof.command import run
 from heatproof.errors import StudyError
 from heatproof.store import Store, open_store
-from heatproof.task import task_argument
+from heatproof.task import one, task_argument
 
 
 def average_controls(store: Store) -> np.ndarray:
@@ -25,8 +25,8 @@ def average_controls(store: Store) -> np.ndarray:
     """
     controls = np.flatnonzero(store.scans["label"] == store.task.reference)
     if not len(controls):
-        name = store.task.reference
-        raise StudyError(f"no training scan is of a {name}, and mean_control is their mean; choose another baseline")
+        name = one(store.task.reference)
+        raise StudyError(f"no training scan is of {name}, and mean_control is their mean; choose another baseline")
     total = np.zeros(store.images.shape[1:])
     for row in controls:
         total += store.images[row]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from heatproof.command import json_option, run
 from heatproof.errors import StudyError
 from heatproof.images import load_image
-from heatproof.train.network import create_network, save_model
+from heatproof.train.network import network_as_written, save_model, with_two_outputs
 
 KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")  # of weights in a larger dictionary
 OF_CLINICADL = ("network.", "loss.")  # what names in ClinicaDL's weights begin with; those of its loss are left out
@@ -147,12 +147,12 @@ def import_model(path: Path, shape: tuple[int, ...], network: dict) -> nn.Module
         If the file cannot be read, or is of another network.
     """
     torch.manual_seed(0)
-    model = create_network(shape, network)
+    model = network_as_written(shape, network)
     own = model.state_dict()
     weights = with_two_outputs(without_prefix(find_weights(read_file(path), path), own), own)
     check_weights(weights, own, path)
     model.load_state_dict(own | weights)
-    return model.eval()
+    return (with_two_outputs(model, shape) if network.get("outputs") == 1 else model).eval()
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from heatproof.errors import StudyError
 
 PAPER_NETWORK = "heatproof.train.network:build_network"
-SHAPED = {  # arguments of networks in other packages that follow from the scans and the classes, by name
+OUTPUTS = ("num_classes", "n_classes", "classes", "out_channels", "n_output_channels")  # one for each class
+SHAPED = {  # arguments of networks in other packages that follow from the scans, by name
     "spatial_dims": lambda shape: len(shape),
     "in_channels": lambda shape: 1,
     "n_input_channels": lambda shape: 1,
@@ -17,11 +18,6 @@ SHAPED = {  # arguments of networks in other packages that follow from the scans
     "input_size": tuple,
     "spatial_size": tuple,
     "in_shape": lambda shape: (1, *shape),
-    "num_classes": lambda shape: 2,
-    "n_classes": lambda shape: 2,
-    "classes": lambda shape: 2,
-    "out_channels": lambda shape: 2,
-    "n_output_channels": lambda shape: 2,
 }
 
 

@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from heatproof.errors import StudyError
 from heatproof.running import to_device
-from heatproof.train.layers import PAPER_NETWORK, SHAPED, feature_edges
+from heatproof.train.layers import OUTPUTS, PAPER_NETWORK, SHAPED, feature_edges
 
 
 def build_network(
@@ -103,17 +103,62 @@ def takes_shape(taken: dict[str, Parameter], options: dict) -> bool:
     """Tell whether a function is handed the grid's shape first: called so, or something needed that has no value."""
     name, first = next(iter(taken.items()), ("", None))
     needed = first is not None and first.default is Parameter.empty and first.kind < Parameter.VAR_POSITIONAL
-    return name == "shape" or (needed and name not in SHAPED and name not in options)
+    return name == "shape" or (needed and name not in (*SHAPED, *OUTPUTS, *options))
 
 
 def create_network(shape: Sequence[int], options: dict) -> nn.Module:
+    """Build the network that ``train.network`` names, as `network_as_written`; of one output, `with_two_outputs`."""
+    model = network_as_written(shape, options)
+    return with_two_outputs(model, shape) if options.get("outputs") == 1 else model
+
+
+def with_two_outputs(model: nn.Module, shape: Sequence[int]) -> nn.Module:
+    """Give a network of one output, the logit of the second of two classes, a first one that is always 0.
+
+    The margin of the second class is then that logit, and its probability the sigmoid. The last linear layer or
+    convolution gets a unit without weights, and a `torch.nn.Sigmoid` behind it goes.
+
+    Raises
+    ------
+    StudyError
+        If the output does not come from such a layer, and a sigmoid, alone.
+    """
+    training, scans = model.training, torch.rand((2, 1, *shape), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before = model.eval()(scans)
+    modules = dict(model.named_modules())
+    last = next((name for name in reversed(modules) if isinstance(modules[name], nn.Linear | nn.Conv3d)), None)
+    sigmoid = next((name for name in reversed(modules) if isinstance(modules[name], nn.Sigmoid)), None)
+    if last is not None:
+        for parameter in ("weight", "bias"):
+            if (own := getattr(modules[last], parameter)) is not None:
+                wider = nn.Parameter(torch.cat([torch.zeros_like(own), own]).detach(), own.requires_grad)
+                setattr(modules[last], parameter, wider)
+        for name in ("out_features", "out_channels"):
+            if hasattr(modules[last], name):
+                setattr(modules[last], name, 2)
+    if sigmoid is not None and list(modules).index(sigmoid) > list(modules).index(last or sigmoid):
+        model.set_submodule(sigmoid, nn.Identity())
+        before = torch.logit(before.double()).float()
+    with torch.no_grad():
+        after = model(scans)
+    model.train(training)
+    if after.shape != (len(scans), 2) or not torch.allclose(after[:, 1:] - after[:, :1], before, rtol=1e-3, atol=1e-4):
+        raise StudyError(
+            "train.network.outputs is 1, and the network's output is not that of its last linear layer or convolution, "
+            "or of a Sigmoid behind it; give it one output for each class"
+        )
+    return model
+
+
+def network_as_written(shape: Sequence[int], options: dict) -> nn.Module:
     """Build the network that the config's ``train.network`` names, with the options given there.
 
     A function or class whose first parameter is the shape of the grid is handed it, and by name those of `SHAPED` that
-    have no value of their own. Another one, of some package, is handed all of `SHAPED` that it takes. Options that are
-    given go before these. Layers that take their size
-    from what they are given get it, and their weights, here. Of a network that returns a list or tuple, the first item
-    counts.
+    have no value of their own. Another one, of some package, is handed all of `SHAPED` that it takes. So too the number
+    of outputs, the option ``outputs``, by any of the names in `OUTPUTS`; where there are not two, it goes before a
+    function's own. Options that are given go before these. Layers that take their size from what they are given get it,
+    and their weights, here. Of a network that returns a list or tuple, the first item counts.
 
     A model of an older version may name options of the paper's network beside its own: those that the function does not
     take are left out.
@@ -124,17 +169,19 @@ def create_network(shape: Sequence[int], options: dict) -> nn.Module:
         If there is no such function, or if an option is neither its own nor the paper's network's.
     """
     options = dict(options)
-    name = options.pop("function", PAPER_NETWORK)
+    name, outputs = options.pop("function", PAPER_NETWORK), options.pop("outputs", 2)
     function = network_function(name)
-    own, taken = signature(function).parameters.values(), parameters_of(function)
-    if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in own):
+    taken = parameters_of(function)
+    if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in signature(function).parameters.values()):
         unknown = options.keys() - taken.keys() - signature(build_network).parameters.keys()
         if unknown:
             raise StudyError(f"train.network: {name} takes no option {min(unknown)!r}; it takes {', '.join(taken)}")
         options = {key: value for key, value in options.items() if key in taken}
     first = [tuple(shape)] if takes_shape(dict(signature(function).parameters), options) else []
-    filled = {key for key in SHAPED.keys() & taken.keys() if not first or taken[key].default is Parameter.empty}
-    model = function(*first, **{key: SHAPED[key](tuple(shape)) for key in filled} | options)
+    known = {key: follow(tuple(shape)) for key, follow in SHAPED.items()} | dict.fromkeys(OUTPUTS, outputs)
+    own = {key for key in taken if first and taken[key].default is not Parameter.empty}
+    filled = known.keys() & taken.keys() - (own if outputs == 2 else own - {*OUTPUTS})
+    model = function(*first, **{key: known[key] for key in filled} | options)
     if not isinstance(model, nn.Module):
         raise StudyError(f"train.network: {name} returns a {type(model).__name__} and no torch.nn.Module; correct it")
     if type(model).forward is not nn.Sequential.forward:

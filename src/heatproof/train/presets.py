@@ -9,9 +9,13 @@ from heatproof.errors import StudyError
 
 
 def sfcn(
-    shape: Sequence[int], *, filters: Sequence[int] = (32, 64, 128, 256, 256, 64), dropout: float = 0.5
+    shape: Sequence[int],
+    *,
+    filters: Sequence[int] = (32, 64, 128, 256, 256, 64),
+    dropout: float = 0.5,
+    classes: int = 2,
 ) -> nn.Sequential:
-    """Build the simple fully convolutional network, with two outputs in place of forty ages.
+    """Build the simple fully convolutional network, with one output for each class in place of forty ages.
 
     Blocks of convolution, batch norm, max-pooling and ReLU halve the grid, the last block has kernels of one voxel and
     no pooling, and the mean over all voxels goes through a convolution of one voxel.
@@ -24,6 +28,7 @@ def sfcn(
         Of each convolution.
     dropout : float
         Probability to drop a feature before the last convolution.
+    classes : int
 
     Raises
     ------
@@ -47,7 +52,7 @@ def sfcn(
         layers += [nn.Conv3d(channels, width, 3, padding=1), nn.BatchNorm3d(width), nn.MaxPool3d(2), nn.ReLU()]
         channels = width
     layers += [nn.Conv3d(channels, last, 1), nn.BatchNorm3d(last), nn.ReLU(), nn.AdaptiveAvgPool3d(1)]
-    return nn.Sequential(*layers, nn.Dropout(dropout), nn.Conv3d(last, 2, 1), nn.Flatten())
+    return nn.Sequential(*layers, nn.Dropout(dropout), nn.Conv3d(last, classes, 1), nn.Flatten())
 
 
 def resnet18(shape: Sequence[int], **options: object) -> nn.Module:

@@ -41,6 +41,8 @@ def read_predictions(path: str | Path, scans: pd.DataFrame, cohort: dict, task: 
     check_different(table["scan"].tolist(), "leave one row for each", Path(path))
     if not {"predicted", "probability"} & set(table):
         raise StudyError(f"{path} has no column predicted or probability; its columns are {', '.join(table)}")
+    if len(task.classes) > 2 and "predicted" not in table:
+        raise StudyError(f"{path} has no column predicted, and a probability tells two classes alone; add it")
     found = scans.merge(table.drop(columns=["label", "participant_id"], errors="ignore"), on="scan", how="left")
     given = [column for column in ("probability", "predicted") if column in table]
     if len(absent := found.loc[found[given].isna().any(axis=1), "scan"]):

@@ -313,6 +313,11 @@ def check_classes(config: Mapping) -> None:
         raise StudyError(
             f"config: cohort.simulate.{strange} must name each of cohort.classes, {', '.join(classes)}; correct one"
         )
+    if has_twins(cohort) and task_of(config).target == classes[0]:
+        raise StudyError(
+            f"config: attribute.methods explain {classes[0]}, the class without atrophy, whose scans have no twins; "
+            "explain another, or set cohort.simulate.twins to false"
+        )
     if wrong := sorted(set(config["report"]["viewer_outcomes"]) - task_of(config).groups.keys()):
         raise StudyError(
             f"config: report.viewer_outcomes names {wrong[0]!r}; choose from {', '.join(task_of(config).groups)}"

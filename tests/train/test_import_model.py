@@ -20,7 +20,7 @@ from heatproof.tables import write_table
 from heatproof.task import PATIENTS
 from heatproof.train.fit_model import fit_model
 from heatproof.train.import_model import import_model
-from heatproof.train.network import create_network, load_model, save_model, with_two_outputs
+from heatproof.train.network import create_network, load_model, save_model, widened
 
 SHAPE = (12, 12, 12)
 NETWORK = {"filters": [2, 3], "pools": [2, 2], "padding": 1, "hidden": 4}
@@ -253,4 +253,4 @@ def test_one_output_that_is_made_of_more_than_the_last_layer_is_refused():
     with pytest.raises(
         StudyError, match=r"train.network.outputs is 1, and the network's output is not that of its last"
     ):
-        with_two_outputs(network, (2, 2, 2))
+        widened(network, (2, 2, 2))

@@ -120,9 +120,10 @@ rule make_change:
         runtime=minutes(30),
     params:
         source=code_of("heatproof.compare.make_change"),
+        task=OF_TASK,
     shell:
         "python -m heatproof.compare.make_change --scans {input.images} --twins {input.twins[0]} --mask {input.brain} "
-        "--out {output} > {log} 2>&1"
+        "--task {params.task:q} --out {output} > {log} 2>&1"
 
 
 rule compare_checks:

@@ -13,35 +13,37 @@ from heatproof.command import run
 from heatproof.errors import StudyError
 from heatproof.images import load_image, save_image
 from heatproof.store import Store, open_store
+from heatproof.task import one, task_argument
 
 
 def mean_change(store: Store, twins: Store) -> np.ndarray:
-    """Return the mean over a store's patients of the scan less its twin, float32 of shape (x, y, z), one at a time.
+    """Return the mean of the target's scans less their twins, float32 of shape (x, y, z), reading one at a time.
 
     Raises
     ------
     StudyError
-        If no scan is of a patient.
+        If there is none.
     """
-    patients = store.scans.loc[store.classes == 1, "scan"]
-    if patients.empty:
-        raise StudyError("no test scan is of a patient, and where patients differ from their twins cannot be known")
+    explained, name = store.scans.loc[store.scans["label"] == store.task.target, "scan"], one(store.task.target)
+    if explained.empty:
+        raise StudyError(f"no test scan is of {name}, and where it would differ from its twin cannot be known")
     total = np.zeros(store.images.shape[1:])
-    for scan in patients:
+    for scan in explained:
         total += store.image_of(scan) - twins.image_of(scan)
-    return (total / len(patients)).astype(np.float32)
+    return (total / len(explained)).astype(np.float32)
 
 
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scans", type=Path, required=True, help="store of the test scans, .npy")
-    parser.add_argument("--twins", type=Path, required=True, help="store of the patients' healthy twins, .npy")
+    parser.add_argument("--twins", type=Path, required=True, help="store of the scans' healthy twins, .npy")
+    task_argument(parser)
     parser.add_argument("--mask", type=Path, required=True, help="brain_mask.nii.gz, whose grid the scans are on")
     parser.add_argument("--out", type=Path, required=True, help="change.nii.gz")
     args = parser.parse_args()
 
-    change = mean_change(open_store(args.scans), open_store(args.twins))
+    change = mean_change(open_store(args.scans, args.task), open_store(args.twins))
     save_image(change, load_image(args.mask).affine, args.out)
 
 

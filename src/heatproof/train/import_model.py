@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from heatproof.command import json_option, run
 from heatproof.errors import StudyError
 from heatproof.images import load_image
-from heatproof.train.network import network_as_written, save_model, with_two_outputs
+from heatproof.train.network import network_as_written, save_model, widened
 
 KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")  # of weights in a larger dictionary
 OF_CLINICADL = ("network.", "loss.")  # what names in ClinicaDL's weights begin with; those of its loss are left out
@@ -152,7 +152,7 @@ def import_model(path: Path, shape: tuple[int, ...], network: dict) -> nn.Module
     weights = with_two_outputs(without_prefix(find_weights(read_file(path), path), own), own)
     check_weights(weights, own, path)
     model.load_state_dict(own | weights)
-    return (with_two_outputs(model, shape) if network.get("outputs") == 1 else model).eval()
+    return (widened(model, shape) if network.get("outputs") == 1 else model).eval()
 
 
 def main() -> None:

@@ -107,12 +107,12 @@ def takes_shape(taken: dict[str, Parameter], options: dict) -> bool:
 
 
 def create_network(shape: Sequence[int], options: dict) -> nn.Module:
-    """Build the network that ``train.network`` names, as `network_as_written`; of one output, `with_two_outputs`."""
+    """Build the network that ``train.network`` names, as `network_as_written`; of one output, `widened`."""
     model = network_as_written(shape, options)
-    return with_two_outputs(model, shape) if options.get("outputs") == 1 else model
+    return widened(model, shape) if options.get("outputs") == 1 else model
 
 
-def with_two_outputs(model: nn.Module, shape: Sequence[int]) -> nn.Module:
+def widened(model: nn.Module, shape: Sequence[int]) -> nn.Module:
     """Give a network of one output, the logit of the second of two classes, a first one that is always 0.
 
     The margin of the second class is then that logit, and its probability the sigmoid. The last linear layer or

@@ -219,6 +219,7 @@ def gather(
         "scans": count_scans(scans, task),
         "classes": [f"{name[0].upper()}{name[1:]}" for name in map(plural, task.shown)],
         "target": one(task.target) if len(task.classes) == 2 else task.target,
+        "named": None if task.shown == PATIENTS.shown else (task.target, task.reference),
         "counted": [column.removeprefix("n_").replace("_", " ") for column in count_columns(accuracy)],
         "compared": [plural_title(task, group) for group in task.compared],
         "groups": group_rows(read_table(models / "cohort/demographics.tsv")),

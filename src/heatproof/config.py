@@ -467,6 +467,8 @@ def check_models(config: Mapping, results: str | Path = "results") -> None:
         for key in sorted((config[stage].keys() | made[stage].keys()) - {"seeds"})
         if config[stage].get(key) != made[stage].get(key, BEFORE.get(key))
     ]
+    if list(classes_of(config["cohort"])) != list(classes_of(made["cohort"])):
+        others = [*{"cohort.classes": None, **dict.fromkeys(others)}]
     if others:
         raise StudyError(
             f"config: models names the study {config['models']!r}, which was made with another {', '.join(others)}; "

@@ -51,6 +51,27 @@ def test_a_label_may_have_several_values_and_be_a_number(tmp_path):
     assert table["label"].tolist() == ["patient", "patient", "control"]
 
 
+def of_three_classes(options: dict) -> dict:
+    former = {"patient", "control"}
+    classes = {"CN": "CN", "MCI": ["EMCI", "LMCI"], "AD": "AD"}
+    return {key: value for key, value in options.items() if key not in former} | {"classes": classes}
+
+
+def test_there_may_be_three_classes_and_each_has_a_scan(tmp_path):
+    rows = {"sub-1": "LMCI", "sub-2": "AD", "sub-3": "CN", "sub-4": "EMCI", "sub-5": "other"}
+    options = of_three_classes(make_dataset(tmp_path, rows, list(rows)))
+    assert read_dataset(options)["label"].tolist() == ["MCI", "AD", "CN", "MCI"]
+    with pytest.raises(StudyError, match=r"no scan has a value of 'group' that cohort.classes.AD names \(AD\)"):
+        read_dataset(options | {"exclude": ["sub-2"]})
+    with pytest.raises(StudyError, match=r"no scan that is left by cohort.only and cohort.select is AD; loosen their"):
+        read_dataset(options | {"only": {"group": ["LMCI", "EMCI", "CN"]}})
+    options["classes"] = options["classes"] | {"AD": ["AD", "EMCI"]}
+    with pytest.raises(
+        StudyError, match=r"classes.AD and cohort.classes.MCI both name 'EMCI'; take it out of one"
+    ):
+        read_dataset(options)
+
+
 def with_sessions(tmp_path, diagnoses: dict[str, dict[str, str]]) -> dict:
     scans = [f"{participant}_{session}" for participant, visits in diagnoses.items() for session in visits]
     options = make_dataset(tmp_path, dict.fromkeys(diagnoses, "70"), scans, "participant_id\tage")

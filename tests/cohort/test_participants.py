@@ -35,6 +35,21 @@ def test_patients_have_atrophy_that_progresses_and_controls_that_of_their_range(
     assert set(sessions.groupby("participant_id").size()) == {1, 2, 3}
 
 
+def test_people_of_three_classes_have_their_names_and_their_severity(config):
+    options = config["cohort"] | {"classes": {"CN": "CN", "MCI": "MCI", "AD": "AD"}}
+    severity = {"CN": [0.0, 0.1], "MCI": [0.4, 0.5], "AD": [1.0, 1.1]}
+    options["simulate"] |= {"participants": {"CN": 3, "MCI": 4, "AD": 5}, "severity": severity}
+    options["simulate"]["sessions"] = [0.001, 0.999]
+    sessions = simulated_sessions(options)
+    assert sessions.groupby("label")["participant_id"].nunique().to_dict() == {"AD": 5, "CN": 3, "MCI": 4}
+    assert "sub-MCI004" in set(sessions["participant_id"])
+    first = sessions.drop_duplicates("participant_id")
+    for label, (low, high) in severity.items():
+        assert first.loc[first["label"] == label, "severity"].between(low, high).all()
+    grown = sessions.groupby("participant_id")["severity"].agg(np.ptp) > 0
+    assert not grown[grown.index.str.startswith("sub-CN")].any() and grown[grown.index.str.startswith("sub-AD")].any()
+
+
 def test_shares_say_how_many_participants_are_scanned_how_often(config):
     options = config["cohort"]
     options["simulate"] |= {"patients": 500, "controls": 500}

@@ -6,6 +6,7 @@ import pytest
 from heatproof.cohort.scans import listed_scans
 from heatproof.config import check_config
 from heatproof.errors import StudyError
+from heatproof.task import Task
 from heatproof.train.take_predictions import read_predictions
 
 COHORT = {"patient": "AD", "control": "CN"}
@@ -83,3 +84,9 @@ def test_what_takes_scans_or_a_model_is_refused_where_there_are_none(config):
     config["compare"]["checks"] = ["noise"]
     with pytest.raises(StudyError, match=r"attribute.methods.gradient_input takes scans or a model"):
         check_config(config)
+
+
+def test_a_probability_does_not_tell_three_classes(tmp_path, scans):
+    task = Task(["CN", "MCI", "AD"], "AD")
+    with pytest.raises(StudyError, match="has no column predicted, and a probability tells two classes alone; add it"):
+        read_predictions(table(tmp_path, "scan probability\na 0.3\nb 0.4\n"), scans, COHORT, task)

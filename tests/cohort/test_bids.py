@@ -66,9 +66,7 @@ def test_there_may_be_three_classes_and_each_has_a_scan(tmp_path):
     with pytest.raises(StudyError, match=r"no scan that is left by cohort.only and cohort.select is AD; loosen their"):
         read_dataset(options | {"only": {"group": ["LMCI", "EMCI", "CN"]}})
     options["classes"] = options["classes"] | {"AD": ["AD", "EMCI"]}
-    with pytest.raises(
-        StudyError, match=r"classes.AD and cohort.classes.MCI both name 'EMCI'; take it out of one"
-    ):
+    with pytest.raises(StudyError, match=r"classes.AD and cohort.classes.MCI both name 'EMCI'; take it out of one"):
         read_dataset(options)
 
 

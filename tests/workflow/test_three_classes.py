@@ -46,4 +46,5 @@ def test_maps_are_averaged_over_the_recognised_and_the_missed_of_each_class(thre
 
 def test_the_page_names_the_classes(three_study):
     page = (three_study / "report/report.html").read_text()
-    assert "hold AD against all other classes" in page and "AD as MCI" in page and "Recognised AD scans" in page
+    assert "a patient is someone of the class AD" in page and "hold AD against all other classes" in page
+    assert "AD as MCI" in page and "recognised AD scans" in (three_study / "report/viewer.html").read_text()

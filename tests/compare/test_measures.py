@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from heatproof.compare.localisation import pr_auc
-from heatproof.compare.measures import MEASURES, heads, least_precision, range_of
+from heatproof.compare.measures import MEASURES, PAIRS_OF_MAPS, heads, least_precision, range_of
 from heatproof.compare.regions import METRICS
 
 DOCS = Path(__file__).parents[2] / "docs/measures.md"
@@ -36,7 +36,7 @@ def rows(table):
         names = [name for name, *_ in measure.names(key, {"top_k": "{k}", "top_percent": Percent()})]
         by_all = key.format(metric="{metric}", top_k="{k}", top_percent=Percent())
         name = by_all if len(names) == 3 and measure.metrics == METRICS else "`, `".join(names)
-        outcomes = [", ".join(measure.outcomes)] if table == "agreement" else []
+        outcomes = ["TP, TN" if measure.of == PAIRS_OF_MAPS else "TP"] if table == "agreement" else []
         cells = [f"`{name}`", *outcomes, measure.definition, ends(measure), measure.at_chance, measure.best]
         yield f"| {' | '.join([*cells, measure.source])} |".replace("|  |", "| |")
 

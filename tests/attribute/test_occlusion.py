@@ -12,15 +12,18 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional
 
-from heatproof.attribute.occlusion import differences, incremental, occlusion, plain
+from heatproof.attribute.occlusion import differences, incremental, method, occlusion, plain
+from heatproof.attribute.occlusion.branches import as_graph
 from heatproof.attribute.occlusion.chunks import measured
 from heatproof.attribute.occlusion.method import plan_work, read_network
 from heatproof.attribute.occlusion.patches import place_patches
 from heatproof.attribute.occlusion.windows import Reader, bins_of, reached, read, runs
 from heatproof.attribute.outputs import Margin
 from heatproof.errors import StudyError
-from heatproof.train.network import build_network
+from heatproof.train import presets
+from heatproof.train.network import build_network, create_network
 
 ROUNDING = 2.0**-22  # relative, of a heatmap and of captum's: it rounds sums to float32, and divides them there
 NOISE = 1e-14  # of float64
@@ -292,6 +295,165 @@ def test_only_patches_that_touch_the_mask_are_placed(question, random):
     mean = total / count.clamp(min=1)
     assert largest(heatmap - mean) <= ROUNDING * largest(mean) + NOISE
     assert not heatmap[count == 0].any()
+
+
+class Branches(nn.Module):
+    """Layers that run beside each other, and are added, joined, or handed on as they are."""
+
+    def __init__(self, ways, joins, stride, pooling, activation):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv3d(1, 4, 3, padding=1, bias=False), nn.BatchNorm3d(4), nn.ReLU(inplace=True))
+        self.ways = nn.ModuleList([nn.Conv3d(4, 4, kernel, stride, kernel // 2) for kernel in ways])
+        self.norm, self.pooling, self.activation = nn.BatchNorm3d(4), pooling, activation
+        self.mixed = nn.Conv3d(4 * len(ways) if joins else 4, 4, 3, padding=1)
+        self.head, self.joins = nn.Linear(4, 2), joins
+
+    def forward(self, images):
+        features = self.pooling(self.stem(images))
+        made = [way(features) for way in self.ways]
+        made[0] = self.activation(self.norm(made[0]))
+        together = torch.cat(made, 1) if self.joins else sum(made[1:], made[0])
+        mixed = functional.relu(self.mixed(together))
+        return self.head((mixed + together if not self.joins else mixed).mean((2, 3, 4)))
+
+
+BRANCHES = {
+    "sum": ((3, 1), False, 1, nn.Identity(), nn.ReLU()),
+    "sum with steps": ((3, 1, 5), False, 2, nn.MaxPool3d(3, 2, 1), nn.LeakyReLU(0.1)),
+    "sum of what misses a patch": ((1, 3), False, 3, nn.AvgPool3d(2), nn.ELU()),
+    "joined": ((3, 1, 1), True, 2, nn.MaxPool3d(2), nn.PReLU(4)),
+    "joined with gaps": ((1, 1), True, 4, nn.Identity(), nn.GELU()),
+}
+
+
+def in_branches(name):
+    """Return a network of `BRANCHES` with batch norms that have seen scans."""
+    torch.manual_seed(3)
+    model = Branches(*BRANCHES[name]).eval()
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm3d):
+            norm.running_mean.normal_()
+            norm.running_var.uniform_(0.5, 2)
+    return model
+
+
+@pytest.fixture
+def any_work_is_worth_windows(monkeypatch):
+    monkeypatch.setattr(method, "FEW", 1)
+    monkeypatch.setattr(method, "WORTH", np.inf)
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+@pytest.mark.parametrize(
+    ("patch", "stride", "top"), [(1, 1, Margin()), ((2, 8, 3), (2, 5, 1), nn.Softmax(dim=1))], ids=str
+)
+@pytest.mark.usefixtures("any_work_is_worth_windows")
+def test_a_network_that_branches_is_explained_as_captum_does(name, patch, stride, top, images, caplog):
+    model = nn.Sequential(in_branches(name), top).eval()
+    with caplog.at_level("WARNING"):
+        heatmaps = occlusion(model, images, 1, patch=patch, stride=stride).double()
+    expected = captum_occlusion(model, images, 1, patch, stride)
+    assert not caplog.records, "runs as a whole"
+    assert largest(heatmaps - expected) <= ROUNDING * largest(expected) + NOISE
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+@pytest.mark.usefixtures("any_work_is_worth_windows")
+def test_in_float32_a_network_that_branches_keeps_the_digits_of_small_differences(name, images, monkeypatch):
+    monkeypatch.setattr(incremental, "SMALL", 0)
+    model = in_branches(name)
+    heatmaps = occlusion(model, images, 1, patch=2, stride=2).double()
+    expected = captum_occlusion(model, images, 1, 2, 2)
+    assert largest(heatmaps - expected) < 1e-5 * largest(expected)
+
+
+class Drawn(nn.Module):
+    """Layers each of which takes what any earlier one has made; tensors of one shape are added, of one grid joined."""
+
+    def __init__(self, draw, shape):
+        super().__init__()
+        self.layers, self.steps, made = nn.ModuleList(), [], [torch.zeros(1, 1, *shape)]
+        for letter in draw(st.lists(st.sampled_from("CCCCNRMAE+++|"), min_size=3, max_size=9)):
+            first = draw(st.integers(0, len(made) - 1))
+            fitting = [n for n, each in enumerate(made) if each.shape[2:] == made[first].shape[2:]]
+            fitting = [n for n in fitting if letter == "|" or made[n].shape == made[first].shape]
+            several = [first, draw(st.sampled_from(fitting))]
+            layer = nn.Identity() if letter in "+|" else draw(layers_of(letter, made[first].shape[1])).eval()
+            try:
+                made.append(self.apply_step(layer, letter, [made[n] for n in several]))
+            except RuntimeError:  # what is left is smaller than what the layer reads
+                continue
+            self.layers.append(layer)
+            self.steps.append((letter, several))
+        self.head = nn.Linear(made[-1].shape[1], 3)
+
+    def apply_step(self, layer, letter, inputs):
+        if letter == "+":
+            return inputs[0] + inputs[1]
+        return torch.cat(inputs, 1) if letter == "|" else layer(inputs[0])
+
+    def forward(self, images):
+        made = [images]
+        for layer, (letter, sources) in zip(self.layers, self.steps, strict=True):
+            made.append(self.apply_step(layer, letter, [made[source] for source in sources]))
+        return self.head(functional.adaptive_avg_pool3d(made[-1], 1).flatten(1))
+
+
+@settings(PROPERTY, max_examples=40)
+@given(st.data())
+def test_any_graph_is_explained_as_captum_does_in_float64(data):
+    shape = data.draw(triples(st.integers(6, 9)))
+    torch.manual_seed(data.draw(st.integers(0, 9999)))
+    model, image = Drawn(data.draw, shape).eval(), torch.randn(1, 1, *shape)
+    patch = data.draw(triples(st.integers(1, 4)))
+    nodes = as_graph(model, image[0])
+    assume(nodes is not None)
+    placed = place_patches(shape, patch, patch)
+    places = np.argwhere(placed.placed)
+    windows = [np.stack(ends) for ends in zip(placed.starts, placed.stops, strict=True)]
+    stages = incremental.stages_for(nodes, image[0], -image[0, 0].double(), windows, len(places))
+    work = incremental.incremental_work(stages, 1, places, memory=10**8)
+    drops = np.zeros(placed.placed.shape)
+    for chunk, found in zip(work.chunks, measured(work), strict=True):
+        drops[tuple(chunk.T)] = found
+    hidden = image.double().repeat(len(places), 1, 1, 1, 1)
+    for scan, place in zip(hidden, places, strict=True):
+        method.hide_patch(placed, 0.0, scan, place)
+    whole = copy.deepcopy(model).double()
+    with torch.no_grad():
+        exact = (whole(image.double())[0, 1] - whole(hidden)[:, 1]).numpy()
+    assert np.abs(drops[tuple(places.T)] - exact).max() <= 1e-6 * np.abs(exact).max() + 1e-9
+
+
+@pytest.mark.parametrize("build", ["resnet18", "densenet121"])
+@pytest.mark.usefixtures("any_work_is_worth_windows")
+def test_networks_that_are_often_explained_run_on_windows(build, caplog):
+    sizes = {"resnet18": {"widen_factor": 0.0625}, "densenet121": {"init_features": 4, "growth_rate": 2}}
+    model = getattr(presets, build)((33, 40, 34), **sizes[build]).eval()
+    image, mask = torch.rand(1, 1, 33, 40, 34), np.zeros((33, 40, 34), bool)
+    mask[tuple(np.array([(0, 0, 0), (16, 20, 17), (32, 39, 33)]).T)] = True
+    options = {"patch": 1, "stride": 1, "mask": mask}
+    heatmap = occlusion(model, image, 1, **options).double()
+    assert not caplog.records
+    whole = copy.deepcopy(model).double()
+    with torch.no_grad():
+        hidden = image.double().repeat(3, 1, 1, 1, 1)
+        for scan, place in zip(hidden, np.argwhere(mask), strict=True):
+            scan[(0, *place)] = 0
+        drops = whole(image.double())[0, 1] - whole(hidden)[:, 1]
+    assert torch.allclose(heatmap[0, 0][torch.from_numpy(mask)], drops, rtol=1e-6, atol=1e-12)
+
+
+def test_windows_are_left_where_they_save_little_or_patches_are_few(images, caplog):
+    occlusion(in_branches("sum"), images[:1], 1, patch=8, stride=8)
+    assert "the whole network runs for each patch" in caplog.text
+
+
+@pytest.mark.parametrize("function", ["by_groups", "squeezed_resnet", "transformer"])
+@pytest.mark.usefixtures("any_work_is_worth_windows")
+def test_a_network_in_which_everything_changes_runs_as_a_whole(function):
+    model = create_network((24, 24, 24), {"function": f"networks:{function}"}).eval()
+    assert as_graph(model, torch.rand(1, 24, 24, 24)) is None
 
 
 @pytest.mark.parametrize(("patch", "stride"), [(1, 1), (4, 3), ((2, 8, 3), (2, 5, 1)), (5, 5)])

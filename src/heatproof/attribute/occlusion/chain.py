@@ -1,4 +1,4 @@
-"""Networks that are a chain of layers, and what each layer did to the untouched scan.
+"""Networks that are a chain of layers, and what each layer of a chain or graph did to the untouched scan.
 
 The untouched scan goes through the network once, in float64. Each layer leaves a record of what a difference needs
 later: its weights or, where it is not linear, the state that decides how it responds.
@@ -6,7 +6,8 @@ later: its weights or, where it is not linear, the state that decides how it res
 
 import copy
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from heatproof.attribute.graph import BatchNorm, Node, Operation, walk_up
 from heatproof.attribute.layers import is_bare, unfold
 from heatproof.attribute.occlusion.windows import Bins, Reader, bins_of, blocks_of
 from heatproof.attribute.outputs import Margin
@@ -33,6 +35,18 @@ class Convolution(NamedTuple):
     readers: tuple[Reader, ...]
     weight: Tensor
     bands: dict
+
+
+class Wide(Convolution):
+    """A convolution in a network that branches, where channels are many and windows large."""
+
+
+class Summed(NamedTuple):
+    """A sum, of windows one of which may lie beside another; of one alone, it is that in a larger window."""
+
+
+class Joined(NamedTuple):
+    """Channels behind each other."""
 
 
 class MaxPool(NamedTuple):
@@ -114,6 +128,22 @@ class Leads(NamedTuple):
     """Its input: scores (classes,) in float64."""
 
     before: Tensor
+
+
+class Sum(nn.Module):
+    """The sum of its inputs."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Add them."""
+        return reduce(torch.add, inputs)
+
+
+class Join(nn.Module):
+    """The channels of its inputs behind each other."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Lay them behind each other."""
+        return torch.cat(inputs, 1)
 
 
 SMOOTH = (  # activations without a formula of their own: differences are taken in float64
@@ -206,22 +236,26 @@ def rises(layer: nn.Module) -> bool:
     return isinstance(layer, RISING) or (isinstance(layer, nn.LeakyReLU) and layer.negative_slope >= 0)
 
 
-def keep(chain: list[nn.Module], image: Tensor, dtype: torch.dtype) -> list[NamedTuple]:
-    """Run the untouched scan through a chain and return the record of each layer.
+def keep(nodes: Sequence[Node], image: Tensor, dtype: torch.dtype) -> list[NamedTuple]:
+    """Run the untouched scan through a network and return the record of each layer.
 
     Parameters
     ----------
-    chain : list of Module
-        As `as_chain` returns it.
+    nodes : sequence of Node
+        In float64.
     image : Tensor, shape (1, D, H, W)
     dtype : dtype
         Of differences, and of what is kept for them up to the first linear layer.
     """
-    before, records = image[None].double(), []
-    for layer in chain:
-        record, after = KEEPERS[type(layer)](layer, before, dtype)
+    records = []
+
+    def forward(number: int, inputs: list[Tensor]) -> tuple[Tensor, None]:
+        layer = nodes[number - 1].layer
+        record, after = KEEPERS[type(layer)](layer, *inputs, dtype)
         records.append(record)
-        before = after
+        return after, None
+
+    walk_up(nodes, image[None].double(), forward)
     return records
 
 
@@ -359,7 +393,21 @@ def keep_margin(margin: Margin, before: Tensor, dtype: torch.dtype) -> tuple[Lea
     return Leads(before[0]), margin(before)
 
 
+def keep_sum(layer: Sum, *inputs: Tensor | torch.dtype) -> tuple[Summed, Tensor]:
+    """Keep nothing."""
+    return Summed(), layer(*inputs[:-1])
+
+
+def keep_join(layer: Join, *inputs: Tensor | torch.dtype) -> tuple[Joined, Tensor]:
+    """Keep nothing."""
+    return Joined(), layer(*inputs[:-1])
+
+
 KEEPERS = {
+    Sum: keep_sum,
+    Join: keep_join,
+    BatchNorm: keep_batch_norm,
+    Operation: keep_pointwise,
     nn.Conv3d: keep_convolution,
     nn.BatchNorm3d: keep_batch_norm,
     nn.ReLU: keep_relu,

@@ -26,6 +26,7 @@ from heatproof.attribute.outputs import others
 CALL = 200_000  # multiply-adds that one more matrix product costs before it starts, on a CPU
 WHOLE = 2**24  # weights up to which a GPU convolves windows by one matrix, zeros included
 KEPT = 2**28  # numbers in such matrices of a layer that are kept for later patches
+SEVERAL = (chain.Summed, chain.Joined)  # what takes several changes
 AT_ONCE = {torch.maximum: torch.amax, torch.add: torch.sum}  # on a GPU
 
 
@@ -38,12 +39,34 @@ class Place(NamedTuple):
         First voxel of each window, in the layer's input and output.
     inputs, outputs : 3 pairs of int
         Start and stop of the first patch's window in the layer's input and output.
+    parts : list of 3 pairs of int
+        The same of each input, where a layer has several.
     """
 
     starts: np.ndarray
     firsts: np.ndarray
     inputs: Sequence[tuple[int, int]]
     outputs: Sequence[tuple[int, int]]
+    parts: Sequence[Sequence[tuple[int, int]]] = ()
+
+
+class Layer(NamedTuple):
+    """A layer's record, and the numbers of what it takes and makes.
+
+    Attributes
+    ----------
+    record : record
+    sources : tuple of int
+    number : int
+        Of what it makes.
+    ends : set of int
+        What no later layer takes.
+    """
+
+    record: NamedTuple
+    sources: tuple[int, ...]
+    number: int
+    ends: frozenset[int] = frozenset()
 
 
 def on_gpu(values: Tensor) -> bool:
@@ -136,6 +159,49 @@ def convolve_dense(layer: chain.Convolution, change: Tensor, place: Place) -> Te
     strides, steps = ([getattr(reader, name) for reader in layer.readers] for name in ("stride", "step"))
     after = F.conv3d(padded, layer.weight, stride=strides, dilation=steps)
     return after.movedim(1, 4).contiguous()
+
+
+def convolve_wide(layer: chain.Wide, change: Tensor, place: Place) -> Tensor:
+    """Convolve windows as a whole; zeros around them, as many on both sides, are left to torch, which skips them."""
+    if on_gpu(change):
+        return convolve(layer, change, place)
+    same, others = [], []
+    for reader, (start, stop), outputs in zip(layer.readers, place.inputs, place.outputs, strict=True):
+        first, last = span(reader, *outputs)
+        near, far = int(start - first), int(last - stop)
+        same.append(max(0, min(near, far, reader.kernel - 1)))
+        others = [near - same[-1], far - same[-1], *others]
+    if any(others):
+        change = F.pad(change, [0, 0, *others])
+    windows = change.movedim(4, 1) if change.shape[4] > 1 else change[..., 0].unsqueeze(1)  # as in convolve_dense
+    strides, steps = ([getattr(reader, name) for reader in layer.readers] for name in ("stride", "step"))
+    if change.dtype == torch.float32 and torch.backends.mkldnn.is_available():  # which conv3d leaves out for one window
+        after = torch.mkldnn_convolution(windows, layer.weight, None, same, strides, steps, 1)
+    else:
+        after = F.conv3d(windows, layer.weight, None, strides, same, steps)
+    return after.movedim(1, 4).contiguous()
+
+
+def embedded(change: Tensor, window: Sequence[tuple[int, int]], outer: Sequence[tuple[int, int]]) -> Tensor:
+    """Return a copy of windows in larger ones, where nothing else changes; features are as they are."""
+    if change.ndim == 2:
+        return change.clone()
+    pairs = zip(window[::-1], outer[::-1], strict=True)
+    return F.pad(change, [0, 0, *(edge for (a, b), (c, d) in pairs for edge in (a - c, d - b))])
+
+
+def add(layer: chain.Summed, changes: Sequence[Tensor], place: Place) -> Tensor:
+    """Add windows that lie within the sum's."""
+    total = embedded(changes[0], place.parts[0], place.outputs)
+    for change, window in zip(changes[1:], place.parts[1:], strict=True):
+        total[box(window, place.outputs) if change.ndim > 2 else ...] += change
+    return total
+
+
+def join(layer: chain.Joined, changes: Sequence[Tensor], place: Place) -> Tensor:
+    """Lay the channels of windows that lie within the whole's behind each other."""
+    parts = zip(changes, place.parts, strict=True)
+    return torch.cat([embedded(change, window, place.outputs) for change, window in parts], -1)
 
 
 def pool_maximum(layer: chain.MaxPool, change: Tensor, place: Place) -> Tensor:
@@ -276,6 +342,9 @@ def lead(layer: chain.Leads, change: Tensor, place: Place) -> Tensor:
 CHANGES = {
     chain.Hidden: hide,
     chain.Convolution: convolve,
+    chain.Wide: convolve_wide,
+    chain.Summed: add,
+    chain.Joined: join,
     chain.MaxPool: pool_maximum,
     chain.MeanPool: pool_mean,
     chain.Relu: rectify,
@@ -291,8 +360,33 @@ CHANGES = {
 }
 
 
-def through(layers: Sequence[NamedTuple], change: Tensor, places: Sequence[Place]) -> Tensor:
-    """Carry differences through layers, one after the other."""
+def through(layers: Sequence[Layer], changes: dict[int, Tensor], places: Sequence[Place]) -> dict[int, Tensor]:
+    """Carry differences through layers, one after the other.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    changes : dict of Tensor
+        What has been made before and is still needed, by its number.
+    places : sequence of Place
+        Of each layer.
+
+    Returns
+    -------
+    dict of Tensor
+        The same after these layers.
+    """
+    changes = dict(changes)
     for layer, place in zip(layers, places, strict=True):
-        change = CHANGES[type(layer)](layer, change, place)
-    return change
+        inputs = [changes[source] for source in layer.sources]
+        for source in layer.ends:
+            del changes[source]
+        if isinstance(layer.record, SEVERAL):
+            changes[layer.number] = CHANGES[type(layer.record)](layer.record, inputs, place)
+        else:
+            change = inputs[0] if inputs else None
+            spare = set(layer.sources) <= layer.ends or isinstance(layer.record, chain.Convolution)
+            changes[layer.number] = CHANGES[type(layer.record)](
+                layer.record, change if spare else change.clone(), place
+            )
+    return changes

@@ -12,15 +12,17 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from heatproof.attribute.graph import Node
 from heatproof.attribute.occlusion import chain
-from heatproof.attribute.occlusion.differences import Place, through
+from heatproof.attribute.occlusion.differences import SEVERAL, Layer, Place, through
 from heatproof.attribute.occlusion.patches import Work
 from heatproof.attribute.occlusion.windows import Bins, Reader, reached, read, runs, span
 
 ROWS = {"cpu": 2**14, "cuda": 2**17}  # patches in a chunk, at most
 PIECE = {"cpu": 2**20, "cuda": 2**26}  # numbers in the windows of a batch, at most: a few of these fit in a CPU's cache
+WIDER = 16  # times as many where channels are many, as torch lays out all weights anew for each batch
 SMALL = 2**26  # voxels that plain sliding windows would run through, up to which differences are float64 as well
 SHARED = {
     "cpu": 32,
@@ -28,105 +30,197 @@ SHARED = {
 }  # patches with one window, on average, from which on it is handled apart
 
 
+READING = (chain.Convolution, chain.MaxPool, chain.MeanPool)
+
+
 class Stage(NamedTuple):
     """Layers that a batch goes through without being regrouped.
 
     Attributes
     ----------
-    layers : list of records
-    windows : list of 3 ndarray of int, each of shape (2, positions)
-        Starts and stops per position of a patch along each axis: of each layer's input, and of the last one's output.
-    channels : list of int
+    layers : list of Layer
+    windows : dict of 3 ndarray of int, each of shape (2, positions)
+        Starts and stops per position of a patch along each axis, of what the stage takes and then of what it makes.
+    channels : dict of int
         Channels of these windows.
     shapes, spots : 3 ndarray of int, each of shape (positions,)
         Equal numbers mark windows that differ by a shift alone, and windows that are the same.
+    entering : int
+        How many numbers a patch has at most when it enters the stage.
     """
 
-    layers: list
-    windows: list
-    channels: list
+    layers: list[Layer]
+    windows: dict[int, list]
+    channels: dict[int, int]
     shapes: list
     spots: list
+    entering: int
 
 
-def incremental_work(
-    layers: list[nn.Module],
-    image: Tensor,
-    change: Tensor,
-    target: int,
-    windows: list[np.ndarray],
-    places: np.ndarray,
-    *,
-    memory: int,
-) -> Work:
-    """Prepare the patches of one image, for a network that is a chain of layers.
+@torch.no_grad()
+def stages_for(
+    nodes: Sequence[Node], image: Tensor, change: Tensor, windows: list[np.ndarray], count: int
+) -> list[Stage]:
+    """Run an image through a network, and follow through it what patches change.
 
     Parameters
     ----------
-    layers : list of Module
-        As `chain.as_chain` returns them.
+    nodes : sequence of Node
+        In float64.
     image : Tensor, shape (1, D, H, W)
     change : Tensor of float64, shape (D, H, W)
         By how much hiding changes each voxel.
-    target : int
-        Class whose score is explained.
     windows : list of 3 ndarray of int, each of shape (2, positions)
         First voxels of the patches and those after their last ones, along each axis.
+    count : int
+        Number of patches that will be measured.
+    """
+    dtype = torch.float64 if count * image.numel() <= SMALL else torch.float32
+    records = [chain.Hidden(change[..., None].to(dtype).contiguous()), *chain.keep(nodes, image, dtype)]
+    sources = [(), *(tuple(source + 1 for source in node.sources) for node in nodes)]
+    if any(len(each) > 1 for each in sources):
+        records = [widened(record) for record in records]
+    return stages_of(*follow(records, sources, windows))
+
+
+def widened(record: NamedTuple) -> NamedTuple:
+    """Return the record of a layer in a network that branches."""
+    if not isinstance(record, chain.Convolution):
+        return record
+    return chain.Wide(record.readers, record.weight.contiguous(memory_format=torch.channels_last_3d), record.bands)
+
+
+def incremental_work(stages: list[Stage], target: int, places: np.ndarray, *, memory: int) -> Work:
+    """Prepare the patches of one image.
+
+    Parameters
+    ----------
+    stages : list of Stage
+        As `stages_for` returns them.
+    target : int
+        Class whose score is explained.
     places : ndarray of int, shape (n, 3)
         Positions of the patches to measure, along each axis.
     memory : int
         Bytes that all chunks in work may take, beyond the kept records.
     """
-    dtype = torch.float64 if len(places) * image.numel() <= SMALL else torch.float32
-    first = chain.Hidden(change[..., None].to(dtype).contiguous())
-    stages = stages_of([first, *chain.keep(layers, image, dtype)], windows)
+    difference = stages[0].layers[0].record.difference
     places = places[reaching(stages, places)]
-    nearby = [stage.windows[0][axis][0, places[:, axis]] for stage in stages for axis in (2, 1, 0)]
+    firsts = [next(iter(stage.windows.values())) for stage in stages]
+    nearby = [first[axis][0, places[:, axis]] for first in firsts for axis in (2, 1, 0)]
     places = places[np.lexsort(nearby)]
-    bytes_each = 3 * first.difference.element_size() * max(map(entering, stages))
-    rows = max(1, min(ROWS[image.device.type], memory // (4 * bytes_each)))
+    bytes_each = 3 * difference.element_size() * max(stage.entering for stage in stages)
+    rows = max(1, min(ROWS[difference.device.type], memory // (4 * bytes_each)))
     chunks = [places[first : first + rows] for first in range(0, len(places), rows)]
-    workers = None if image.is_cuda else max(1, min(torch.get_num_threads(), memory // (rows * bytes_each)))
+    workers = None if difference.is_cuda else max(1, min(torch.get_num_threads(), memory // (rows * bytes_each)))
     return Work(chunks, partial(measure, stages, target), workers)
 
 
-def stages_of(records: Sequence[NamedTuple], window: list[np.ndarray]) -> list[Stage]:
-    """Follow the windows of all patches through the network, a new stage beginning with each convolution."""
-    width = 1
-    layers, windows, channels, stages = [], [window], [width], []
-    for record in records:
-        convolves = isinstance(record, chain.Convolution) and (stages or len(layers) > 1)
-        if convolves or isinstance(record, chain.Gather | chain.Flat):
-            stages.append(stage_of(layers, windows, channels))
-            layers, windows, channels = [], [window], [width]
-        if isinstance(record, chain.Convolution | chain.MaxPool | chain.MeanPool):
-            window = [np.stack(reached(reader, *ends)) for reader, ends in zip(record.readers, window, strict=True)]
-        if isinstance(record, chain.Convolution):
-            width = len(record.weight)
-        layers.append(record)
-        windows.append(window)
-        channels.append(width)
-    return [*stages, stage_of(layers, windows, channels)]
+def follow(
+    records: Sequence[NamedTuple], sources: Sequence[tuple[int, ...]], window: list[np.ndarray]
+) -> tuple[list[Layer], dict[int, list], dict[int, int]]:
+    """Follow the windows of all patches from layer to layer.
+
+    Where a branch of a network does not read what a patch changes, it stays in a window of one voxel, without a change;
+    a chain has no use for such a patch.
+
+    Returns
+    -------
+    list of Layer
+    windows, channels : dict
+        Of what each layer makes, by its number.
+    """
+    layers, windows, channels, numbers = [], {}, {}, {}
+    branches = any(len(each) > 1 for each in sources)
+
+    def append(record: NamedTuple, taken: tuple[int, ...], after: list, width: int) -> int:
+        layers.append(Layer(record, taken, len(layers) + 1))
+        windows[len(layers)], channels[len(layers)] = after, width
+        return len(layers)
+
+    for number, (record, given) in enumerate(zip(records, sources, strict=True), 1):
+        taken = tuple(numbers[source] for source in given)
+        before, widths = [windows[each] for each in taken] or [window], [channels[each] for each in taken] or [1]
+        after = before[0]
+        if isinstance(record, READING):
+            after = [np.stack(reached(*axis)) for axis in with_ends(record, before[0])]
+            if branches and any((stops <= starts).any() for starts, stops in after):
+                larger, after = zip(*map(beside, record.readers, before[0], after), strict=True)
+                taken = (append(chain.Summed(), taken, list(larger), widths[0]),)
+        elif isinstance(record, SEVERAL):
+            after = [np.stack([np.min(ends, 0)[0], np.max(ends, 0)[1]]) for ends in zip(*before, strict=True)]
+        width = sum(widths) if isinstance(record, chain.Joined) else widths[0]
+        width = len(record.weight) if isinstance(record, chain.Convolution) else width
+        numbers[number] = append(record, taken, after, width)
+    return layers, windows, channels
 
 
-def stage_of(layers: list, windows: list, channels: list) -> Stage:
+def with_ends(record: NamedTuple, window: list[np.ndarray]) -> list[tuple]:
+    """Return how a layer reads, and where windows start and stop, along each axis."""
+    return [(reader, *ends) for reader, ends in zip(record.readers, window, strict=True)]
+
+
+def beside(reader: Reader | Bins, before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return windows, (2, positions) each, that are not empty: of what is read, and of what is made by a change."""
+    empty = after[1] <= after[0]
+    starts = np.where(empty, np.clip(after[0], 0, reader.outputs - 1), after[0])
+    stops = np.where(empty, starts + 1, after[1])
+    first, last = read(reader, starts, stops)
+    larger = np.stack([np.minimum(before[0], first), np.maximum(before[1], last)])
+    return np.where(empty, larger, before), np.stack([starts, stops])
+
+
+def stages_of(layers: list[Layer], windows: dict[int, list], channels: dict[int, int]) -> list[Stage]:
+    """Cut a network into stages, a new one beginning with each convolution."""
+    last = {source: layer.number for layer in layers for source in layer.sources}
+    layers = [
+        layer._replace(ends=frozenset(each for each in layer.sources if last[each] == layer.number)) for layer in layers
+    ]
+    parts = [[]]
+    for layer in layers:
+        convolves = isinstance(layer.record, chain.Convolution) and (len(parts) > 1 or len(parts[0]) > 1)
+        if convolves or isinstance(layer.record, chain.Gather | chain.Flat):
+            parts.append([])
+        parts[-1].append(layer)
+    return [stage_of(part, windows, channels, last) for part in parts]
+
+
+def stage_of(layers: list[Layer], windows: dict[int, list], channels: dict[int, int], last: dict[int, int]) -> Stage:
     """Number the windows of a stage by their shape and by their spot."""
-    spots = [np.unique(window, axis=1, return_inverse=True)[1] for window in windows[0]]
-    if isinstance(layers[0], chain.Gather | chain.Flat):
-        return Stage(layers, windows, channels, spots, spots)
-    shapes = []
-    for axis in range(3):
-        columns = [np.ptp(windows[0][axis], axis=0)]
-        for layer, before, after in zip(layers, windows, windows[1:], strict=False):
-            if isinstance(layer, chain.Convolution | chain.MaxPool):
-                reader, outputs = layer.readers[axis], after[axis]
-                edges = (*span(reader, *outputs), *read(reader, *outputs))
-                columns += [edge - before[axis][0] for edge in edges]
-                columns += [reads_of(reader, read(reader, *outputs), outputs)] * isinstance(reader, Bins)
-            elif isinstance(layer, chain.MeanPool):
-                columns.append(reads_of(layer.readers[axis], before[axis], after[axis]))
-        shapes.append(np.unique(np.stack(columns), axis=1, return_inverse=True)[1])
-    return Stage(layers, windows, channels, shapes, spots)
+    first, made = layers[0].number, {layer.number for layer in layers}
+    taken = list(dict.fromkeys(each for layer in layers for each in layer.sources if each not in made)) or [first]
+    touched = {number: windows[number] for number in (*taken, *sorted(made))}
+    waiting = {*taken, *(number for number in range(1, first) if last.get(number, 0) >= first)}
+    entering = sum(channels[n] * math.prod(int(np.ptp(ends, axis=0).max()) for ends in windows[n]) for n in waiting)
+    spots = [
+        np.unique(np.concatenate(along), axis=1, return_inverse=True)[1]
+        for along in zip(*map(windows.get, taken), strict=True)
+    ]
+    shapes = spots
+    if not isinstance(layers[0].record, chain.Gather | chain.Flat):
+        columns = ([np.ptp(along, axis=0) for along in axis] for axis in zip(*map(windows.get, taken), strict=True))
+        shapes = [
+            np.unique(np.stack([*sizes, *columns_of(layers, windows, axis)]), axis=1, return_inverse=True)[1]
+            for axis, sizes in enumerate(columns)
+        ]
+    return Stage(layers, touched, {number: channels[number] for number in touched}, shapes, spots, entering)
+
+
+def columns_of(layers: Sequence[Layer], windows: dict[int, list], axis: int) -> Iterator[np.ndarray]:
+    """Yield, for all positions along one axis, what says how the layers of a stage read and lie to each other."""
+    for record, sources, number, _ in layers:
+        before, outputs = [windows[source][axis] for source in sources], windows[number][axis]
+        if isinstance(record, chain.Convolution | chain.MaxPool):
+            reader = record.readers[axis]
+            edges = (*span(reader, *outputs), *read(reader, *outputs))
+            yield from (edge - before[0][0] for edge in edges)
+            if isinstance(reader, Bins):
+                yield reads_of(reader, read(reader, *outputs), outputs)
+        elif isinstance(record, chain.MeanPool):
+            yield reads_of(record.readers[axis], before[0], outputs)
+        elif isinstance(record, SEVERAL):
+            yield from (edge for ends in before for edge in ends - outputs[0])
+            yield np.ptp(outputs, axis=0)
 
 
 def reads_of(reader: Reader | Bins, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
@@ -139,23 +233,32 @@ def reads_of(reader: Reader | Bins, inputs: np.ndarray, outputs: np.ndarray) -> 
 
 def reaching(stages: Sequence[Stage], places: np.ndarray) -> np.ndarray:
     """Tell for each patch whether a change there can reach the scores."""
-    windows = [window for stage in stages for window in stage.windows]
+    windows = [window for stage in stages for window in stage.windows.values()]
     along = (np.all([window[axis][1] > window[axis][0] for window in windows], axis=0) for axis in range(3))
     return np.all([reaches[position] for reaches, position in zip(along, places.T, strict=True)], axis=0)
 
 
+def sizes_of(stage: Stage, number: int, places: np.ndarray) -> np.ndarray:
+    """Return how many numbers each patch has in what a stage takes, or makes."""
+    window = zip(stage.windows[number], places.T, strict=True)
+    return stage.channels[number] * math.prod(np.ptp(ends, axis=0)[position] for ends, position in window)
+
+
 def largest_windows(stage: Stage, places: np.ndarray) -> np.ndarray:
     """Return how many numbers the largest window of each patch has in a stage."""
-    sizes = [
-        width * math.prod(np.ptp(ends, axis=0)[position] for ends, position in zip(window, places.T, strict=True))
-        for window, width in zip(stage.windows, stage.channels, strict=True)
-    ]
-    return np.max(sizes, axis=0)
+    return np.max([sizes_of(stage, number, places) for number in stage.windows], axis=0)
 
 
-def entering(stage: Stage) -> int:
-    """Return how many numbers a patch has at most when it enters a stage."""
-    return stage.channels[0] * math.prod(int(np.ptp(ends, axis=0).max()) for ends in stage.windows[0])
+def share_of_pass(stages: Sequence[Stage], places: np.ndarray) -> float:
+    """Return the multiply-adds that convolutions of windows take for a patch, by those of a whole pass."""
+    windows, whole = 0.0, 0
+    for stage in stages:
+        for record, _, number, _ in stage.layers:
+            if isinstance(record, chain.Convolution):
+                taps = record.weight.numel() // len(record.weight)
+                windows += taps * sizes_of(stage, number, places).mean()
+                whole += record.weight.numel() * math.prod(reader.outputs for reader in record.readers)
+    return windows / max(whole, 1)
 
 
 @torch.no_grad()
@@ -173,20 +276,35 @@ def measure(stages: Sequence[Stage], target: int, places: np.ndarray) -> np.ndar
     -------
     ndarray of float64, shape (n,)
     """
-    batches, device = [(np.arange(len(places)), None)], stages[0].layers[0].difference.device.type
+    batches, device = [(np.arange(len(places)), {})], stages[0].layers[0].record.difference.device.type
     for stage in stages:
         found = defaultdict(list)
-        for rows, change in batches:
+        for rows, changes in batches:
             for members in batches_of(stage, places[rows], device):
-                before = None if change is None else change.index_select(0, torch.from_numpy(members).to(change.device))
-                after = through(stage.layers, before, places_of(stage, places[rows[members]]))
-                found[after.shape[1:]].append((rows[members], after))
-        alike = (zip(*parts, strict=True) for parts in found.values())
-        batches = [(np.concatenate(rows), torch.cat(changes)) for rows, changes in alike]
-    ((rows, change),) = batches
+                after = through(stage.layers, rows_of(changes, members), places_of(stage, places[rows[members]]))
+                found[tuple(change.shape[1:] for change in after.values())].append((rows[members], after))
+        batches = [joined(parts) for parts in found.values()]
+    ((rows, changes),) = batches
+    (change,) = changes.values()
     drops = np.empty(len(places))
     drops[rows] = -change[:, target].cpu().numpy()
     return drops
+
+
+def rows_of(changes: dict[int, Tensor], members: np.ndarray) -> dict[int, Tensor]:
+    """Take some patches out of a batch; what `batches_of` yields as a whole is in the batch's order."""
+    if all(len(change) == len(members) for change in changes.values()):
+        return changes
+    chosen = torch.from_numpy(members).to(next(iter(changes.values())).device)
+    return {number: change.index_select(0, chosen) for number, change in changes.items()}
+
+
+def joined(parts: Sequence[tuple[np.ndarray, dict[int, Tensor]]]) -> tuple[np.ndarray, dict[int, Tensor]]:
+    """Make one batch of several with windows of the same sizes."""
+    if len(parts) == 1:
+        return parts[0]
+    rows, changes = zip(*parts, strict=True)
+    return np.concatenate(rows), {number: torch.cat([each[number] for each in changes]) for number in changes[0]}
 
 
 def batches_of(stage: Stage, places: np.ndarray, device: str) -> Iterator[np.ndarray]:
@@ -195,8 +313,10 @@ def batches_of(stage: Stage, places: np.ndarray, device: str) -> Iterator[np.nda
     if len(np.unique(alike)) * SHARED[device] > len(places):
         alike = number(stage.shapes, places)
     order, largest = np.argsort(alike, kind="stable"), largest_windows(stage, places)
+    wide = any(isinstance(layer.record, chain.Wide) for layer in stage.layers)
+    piece = PIECE[device] * (WIDER if wide else 1)
     for members in np.split(order, np.flatnonzero(np.diff(alike[order])) + 1):
-        rows = max(1, PIECE[device] // largest[members[0]])
+        rows = max(1, piece // largest[members[0]])
         yield from np.split(members, range(rows, len(members), rows))
 
 
@@ -208,9 +328,14 @@ def number(numbers: Sequence[np.ndarray], places: np.ndarray) -> np.ndarray:
 
 def places_of(stage: Stage, places: np.ndarray) -> list[Place]:
     """Say where the windows of a batch lie, for each layer of a stage."""
-    starts, spans = [], []
-    for window in stage.windows:
+    starts, spans = {}, {}
+    for number, window in stage.windows.items():
         along = [axis[:, position] for axis, position in zip(window, places.T, strict=True)]
-        starts.append(np.stack([start for start, _ in along], 1))
-        spans.append([tuple(ends[:, 0].tolist()) for ends in along])
-    return [Place(*place) for place in zip(starts, starts[1:], spans, spans[1:], strict=False)]
+        starts[number] = np.stack([start for start, _ in along], 1)
+        spans[number] = [tuple(ends[:, 0].tolist()) for ends in along]
+    found = []
+    for _, sources, number, _ in stage.layers:
+        first = sources[0] if sources else number
+        parts = [spans[source] for source in sources]
+        found.append(Place(starts[first], starts[number], spans[first], spans[number], parts))
+    return found

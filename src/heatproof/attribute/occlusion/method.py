@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from heatproof.attribute.graph import Node
 from heatproof.attribute.layers import require_evaluation
+from heatproof.attribute.occlusion.branches import as_graph
 from heatproof.attribute.occlusion.chain import as_chain
 from heatproof.attribute.occlusion.chunks import continued, measured
-from heatproof.attribute.occlusion.incremental import incremental_work
+from heatproof.attribute.occlusion.incremental import incremental_work, share_of_pass, stages_for
 from heatproof.attribute.occlusion.patches import Patches, Work, place_patches, spread_drops, touching
 from heatproof.attribute.occlusion.plain import plain_work
 from heatproof.attribute.references import require_reference
@@ -25,6 +27,8 @@ from heatproof.errors import StudyError
 log = logging.getLogger(__name__)
 MANY = 10  # chunks, from which on a trial is worth its time
 TRIAL = 64  # patches, at most
+FEW = 100  # patches, below which a network that branches runs as a whole: to prepare windows takes some ten passes
+WORTH = 1 / 3  # of the multiply-adds of a pass that windows in such a network may take
 
 
 @in_float32()
@@ -43,9 +47,10 @@ def occlusion(
 ) -> Tensor:
     """Hide one patch after the other and give each voxel the mean drop of the score over the patches that cover it.
 
-    A network that is a chain of convolution, batch norm, ReLU, max- or average pooling, flatten, dropout and linear
-    layers, with or without a softmax or a margin at the end, computes only what a patch changes, and carries it as a
-    difference. Any other network runs as a whole for each patch.
+    A network of convolution, batch norm, ReLU, max- or average pooling, flatten, dropout and linear layers, one after
+    the other or in branches that are added or joined, with or without a softmax or a margin at the end, computes only
+    what a patch changes, and carries it as a difference. Any other network runs as a whole for each patch, and so does
+    one with branches where patches are few, or change most of it.
 
     Parameters
     ----------
@@ -92,6 +97,9 @@ def occlusion(
     heatmaps = torch.empty(images.shape, dtype=torch.float32, device=images.device)
     for number, image in enumerate(images):
         work = plan_work(network, image, targets[number], patches, baseline=references[number], memory=memory)
+        if not number and work.whole:
+            name = type(vars(model).get("explained", model)).__name__
+            log.warning("occlusion: windows fail in %s, or save little; the whole network runs for each patch", name)
         if not number:
             log.info("occlusion: %s", expectation(work))
         found = measured(work) if journal is None else continued(work, journal / f"{number}.drops")
@@ -105,13 +113,9 @@ def occlusion(
 
 
 def read_network(model: nn.Module) -> list[nn.Module] | nn.Module:
-    """Return the layers of a network that is a chain of known layers, else the network; the log says when."""
+    """Return the layers of a network that is a chain of known layers, else the network."""
     require_evaluation(model)
-    layers = as_chain(model)
-    if layers is None:
-        name = type(model).__name__
-        log.warning("occlusion: %s is not a chain of known layers, so the whole network runs for each patch", name)
-    return layers or model
+    return as_chain(model) or model
 
 
 def plan_work(
@@ -140,10 +144,15 @@ def plan_work(
     """
     wanted = patches.placed & touching(patches, (image.double() != baseline)[0].cpu().numpy())
     places, memory = np.argwhere(wanted), memory or default_memory(image.device)
-    if isinstance(network, list):
+    chain = isinstance(network, list)
+    nodes = [Node(layer, (number,)) for number, layer in enumerate(network)] if chain else None
+    if not chain and len(places) >= FEW:
+        nodes = as_graph(network, image)
+    if nodes is not None:
         windows = [np.stack(ends) for ends in zip(patches.starts, patches.stops, strict=True)]
-        change = (baseline - image.double())[0]
-        return incremental_work(network, image, change, target, windows, places, memory=memory)
+        stages = stages_for(nodes, image, (baseline - image.double())[0], windows, len(places))
+        if chain or share_of_pass(stages, places) < WORTH:
+            return incremental_work(stages, target, places, memory=memory)
     hide = partial(hide_patch, patches, baseline)
     return plain_work(network, image, target, places, hide=hide, memory=memory)
 

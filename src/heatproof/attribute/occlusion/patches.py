@@ -35,11 +35,14 @@ class Work(NamedTuple):
         Returns the drops of a chunk: ndarray of float64, shape (n,).
     workers : int or None
         Threads among which chunks are shared out; None if the calling thread takes them all.
+    whole : bool
+        Whether the whole network runs for each patch.
     """
 
     chunks: list[np.ndarray]
     measure: Callable[[np.ndarray], np.ndarray]
     workers: int | None
+    whole: bool = False
 
 
 def per_axis(name: str, value: int | Sequence[int]) -> tuple[int, int, int]:

@@ -49,7 +49,7 @@ def plain_work(
     quick = quickened(model, image)
     with torch.no_grad():
         before = outputs_of(quick, image[None])[0, target].double()
-    return Work(chunks, partial(measure, quick, image, target, hide, before), None)
+    return Work(chunks, partial(measure, quick, image, target, hide, before), None, whole=True)
 
 
 @torch.no_grad()

@@ -76,7 +76,9 @@ def run(words: list[str]) -> int:
 def explain(words: list[str]) -> None:
     """Write the map of one scan by one method, as `heatproof.explain` makes it."""
     parser = argparse.ArgumentParser(prog="heatproof explain", description=explain.__doc__)
-    parser.add_argument("model", help="a study's model.safetensors; or weights, with --network")
+    parser.add_argument(
+        "model", help="a study's model.safetensors, or one of a MAPS of ClinicaDL; or weights, with --network"
+    )
     parser.add_argument("scan", help="NIfTI file, preprocessed as the model was trained")
     parser.add_argument("--method", required=True, help="as attribute.methods.*.method of a config")
     parser.add_argument("--network", type=yaml.safe_load, help="of weights, as train.network: '{function: my:build}'")
@@ -87,8 +89,7 @@ def explain(words: list[str]) -> None:
     from heatproof.images import load_image, save_image
 
     sys.path.insert(0, str(Path.cwd()))  # where the function of a network may lie
-    shape = load_image(given.scan).shape if given.network else None
-    model = heatproof.load_model(given.model, given.network, shape)
+    model = heatproof.load_model(given.model, given.network, load_image(given.scan).shape)
     heatmap = heatproof.explain(model, given.scan, method=given.method, **given.options)
     save_image(heatmap.get_fdata(), heatmap.affine, given.out)
 

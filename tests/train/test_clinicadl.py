@@ -10,6 +10,7 @@ import torch
 from clinicadl_outputs import SHAPE, drawn, scans
 from maps_folder import OUTPUTS, SCALED, make_maps, people
 
+from heatproof import cli
 from heatproof.cohort.split import split_participants
 from heatproof.config import check_config, over_default
 from heatproof.describe.write_provenance import imported
@@ -106,6 +107,13 @@ def test_a_model_is_loaded_by_its_path_alone(tmp_path):
     assert explain(load_model(path), scan, method="gradient_input").shape == scan.shape
     with pytest.raises(StudyError, match="load_model needs the shape of a scan beside its network"):
         load_model(make_maps(tmp_path / "other", "resnet") / "training/split-0/models/final/model.pt")
+
+
+def test_a_scan_is_explained_from_a_shell(tmp_path):
+    path = make_maps(tmp_path / "maps", "resnet") / "training/split-0/models/final/model.pt"
+    nib.save(nib.Nifti1Image(scans()[0, 0].numpy(), np.eye(4)), tmp_path / "scan.nii.gz")
+    cli.explain([str(path), f"{tmp_path}/scan.nii.gz", "--method", "gradient_input", "--out", f"{tmp_path}/map.nii.gz"])
+    assert nib.load(tmp_path / "map.nii.gz").shape == SHAPE
 
 
 SCALINGS = {

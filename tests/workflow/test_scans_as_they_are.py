@@ -1,13 +1,20 @@
-"""Scans that others have preprocessed are planned by a preset, and packed without a registration."""
+"""Scans that others have preprocessed are planned by a preset, packed without a registration, and go to a report.
+
+The models of the reports were trained elsewhere: a checkpoint as training scripts write it, and a MAPS of ClinicaDL.
+"""
 
 import json
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
+from maps_folder import make_maps
 
 from heatproof.space import grid_of, load_template, resample, working_grid
 from heatproof.store import open_store
+from heatproof.tables import read_table
+from heatproof.train.network import create_network
 
 NAMES = [f"sub-{number:02d}" for number in range(1, 9)]
 PLACES = {
@@ -84,3 +91,55 @@ def test_a_scan_that_does_not_lie_there_is_named_by_its_job_and_another_space_be
     assert "Traceback" not in done.stdout
     done = preprocessed.snakemake("--dry-run", *settings("clinica"), "register={space: MNI152NLin2009cAsym}")
     assert done.returncode == 1 and "and 7 more: not in the template's space, MNI152NLin2009cAsym" in done.stdout
+
+
+NETWORK = {"filters": [4, 8], "kernel": 3, "padding": 1, "pools": [2, 3], "dropout": 0.4, "hidden": 8}
+SHORT = (  # the fewest results that make a report
+    "attribute={effects: null, recovery_scans: 0, convergence_scans: 0, methods: {guided_backprop: null, lrp: null, "
+    "integrated_gradients_mean_control: null, occlusion: null, occlusion_mean_control: null}}",
+    "compare={checks: [random_head], smoothing: [0]}",
+    "report={dpi: 60, participants: 2, registrations: 2}",
+)
+LABELS = "participants: data/people.tsv, label: group, patient: AD, control: CN"
+
+
+def reported(done, results):
+    """Check that a run went to its end, and return its provenance."""
+    assert done.returncode == 0, done.stdout[-5000:]
+    page = (results / "report/report.html").read_text()
+    assert "Nothing was trained here" in page and (results / "compare/scores.tsv").is_file()
+    return json.loads((results / "provenance.json").read_text())
+
+
+def test_derivatives_of_fmriprep_and_a_checkpoint_go_to_a_report(preprocessed):
+    torch.manual_seed(0)
+    weights = create_network((24, 29, 24), NETWORK).state_dict()
+    optimiser = torch.optim.Adam([torch.nn.Parameter(weights["0.weight"])]).state_dict()
+    parallel = {f"module.{name}": tensor for name, tensor in weights.items()}
+    torch.save({"epoch": 3, "state_dict": parallel, "optimizer": optimiser}, preprocessed.folder / "data/my.pt")
+    own = (
+        f"cohort={{bids: data/fmriprep, {LABELS}, split: {{test: all}}, exclude: [sub-05, sub-06, sub-07, sub-08]}}",
+        "register={voxel_size: 8.0, most_poor: 1}",  # brains at 4 mm, spilt by their interpolation
+        f"train={{models: data/my.pt, network: {json.dumps(NETWORK)}}}",
+    )
+    done = preprocessed.snakemake("--cores", "2", "--configfile", "config/fmriprep.yaml", "--config", *own, *SHORT)
+    told = reported(done, preprocessed.folder / "results/fmriprep")
+    assert told["imported"]["weights"]["0"]["file"] == "data/my.pt" and "clinicadl" not in told["imported"]
+
+
+def test_a_caps_and_a_maps_go_to_a_report(preprocessed):
+    data = preprocessed.folder / "data"
+    make_maps(data / "maps", "resnet", learned=[((1, 2), (3, 4))], caps=data / "caps")
+    own = (
+        "study=maps",
+        f"cohort={{{LABELS}, split: {{test: all}}}}",
+        "register={voxel_size: 8.0, most_poor: 1}",  # brains at 4 mm, spilt by their interpolation
+        "train={models: data/maps}",
+    )
+    done = preprocessed.snakemake("--cores", "2", "--config", *own, *SHORT)
+    results = preprocessed.folder / "results/maps"
+    told = reported(done, results)
+    assert told["imported"]["clinicadl"]["network"]["name_"] == "ResNet"
+    assert read_table(results / "cohort/test.tsv")["participant_id"].tolist() == NAMES[4:]
+    store = open_store(results / "train/store/test.npy")
+    assert abs(store.images[0].astype(float).mean()) < 0.01, "scaled by all voxels of the grid, as ClinicaDL does"

@@ -1,6 +1,7 @@
 """The whole study, tiny: every file that is promised is there, and fits the others."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -225,3 +226,24 @@ def test_top_regions_agree_with_plain_pandas_on_the_run_s_own_tables(results):
     row = own(pairs[(pairs["method"] == "lrp") & (pairs["metric"] == "sum")])["overlap"].iloc[0]
     if pd.notna(row):
         assert row == pytest.approx(len(tables[0] & tables[1]) / 5)
+
+
+def test_its_weights_imported_give_its_models_predictions_maps_and_tables_byte_for_byte(tiny_study, tmp_path):
+    """Scans and their registration are copied, so that the models alone come another way."""
+    study = type(tiny_study)(tmp_path / "checkout")
+    shutil.copytree(tiny_study.results, study.results)
+    imported = study.results.with_name("imported")
+    for part in ("cohort", "register", "train/store"):
+        shutil.copytree(study.results / part, imported / part)
+    folder, tables = (
+        "attribute/lrp/seed-1",
+        ["train/seed-0/predictions.tsv", "compare/gradient_input/seed-0/regions.tsv"],
+    )
+    targets = [f"results/imported/{path}" for path in (folder, *tables)]
+    own = ("study=imported", "train={models: 'results/tiny/train/seed-{seed}/model.safetensors'}")
+    done = study.tiny("--cores", "2", *targets, "--config", *own)
+    assert done.returncode == 0, done.stdout[-5000:]
+    maps = [f"{folder}/{file.name}" for file in (study.results / folder).glob("*.nii.gz")]
+    assert maps and not list(imported.glob("train/seed-*/history.tsv"))
+    for path in ("train/seed-0/model.safetensors", *tables, *maps):
+        assert (imported / path).read_bytes() == (study.results / path).read_bytes(), path

@@ -1,13 +1,15 @@
 """Which method explains which network, whether exactly, and in which time: docs/networks.md.
 
-    PYTHONPATH=src:tests/train python tests/benchmarks/measure_networks.py [--times NETWORK ...]
+    PYTHONPATH=src:tests/train python tests/benchmarks/measure_networks.py --work FILE [--times NETWORK ...]
 
 Networks have their first weights, and scans are noise in an ellipsoid as large as a brain: neither changes what can be
 done or how long it takes. With ``--times`` a part of a method's work is timed on grids of 4 and 2 mm and multiplied;
-without, a first step of it, at 4 mm, tells whether it can be done.
+without, a first step of it, at 4 mm, tells whether it can be done. What the work file, JSON, has of a network and a
+method is not measured again, so that networks may be timed one after the other.
 """
 
 import argparse
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -159,32 +161,45 @@ def kind_of(work: Work) -> str:
     return "(a pass a patch)" if work.whole else "(windows)"
 
 
-def cell_of(title: str, name: str, reasons: dict[str, int], times: bool) -> str:
-    """Say of a method and a network what the table says, and number the reason of what is refused."""
+def said_of(title: str, name: str, times: bool) -> str:
+    """Measure a method on a network; the reason, if it is refused."""
     found = []
     for millimetres in GRIDS if times else [4]:
         torch.manual_seed(0)
         network = create_network(GRIDS[millimetres], NETWORKS[title]).eval()
-        said = measure(network, name, millimetres, times)
-        logging.info("%s, %s at %s mm: %s", title, name, millimetres, said)
-        if said.startswith(REFUSED):
-            return f"no [{reasons.setdefault(said.removeprefix(REFUSED), len(reasons) + 1)}]"
-        found.append(said)
+        found.append(measure(network, name, millimetres, times))
+        logging.info("%s, %s at %s mm: %s", title, name, millimetres, found[-1])
+        if found[-1].startswith(REFUSED):
+            return found[-1]
     return " / ".join(found)
+
+
+def cell_of(said: str, reasons: dict[str, int]) -> str:
+    """Write what was measured as the table has it, and number the reason of what is refused."""
+    if not said.startswith(REFUSED):
+        return said
+    return f"no [{reasons.setdefault(said.removeprefix(REFUSED), len(reasons) + 1)}]"
 
 
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", nargs="+", choices=NETWORKS, default=[], metavar="NETWORK", help="that are timed")
+    parser.add_argument("--work", type=Path, required=True, help="keeps what is measured")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows, reasons = {}, {}
+    done = json.loads(arguments.work.read_text()) if arguments.work.is_file() else {}
+    for title in sorted(NETWORKS, key=[*arguments.times, *NETWORKS].index):
+        for name in CASES:
+            key = f"{title}, {name}"
+            if key not in done:
+                done[key] = said_of(title, name, title in arguments.times)
+                arguments.work.write_text(json.dumps(done, indent=1))
     for title in NETWORKS:
         for name in CASES:
             method, _, variant = name.partition(",")
-            said = cell_of(title, name, reasons, title in arguments.times)
-            rows.setdefault(f"`{method}`{variant}", []).append(said)
+            rows.setdefault(f"`{method}`{variant}", []).append(cell_of(done[f"{title}, {name}"], reasons))
     header = ["method", *NETWORKS]
     lines = [header, ["---"] * len(header), *([name, *row] for name, row in rows.items())]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)

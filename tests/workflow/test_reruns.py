@@ -30,7 +30,7 @@ JOBS = {
     **{"measure_effects": 2, "recover_by_effects": 2, "recover_by_map": 10, "compare_effects": 1},
     **{"measure_accuracy": 1, "measure_check_accuracy": 1},
     **{"measure_method": 15, "measure_t_map": 2, "measure_ensembles": 5, "measure_scale": 15},
-    **{"compare_checks": 1, "write_tables": 1},
+    **{"make_change": 1, "compare_checks": 1, "write_tables": 1},
     **{"draw_seeds": 5, "draw_methods": 1, "draw_overlaps": 1, "draw_overlap_curve": 1, "draw_bounds": 1},
     **{"draw_scale": 1, "draw_ensembles": 1, "draw_convergence": 1, "draw_training": 1},
     **{"write_viewer": 1, "write_participants": 1, "write_registration": 1, "write_page": 1},
@@ -74,10 +74,10 @@ ONE_TEST_SCAN = MODELS_KNOWN | some(
 )
 ONE_TEST_SCAN |= some(simulate_scan=2, register_scan=2, pack_scans=2, check_leakage=1)  # a patient's, and the twin
 TRIED = some("check_network")
-ONE_TEST_SCAN |= some("write_registration", make_t_map=2)
+ONE_TEST_SCAN |= some("write_registration", "make_change", make_t_map=2)
 TRAINED = MODELS_KNOWN | some("fit_model", "randomise_model", "draw_training")
 REGISTERED = TRAINED | DRAWN | some("write_registration", "register_scan", "summarise_quality", "check_quality")
-REGISTERED |= some("pack_scans", "average_controls", "check_leakage")
+REGISTERED |= some("pack_scans", "average_controls", "make_change", "check_leakage")
 ALL_BUT_COHORT = REGISTERED | TRIED | some("prepare_template")
 
 

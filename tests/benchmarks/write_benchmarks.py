@@ -227,7 +227,7 @@ def wall_seconds(folder: Path) -> float:
     return total
 
 
-def write_page(demo: pd.DataFrame, wall: float, cost: pd.Series, operations: int, path: Path) -> None:
+def write_page(demo: pd.DataFrame, wall: str, cost: pd.Series, operations: int, path: Path) -> None:
     """Write the page from what was measured."""
     estimate = paper_estimate(cost)
     stages = demo.groupby("stage", sort=False).agg(
@@ -243,7 +243,7 @@ def write_page(demo: pd.DataFrame, wall: float, cost: pd.Series, operations: int
             machine=platform.machine(),
             torch=torch.__version__,
             cores=os.cpu_count(),
-            wall=duration(wall),
+            wall=wall,
             stages=stages.reset_index().to_markdown(index=False, floatfmt=".0f"),
             units=cost.rename("seconds a scan").reset_index().to_markdown(index=False, floatfmt=".2f"),
             turns=BACKWARD_TURNS,
@@ -271,11 +271,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--benchmarks", type=Path, default=Path("results/demo/benchmarks"))
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks.md"))
+    parser.add_argument("--beside", help="what else ran on the machine while the demo did")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     demo, cost = measure_runtimes(arguments.benchmarks), unit_costs()
     model, image = build_network(GRID).eval(), torch.zeros(1, 1, *GRID)
-    wall = wall_seconds(arguments.benchmarks)
+    wall = duration(wall_seconds(arguments.benchmarks)) + (f", beside {arguments.beside}" if arguments.beside else "")
     write_page(demo, wall, cost, multiply_adds(model, image), arguments.out)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{arguments.out} written; peak memory of the measurement {peak:.1f} GB, demo {duration(demo.seconds.sum())}")

@@ -69,6 +69,7 @@ def test_without_any_number_a_page_makes_no_claim_and_quotes_none(text):
     fields = {
         name: Anything() for name in ("study", "title", "models", "methods", "accuracy", "table", "most", "least")
     }
+    fields |= {name: Anything() for name in ("accuracies", "networks")}
     fields |= {name: Anything() for name in ("people", "ages", "women", "differences", "brain_overlap", "likeness")}
     fields |= {
         name: Anything() for name in ("test_scans", "balanced", "range", "auc", "chance", "bounds", "true", "least")

@@ -455,8 +455,14 @@ def check_models(config: Mapping, results: str | Path = "results") -> None:
     Raises
     ------
     StudyError
-        If its scans, registration or training were another; its seeds may differ.
+        If its scans, registration or training were another; its seeds may differ. If weights are imported, which would
+        be written where its own models are.
     """
+    if config["models"] not in (None, config["study"]) and config["train"]["models"]:
+        raise StudyError(
+            f"config: models names the study {config['models']!r}, whose own models are explained, and train.models "
+            "names others; set one of them to null"
+        )
     description = Path(results, config["models"] or config["study"], "train/dataset_description.json")
     if config["models"] in (None, config["study"]) or not description.is_file():
         return

@@ -470,6 +470,13 @@ def test_more_regions_than_there_are_cannot_be_compared(config):
         check_feasibility(config)
 
 
+def test_weights_are_not_imported_into_another_study(config, tmp_path):
+    config |= {"study": "mine", "models": "demo"}
+    config["train"]["models"] = {"0": "mine.pt"}
+    with pytest.raises(StudyError, match=r"whose own models are explained, and train.models names others"):
+        check_models(config, tmp_path)
+
+
 def test_models_of_another_study_must_be_made_as_the_config_says(config, tmp_path):
     made = copy.deepcopy(config)
     config |= {"study": "mine", "models": "demo"}

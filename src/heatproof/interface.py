@@ -45,8 +45,8 @@ def load_model(path: str | Path, network: dict | None = None, shape: Sequence[in
             networks.read_model(path)
         except StudyError as error:
             raise StudyError(
-                f"{path} is no model of a study, which names its own network; give network and shape with it, or --network "
-                "on the command line"
+                f"{path} is no model of a study, which names its own network; give network and shape with it, or "
+                "--network on the command line"
             ) from error
         return networks.load_model(path)
     if shape is None:

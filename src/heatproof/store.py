@@ -6,6 +6,7 @@ within it as ``train.intensity`` says (from percentiles 0..1, mean 0 and standar
 and participant_id are those of the patient whose twin it is.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,6 +54,14 @@ class Store(NamedTuple):
                 f"{getattr(self.images, 'filename', 'the store')} has no scan {scan}; delete that file to make it again"
             )
         return np.asarray(self.images[rows[0]], np.float32)
+
+
+def mean_image(images: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the mean of some images, at least one, in float32, holding one at a time."""
+    total, count = np.float64(0), 0
+    for image in images:
+        total, count = total + image, count + 1
+    return (total / count).astype(np.float32)
 
 
 def open_store(path: str | Path, task: Task = PATIENTS) -> Store:

@@ -12,7 +12,7 @@ import numpy as np
 from heatproof.command import run
 from heatproof.errors import StudyError
 from heatproof.images import load_image, save_image
-from heatproof.store import Store, open_store
+from heatproof.store import Store, mean_image, open_store
 from heatproof.task import one, task_argument
 
 
@@ -27,10 +27,7 @@ def mean_change(store: Store, twins: Store) -> np.ndarray:
     explained, name = store.scans.loc[store.scans["label"] == store.task.target, "scan"], one(store.task.target)
     if explained.empty:
         raise StudyError(f"no test scan is of {name}, and where it would differ from its twin cannot be known")
-    total = np.zeros(store.images.shape[1:])
-    for scan in explained:
-        total += store.image_of(scan) - twins.image_of(scan)
-    return (total / len(explained)).astype(np.float32)
+    return mean_image(store.image_of(scan) - twins.image_of(scan) for scan in explained)
 
 
 def main() -> None:

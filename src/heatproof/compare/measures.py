@@ -67,6 +67,11 @@ def least_precision(share: float) -> float:
     return 1 + (1 - share) * np.log1p(-share) / share if 0 < share < 1 else 0.0
 
 
+def precision_range(chance: float) -> Range:
+    """Return the range of an area under a precision-recall curve, whose chance is the share of positive cases."""
+    return Range(least_precision(chance), 1, logit=True)
+
+
 class Measure(NamedTuple):
     """One measure.
 
@@ -225,7 +230,7 @@ MEASURES: dict[str, Measure] = {
     "pr_auc": Measure(
         pr_auc,
         MAP,
-        lambda chance: Range(least_precision(chance), 1, logit=True),
+        precision_range,
         true_share,
         table=5,
         title="PR area",
@@ -274,7 +279,7 @@ MEASURES: dict[str, Measure] = {
     "change_auc": Measure(
         change_auc,
         MAP_BY_CHANGE,
-        lambda chance: Range(least_precision(chance), 1, logit=True),
+        precision_range,
         change_share,
         table=5,
         title="PR area, change",

@@ -7,7 +7,7 @@ import numpy as np
 
 from heatproof.command import run
 from heatproof.errors import StudyError
-from heatproof.store import Store, open_store
+from heatproof.store import Store, mean_image, open_store
 from heatproof.task import one, task_argument
 
 
@@ -27,10 +27,7 @@ def average_controls(store: Store) -> np.ndarray:
     if not len(controls):
         name = one(store.task.reference)
         raise StudyError(f"no training scan is of {name}, and mean_control is their mean; choose another baseline")
-    total = np.zeros(store.images.shape[1:])
-    for row in controls:
-        total += store.images[row]
-    return (total / len(controls)).astype(np.float32)
+    return mean_image(store.images[row] for row in controls)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from heatproof.command import json_option, run
 from heatproof.errors import StudyError
 from heatproof.images import load_image
-from heatproof.train.network import network_as_written, save_model, widened
+from heatproof.train.network import behind_zero, network_as_written, save_model, widened
 
 KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")  # of weights in a larger dictionary
 OF_CLINICADL = ("network.", "loss.")  # what names in ClinicaDL's weights begin with; those of its loss are left out
@@ -116,7 +116,7 @@ def with_two_outputs(weights: dict[str, Tensor], wanted: Mapping[str, Tensor]) -
     if other != single or len({name.rpartition(".")[0] for name in single}) != 1:
         return weights
     logging.info("one output, the logit of patients, becomes two, of which that of controls is 0")
-    return weights | {name: torch.cat([torch.zeros_like(weights[name]), weights[name]]) for name in single}
+    return weights | {name: behind_zero(weights[name]) for name in single}
 
 
 def shape_of(tensor: Tensor) -> str:

@@ -132,7 +132,7 @@ def widened(model: nn.Module, shape: Sequence[int]) -> nn.Module:
     if last is not None:
         for parameter in ("weight", "bias"):
             if (own := getattr(modules[last], parameter)) is not None:
-                wider = nn.Parameter(torch.cat([torch.zeros_like(own), own]).detach(), own.requires_grad)
+                wider = nn.Parameter(behind_zero(own).detach(), own.requires_grad)
                 setattr(modules[last], parameter, wider)
         for name in ("out_features", "out_channels"):
             if hasattr(modules[last], name):
@@ -149,6 +149,11 @@ def widened(model: nn.Module, shape: Sequence[int]) -> nn.Module:
             "or of a Sigmoid behind it; give it one output for each class"
         )
     return model
+
+
+def behind_zero(single: torch.Tensor) -> torch.Tensor:
+    """Put a unit of zeros before the weights, or the bias, of a single one."""
+    return torch.cat([torch.zeros_like(single), single])
 
 
 def network_as_written(shape: Sequence[int], options: dict) -> nn.Module:

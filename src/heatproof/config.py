@@ -19,7 +19,7 @@ from heatproof.functions import check_methods, check_network_function, quoted
 from heatproof.maps import check_paths, is_taken
 from heatproof.models import models_of, networks_of, of_network
 from heatproof.references import check_references
-from heatproof.task import FORMER, PREDICTED, classes_of, task_of
+from heatproof.task import FORMER, PREDICTED, classes_of, explained_class, task_of
 from heatproof.train.layers import PAPER_NETWORK
 
 BEFORE = {"within": "brain"}  # what studies had of keys that their version lacked
@@ -132,8 +132,7 @@ def with_targets(config: Mapping) -> dict:
     methods = attribute.get("methods") if isinstance(attribute, Mapping) else None
     if "patient" in classes or not isinstance(methods, Mapping):
         return dict(config)
-    named = [options.get("target") for options in methods.values() if isinstance(options, Mapping)]
-    target = next((name for name in named if name in classes), list(classes)[-1])
+    target = explained_class(methods, list(classes))
     methods = {
         name: {**options, "target": target}
         if isinstance(options, Mapping) and options.get("target") == "patient"

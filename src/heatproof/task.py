@@ -137,8 +137,13 @@ def classes_of(cohort: Mapping) -> dict[str, object]:
 def task_of(config: Mapping) -> Task:
     """Return the task of a config, whose methods explain one class; of no class by name, the last one is the target."""
     classes = list(classes_of(config["cohort"]))
-    named = [options.get("target") for options in config["attribute"]["methods"].values() if options]
-    return Task(classes, next((name for name in named if name in classes), classes[-1]))
+    return Task(classes, explained_class(config["attribute"]["methods"], classes))
+
+
+def explained_class(methods: Mapping, classes: Sequence[str]) -> str:
+    """Return the class that ``attribute.methods`` explain: the first one that a method names, or else the last."""
+    named = [options.get("target") for options in methods.values() if isinstance(options, Mapping)]
+    return next((name for name in named if name in classes), classes[-1])
 
 
 def scans_by_group(predictions: pd.DataFrame, task: Task) -> dict[str, list[str]]:

@@ -32,6 +32,11 @@ def folder_of(path: str | Path) -> Path | None:
     return next((folder for folder in Path(path).parents if (folder / "model.json").is_file()), None)
 
 
+def maps_of(train: Mapping) -> Path | None:
+    """Return the MAPS that the models of a config's ``train`` lie in; None where they lie in none, or are trained."""
+    return folder_of(next(iter((train.get("models") or {"": ""}).values())))
+
+
 def models_in(path: str) -> dict[str, str]:
     """Return the weights of each split of a MAPS: those of the best loss, else of the only best, else the final ones.
 
@@ -200,7 +205,7 @@ def with_described(config: Mapping, laid_over: Mapping) -> dict:
     StudyError
         If the network cannot be built, or was trained on patches or slices.
     """
-    folder = folder_of(next(iter(config["train"]["models"].values())))
+    folder = maps_of(config["train"])
     if folder is None:
         return dict(config)
     dataset = dataset_in(folder)
@@ -223,7 +228,7 @@ def with_described(config: Mapping, laid_over: Mapping) -> dict:
 
 def shape_of(config: Mapping) -> tuple[int, ...] | None:
     """Return the shape of scans that a MAPS's network takes alone; None where it takes any, or is no MAPS's."""
-    folder = folder_of(next(iter((config["train"]["models"] or {"": ""}).values())))
+    folder = maps_of(config["train"])
     if folder is None or not config["train"]["network"]["function"].startswith(MODULE):
         return None
     return shape_in(folder)
@@ -271,7 +276,7 @@ def own_or_found(section: object, own: object, found: Mapping) -> object:
 
 def described(train: Mapping) -> dict:
     """Return what the MAPS of imported models says of network, loss and preprocessing, for provenance; or nothing."""
-    folder = folder_of(next(iter((train.get("models") or {"": ""}).values())))
+    folder = maps_of(train)
     if folder is None:
         return {}
     model, dataset = read_json(folder / "model.json"), dataset_in(folder)
@@ -281,7 +286,7 @@ def described(train: Mapping) -> dict:
 
 def taken_on_trust(config: Mapping) -> Iterator[str]:
     """Say what a MAPS names of the scans' preprocessing that is not done here, or not so."""
-    folder = folder_of(next(iter((config["train"]["models"] or {"": ""}).values())))
+    folder = maps_of(config["train"])
     if folder is None:
         return
     dataset = dataset_in(folder)

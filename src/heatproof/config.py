@@ -12,7 +12,7 @@ import jsonschema
 import yaml
 
 from heatproof.checks import MAP_CHECKS, T_MAP_SPLITS
-from heatproof.cohort.participants import counts_of
+from heatproof.cohort.participants import SEVERITY, counts_of
 from heatproof.cohort.twins import has_twins, is_simulated
 from heatproof.errors import StudyError
 from heatproof.functions import check_methods, check_network_function, quoted
@@ -20,10 +20,10 @@ from heatproof.maps import check_paths, is_taken
 from heatproof.models import models_of, networks_of, of_network
 from heatproof.references import check_references
 from heatproof.task import FORMER, PREDICTED, classes_of, explained_class, task_of
-from heatproof.train.layers import PAPER_NETWORK
+from heatproof.train.layers import PAPER_NETWORK, VALUE
 
-BEFORE = {"within": "brain"}  # what studies had of keys that their version lacked
-TEXT = ("study", "label", "classes", "patient", "control", "only", "exclude")
+BEFORE = {"within": "brain", "loss": "squared_error"}  # what studies had of keys that their version lacked
+TEXT = ("study", "label", "value", "classes", "patient", "control", "only", "exclude")
 OTHER_BASE = r"[-+]?(0[0-7_]+|\d+(:[0-5]?\d)+(\.\d*)?)"
 BY_YAML = {
     bool: "YAML reads yes, no, on, off, true and false as truth values; write the word in quotes",
@@ -98,7 +98,8 @@ def with_own_classes(config: Mapping, laid_over: Mapping) -> dict:
     """Read the classes that the user names in place of the default's, and by their former keys, patient and control.
 
     A method of the default config explains the class ``patient``; where there is none, it explains the class that a
-    method of the user's names, or else the last one.
+    method of the user's names, or else the last one. Where the user names a value to learn (``cohort.value``), there
+    are no classes, and methods explain that value.
 
     Parameters
     ----------
@@ -110,11 +111,13 @@ def with_own_classes(config: Mapping, laid_over: Mapping) -> dict:
     Raises
     ------
     StudyError
-        If a former key is given beside classes of other names.
+        If a former key is given beside classes of other names, or a value beside classes.
     """
     cohort, own = config.get("cohort"), laid_over.get("cohort") or {}
     if not isinstance(cohort, Mapping) or not isinstance(own, Mapping):
         return dict(config)
+    if cohort.get("value"):
+        return with_value(config, own)
     classes = own.get("classes") or cohort.get("classes")
     if not isinstance(classes, Mapping):
         return dict(config)
@@ -124,6 +127,29 @@ def with_own_classes(config: Mapping, laid_over: Mapping) -> dict:
         raise StudyError(f"config: cohort.{strange} and cohort.classes are both given; name it among the classes alone")
     cohort = {key: value for key, value in cohort.items() if key not in FORMER} | {"classes": {**classes, **former}}
     return with_targets({**config, "cohort": cohort})
+
+
+def with_value(config: Mapping, own: Mapping) -> dict:
+    """Read ``cohort.value`` as the label, explained in place of a class, and by itself in place of a margin."""
+    cohort, attribute = config["cohort"], config.get("attribute")
+    if given := next((key for key in ("label", "classes", *FORMER) if own.get(key)), None):
+        raise StudyError(
+            f"config: cohort.{given} and cohort.value are both given; name a value to learn, or classes, alone"
+        )
+    cohort = {key: item for key, item in cohort.items() if key not in FORMER}
+    config = {**config, "cohort": cohort | {"label": cohort["value"], "classes": None}}
+    if not isinstance(attribute, Mapping) or not isinstance(attribute.get("methods"), Mapping):
+        return config
+    read = {"target": {"patient": cohort["value"]}, "output": {"margin": "logit"}}
+    methods = {
+        name: {
+            key: read.get(key, {}).get(item, item) if isinstance(item, str) else item for key, item in options.items()
+        }
+        if isinstance(options, Mapping)
+        else options
+        for name, options in attribute["methods"].items()
+    }
+    return {**config, "attribute": {**attribute, "methods": methods}}
 
 
 def with_targets(config: Mapping) -> dict:
@@ -143,8 +169,8 @@ def with_targets(config: Mapping) -> dict:
 
 
 def with_outputs(config: Mapping) -> dict:
-    """Tell networks the number of their outputs, one for each class, where there are not two."""
-    train, outputs = config["train"], len(classes_of(config["cohort"]))
+    """Tell networks the number of their outputs where there are not two: one for each class, or `VALUE`."""
+    train, outputs = config["train"], len(classes_of(config["cohort"])) or VALUE
     if outputs == 2 or not isinstance(train, Mapping):
         return dict(config)
     several = train.get("networks")
@@ -271,7 +297,8 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
     if mistakes:
         raise StudyError(explain(mistakes[0]))
     check_methods(config["attribute"]["methods"], reserved=[*T_MAP_SPLITS, "effects"])
-    check_classes(config)
+    check_value(config) if config["cohort"]["value"] else check_classes(config)
+    check_groups(config)
     check_taken(config)
     check_alone(config)
     check_references(config)
@@ -298,6 +325,8 @@ def check_classes(config: Mapping) -> None:
     """
     cohort, methods = config["cohort"], config["attribute"]["methods"]
     classes, targets = list(classes_of(cohort)), {}
+    if not classes:
+        raise StudyError("config: cohort.classes is null; name classes, or the column of a number in cohort.value")
     if cohort["both_classes"] not in ("refuse", *classes):
         raise StudyError(
             f"config: cohort.both_classes is {cohort['both_classes']!r}; write refuse, or one of the classes, "
@@ -317,10 +346,6 @@ def check_classes(config: Mapping) -> None:
             f"config: attribute.methods explain {classes[0]}, the class without atrophy, whose scans have no twins; "
             "explain another, or set cohort.simulate.twins to false"
         )
-    if wrong := sorted(set(config["report"]["viewer_outcomes"]) - task_of(config).groups.keys()):
-        raise StudyError(
-            f"config: report.viewer_outcomes names {wrong[0]!r}; choose from {', '.join(task_of(config).groups)}"
-        )
     for name, options in methods.items():
         target = (options or {}).get("target", PREDICTED)
         if target not in (PREDICTED, *classes):
@@ -335,6 +360,47 @@ def check_classes(config: Mapping) -> None:
         raise StudyError(
             f"config: attribute.methods.{one}.target is {first} and that of {other} is {second}; explain one class in "
             "a study, and the other in a study of its own that takes its models by the key models"
+        )
+
+
+def check_value(config: Mapping) -> None:
+    """Check what is asked of a study that learns a value: nothing that takes classes.
+
+    Raises
+    ------
+    StudyError
+        For the first key that does.
+    """
+    cohort, attribute, value = config["cohort"], config["attribute"], config["cohort"]["value"]
+    if is_simulated(cohort) and value != SEVERITY:
+        raise StudyError(
+            f"config: cohort.value is {value!r}, and of a simulated cohort the {SEVERITY} of the atrophy alone is in "
+            f"the scans; write {SEVERITY}, or name a dataset in cohort.bids"
+        )
+    simulate = cohort["simulate"]
+    for key, kind, remedy in (("participants", int, "a number, as 60"), ("severity", list, "a range, as [0.0, 1.25]")):
+        if is_simulated(cohort) and not isinstance(simulate.get(key), kind):
+            raise StudyError(f"config: cohort.simulate.{key} tells of classes, and {value} is learned; write {remedy}")
+    if cohort["both_classes"] != "refuse":
+        raise StudyError("config: cohort.both_classes is about classes, and cohort.value is a number; write refuse")
+    if attribute["deletion_scans"]:
+        raise StudyError(
+            "config: attribute.deletion_scans follows the probability of a class, and cohort.value has none; set it to "
+            "0 (attribute.recovery_scans follows the value)"
+        )
+    for name, options in attribute["methods"].items():
+        if (options or {}).get("target", value) != value or (options or {}).get("output", "logit") != "logit":
+            raise StudyError(
+                f"config: attribute.methods.{name} explains a class or its probability, and {value} is learned; write "
+                f"target: {value}, output: logit"
+            )
+
+
+def check_groups(config: Mapping) -> None:
+    """Check that the groups whose maps viewer.html shows are those of the task."""
+    if wrong := sorted(set(config["report"]["viewer_outcomes"]) - task_of(config).groups.keys()):
+        raise StudyError(
+            f"config: report.viewer_outcomes names {wrong[0]!r}; choose from {', '.join(task_of(config).groups)}"
         )
 
 

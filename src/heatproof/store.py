@@ -36,8 +36,13 @@ class Store(NamedTuple):
     task: Task = PATIENTS
 
     @property
-    def classes(self) -> np.ndarray:
-        """Class index per scan, the network's output that is of its label; -1 without a label."""
+    def targets(self) -> np.ndarray:
+        """What the network should say of each scan, int64: the output that is of its label, -1 without a label.
+
+        Where a value is learned, that value, float32; NaN without one.
+        """
+        if not self.task.classes:
+            return self.scans["label"].to_numpy(np.float32)
         return pd.Index(self.task.classes).get_indexer(self.scans["label"]).astype(np.int64)
 
     def image_of(self, scan: str) -> np.ndarray:

@@ -12,15 +12,16 @@ from torch import nn
 from heatproof.attribute.check_network import check_network, require_possible, try_all
 from heatproof.attribute.explain import explain, from_template
 from heatproof.errors import StudyError
+from heatproof.task import PATIENTS, Task
 
 SHAPE = (16, 12, 16)
 BRAIN = torch.zeros(SHAPE, dtype=torch.bool)
 BRAIN[2:-2, 2:-2, 2:-2] = True
 
 
-def checked(name, tmp_path, **options):
+def checked(name, tmp_path, task=PATIENTS, **options):
     network = {"function": f"{networks.__name__}:{name}"}
-    return check_network(BRAIN, {"network": network, "batch_size": 4} | options, tmp_path)
+    return check_network(BRAIN, {"network": network, "batch_size": 4} | options, tmp_path, task)
 
 
 @pytest.fixture
@@ -243,3 +244,18 @@ def test_what_is_tried_is_what_is_explained(tried, monkeypatch):
     tried(PAPER)
     (cubes,) = (options for options in seen if options["method"] == "occlusion")
     assert cubes["mask"].sum() == 1 and cubes["patch"] == cubes["stride"] == 1 and cubes["sign"] == "signed"
+
+
+AGE = Task([], "age")
+
+
+def test_a_network_that_says_a_value_has_one_output_with_a_bias(tmp_path, brought):
+    network, _ = checked("one_output", tmp_path, loss="squared_error", task=AGE)
+    assert not network.training
+    with pytest.raises(
+        StudyError, match=r"shape \(2, 2\) for 2 scans; it must return the value of age alone, .* \(scans, 1\)$"
+    ):
+        checked("resnet", tmp_path, loss="squared_error", task=AGE)
+    brought(lambda shape: nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 1, bias=False)))
+    with pytest.raises(StudyError, match=r"cohort.value is learned in standard deviations, .* with a bias"):
+        checked("brought", tmp_path, loss="squared_error", task=AGE)

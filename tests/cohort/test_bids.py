@@ -155,3 +155,30 @@ def test_a_participant_listed_twice_is_refused(tmp_path):
         file.write("sub-1\tCN\n")
     with pytest.raises(StudyError, match="sub-1 more than once"):
         read_dataset(options)
+
+
+def of_ages(folder: Path, ages: dict[str, str], **options) -> dict:
+    known = make_dataset(folder, ages, [*ages], header="participant_id\tage")
+    return known | {"label": "age", "value": "age", "classes": None} | options
+
+
+def test_a_value_to_learn_is_the_label(tmp_path):
+    table = read_dataset(of_ages(tmp_path, {"sub-1": "61", "sub-2": "7.5e1", "sub-3": "n/a"}, unlabelled="leave_out"))
+    assert table["label"].tolist() == [61.0, 75.0] and table["label"].dtype == float
+
+
+@pytest.mark.parametrize(
+    ("ages", "message"),
+    [
+        (
+            {"sub-1": "61", "sub-2": "89+"},
+            r"'age' of sub-2 is '89\+', and cohort.value takes numbers; .*exclude",
+        ),
+        ({"sub-1": "61", "sub-2": "inf"}, r"'age' of sub-2 is 'inf'"),
+        ({"sub-1": "61", "sub-2": ""}, r"no value of 'age' is given for sub-2; .* cohort.unlabelled to leave_out"),
+        ({"sub-1": "61", "sub-2": "61.0"}, r"all scans have the same 'age', 61"),
+    ],
+)
+def test_a_value_that_cannot_be_learned_is_told(tmp_path, ages, message):
+    with pytest.raises(StudyError, match=message):
+        read_dataset(of_ages(tmp_path, ages))

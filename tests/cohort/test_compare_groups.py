@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from heatproof.cohort.compare_groups import compare_groups, describe_groups, read_groups
+from heatproof.task import Task
 
 
 def put(path, text: str) -> None:
@@ -141,3 +142,19 @@ def test_columns_named_as_ours_are_nothing_special(tmp_path, scans, column):
     put(tmp_path / "sub-0/sub-0_sessions.tsv", f"session_id {column.replace('session_id', 'x')} sex\nses-1 z M\n")
     people, _ = read_groups(tmp_path / "participants.tsv", scans)
     assert "".join(people["sex"]) == "MFFMMM" and people["label"].tolist() == ["patient", "control"] * 3
+
+
+def test_a_value_is_tested_against_every_other_characteristic():
+    rng = np.random.default_rng(1)
+    people = pd.DataFrame({"participant_id": range(40), "label": rng.normal(50, 10, 40), "split": "train"})
+    people["age"], people["sex"], people["site"] = people["label"], ["F", "M"] * 20, [*"12"] * 20
+    people["sex"] = np.where(people["label"] > 50, "F", "M")
+    table = compare_groups(people, Task([], "age")).set_index("characteristic")
+    assert list(table.index) == ["sex", "site"]
+    groups = [people.loc[people["sex"] == sex, "label"] for sex in "FM"]
+    assert table.at["sex", "p"] == pytest.approx(stats.kruskal(*groups).pvalue)
+    assert table.at["sex", "warning"].startswith("Age goes with sex (Kruskal-Wallis H, p =")
+    related = compare_groups(people, Task([], "severity")).set_index("characteristic")
+    assert related.at["age", "test"] == "Spearman correlation" and related.at["age", "p"] == pytest.approx(0)
+    described = describe_groups(people, Task([], "age"))
+    assert described["label"].tolist() == ["all"] * 4 and described["participants"].tolist() == [40, 0, 0, 40]

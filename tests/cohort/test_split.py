@@ -6,6 +6,7 @@ import pytest
 
 from heatproof.cohort.split import split_participants
 from heatproof.errors import StudyError
+from heatproof.task import THIRDS
 
 COUNTS = {"test": 3, "validation": 2, "seed": 0}
 
@@ -100,3 +101,14 @@ def test_counts_that_would_cut_a_brain_in_two_and_tables_that_do_are_refused(tmp
 def test_people_without_labels_are_drawn_three_times_as_many(scans):
     split = by_person(scans.assign(label=""), COUNTS)["split"].value_counts().to_dict()
     assert split == {"test": 9, "validation": 6, "train": 7}
+
+
+def test_of_a_value_as_many_are_drawn_from_each_third():
+    values = np.random.default_rng(0).permutation(np.arange(21.0))
+    scans = pd.DataFrame({"participant_id": [f"sub-{i:02d}" for i in range(21)], "label": values})
+    table = scans.assign(split=split_participants(scans, COUNTS, []))
+    thirds = (table["label"] // 7).map({0: "low", 1: "middle", 2: "high"})
+    counts = table.groupby([thirds, "split"]).size()
+    assert all(counts[third].to_dict() == {"test": 3, "validation": 2, "train": 2} for third in THIRDS)
+    with pytest.raises(StudyError, match=r"6 test .* per third of the value, .* none of the 7 participants of the high"):
+        split_participants(scans, {"test": 6, "validation": 2, "seed": 0}, [])

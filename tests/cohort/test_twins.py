@@ -7,7 +7,7 @@ import pytest
 from heatproof.cohort.describe_twins import describe_twins
 from heatproof.cohort.participants import simulated_sessions
 from heatproof.cohort.scans import COLUMNS, read_cohort
-from heatproof.cohort.twins import has_twins, list_twins
+from heatproof.cohort.twins import has_twins, healthy_label, list_twins
 from heatproof.tables import read_table, write_table
 
 
@@ -56,3 +56,15 @@ def test_their_dataset_names_each_twin_s_patient_once(tmp_path, scans, source):
     description = json.loads((tmp_path / "dataset_description.json").read_text())
     assert description["DatasetType"] == "raw"
     assert (source or "ICBM 2009c") in description["License"]
+
+
+def test_where_the_severity_is_learned_every_test_scan_has_a_twin_of_severity_0(config):
+    simulate = config["cohort"]["simulate"] | {"participants": 36, "severity": [0.0, 1.0], "sessions": [0.5, 0.5]}
+    options = config["cohort"] | {"value": "severity", "label": "severity", "classes": None, "simulate": simulate}
+    options["split"] = {"test": 3, "validation": 2, "seed": 0}
+    scans = read_cohort(options, "cohort").scans
+    severity = simulated_sessions(options).set_index("scan")["severity"]
+    assert (scans.set_index("scan")["label"] == severity.sort_index()).all()
+    twins = list_twins(scans, "cohort/twins", healthy_label(options))
+    assert twins["scan"].tolist() == scans.loc[scans["split"] == "test", "scan"].tolist()
+    assert twins["participant_id"].nunique() == 9 and (twins["label"] == 0).all()

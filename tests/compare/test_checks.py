@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter, uniform_filter
-from scipy.stats import spearmanr, ttest_ind
+from scipy.stats import linregress, spearmanr, ttest_ind
 
 from heatproof.compare.compare_checks import similarity
 from heatproof.compare.make_noise import noise_like
@@ -13,6 +13,7 @@ from heatproof.compare.measure_t_map import random_half
 from heatproof.images import load_array
 from heatproof.store import Store
 from heatproof.tables import read_table, write_table
+from heatproof.task import Task
 
 LAGS = (1, 2, 4, 8)  # voxels
 
@@ -114,6 +115,17 @@ def test_the_t_map_is_welch_s_t_of_participants(store, monkeypatch):
         groups = (np.stack([means[p] for p in people]) for people in (patients, "efgh"))
         expected = ttest_ind(*groups, equal_var=False).statistic
         np.testing.assert_allclose(volume.ravel()[1:], expected.ravel()[1:], rtol=1e-5)
+
+
+def test_the_t_map_of_a_value_is_the_t_of_its_slope(store):
+    values = np.array([61.0, 63.0, 75.0, 58.0, 80.0, 66.0, 70.0, 72.0, 55.0, 68.0])
+    store = store._replace(scans=store.scans.assign(label=values), task=Task([], "age"))
+    means = store.scans.groupby("participant_id")["label"].mean()
+    images = {p: store.images[[q == p for q in PEOPLE]].astype(float).mean(0) for p in PEOPLE}
+    found = t_maps(store, np.stack([np.ones(10, bool), np.array([p in "ab" for p in PEOPLE])]))
+    assert not found[1].any() and not found[0, 0, 0, 0]
+    fit = linregress(means.to_numpy(), [images[p][2, 3, 4] for p in means.index])
+    assert found[0, 2, 3, 4] == pytest.approx(fit.slope / fit.stderr, rel=1e-5)
 
 
 def test_groups_of_the_t_map_s_own_participants_are_left_out(store):

@@ -119,3 +119,16 @@ def test_three_classes_by_hand():
     assert found["auc"] == pytest.approx(11 / 12)  # of 12 pairs of an AD scan and another, one is in the wrong order
     assert (found["n_recognised-AD"], found["n_missed-CN"], found["CN_as_AD"], found["MCI_as_CN"]) == (1, 1, 1, 1)
     assert sum(value for name, value in found.items() if "_as_" in name) == 8
+
+
+def test_errors_of_a_value_by_hand():
+    table = pd.DataFrame({"label": [50.0, 60.0, 70.0, 80.0], "predicted": [52.0, 57.0, 70.0, 75.0], "split": "test"})
+    table["participant_id"] = table["scan"] = ["a", "b", "c", "d"]
+    measured = measure_accuracy(table, Task([], "age"))
+    assert measured["mae"] == 2.5 and measured["mae_constant"] == 10  # of 65
+    assert measured["rmse"] == pytest.approx(np.sqrt((4 + 9 + 0 + 25) / 4))
+    assert measured["r2"] == pytest.approx(1 - 38 / 500) and measured["spearman"] == 1
+    assert measured["pearson"] == pytest.approx(np.corrcoef(table["label"], table["predicted"])[0, 1])
+    assert (measured["n_all"], measured["n_high"], measured["n_low"]) == (4, 1, 1)
+    constant = measure_accuracy(table.assign(predicted=65.0), Task([], "age"))
+    assert np.isnan(constant["pearson"]) and constant["r2"] == 0 and constant["mae"] == constant["mae_constant"]

@@ -523,3 +523,54 @@ def test_an_intensity_that_there_is_not_is_told(config, intensity):
     config["train"]["intensity"] = intensity
     with pytest.raises(StudyError, match=r"train.intensity"):
         check_config(config)
+
+
+def of_a_value(config: dict, *changes: dict) -> dict:
+    study, cohort = config, {"value": "age", "bids": "/data"}
+    for above in ({"cohort": cohort}, *changes):
+        study = laid_over(study, above)
+    return with_outputs(with_groups(with_own_classes(study, {"cohort": cohort}), {}))
+
+
+def test_a_value_to_learn_takes_the_place_of_the_classes(config):
+    study = of_a_value(config)
+    check_config(study)
+    assert study["cohort"]["label"] == "age" and study["train"]["network"]["outputs"] == "value"
+    explained = {(options["target"], options["output"]) for options in study["attribute"]["methods"].values()}
+    assert explained == {("age", "logit")} and study["report"]["viewer_outcomes"] == ["all", "high", "low"]
+    assert with_own_classes(study, {}) == study, "a config that was read once is read the same again"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cohort": {"bids": None}}, "of a simulated cohort the severity of the atrophy alone is in the scans; write"),
+        (
+            {"cohort": {"bids": None, "value": "severity"}},
+            "cohort.simulate.participants tells of classes, and severity",
+        ),
+        ({"cohort": {"both_classes": "patient"}}, "both_classes is about classes, and cohort.value is a number; write"),
+        ({"attribute": {"deletion_scans": 2}}, "deletion_scans follows the probability of a class, .* set it to 0"),
+        (
+            {"attribute": {"methods": {"lrp": {"output": "probability"}}}},
+            "lrp explains a class .* write target: age, output",
+        ),
+        ({"attribute": {"methods": {"lrp": {"target": "predicted"}}}}, "lrp explains a class or its probability"),
+    ],
+)
+def test_what_takes_classes_is_refused_where_a_value_is_learned(config, changes, message):
+    with pytest.raises(StudyError, match=message):
+        check_config(of_a_value(config, changes))
+
+
+@pytest.mark.parametrize("key", ["label", "classes", "patient"])
+def test_a_value_beside_classes_is_refused(config, key):
+    above = {"cohort": {"value": "age", key: {"a": 1, "b": 2} if key == "classes" else "AD"}}
+    with pytest.raises(StudyError, match=f"cohort.{key} and cohort.value are both given"):
+        with_own_classes(laid_over(config, above), above)
+
+
+def test_classes_that_are_null_are_refused_where_there_is_no_value(config):
+    above = {"cohort": {"classes": None}}
+    with pytest.raises(StudyError, match=r"cohort.classes is null; name classes, or the column of a number"):
+        check_config(with_own_classes(laid_over(config, above), above))

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from heatproof.errors import StudyError
-from heatproof.task import PATIENTS, Task, classes_of, scans_by_group, task_of
+from heatproof.task import PATIENTS, Task, classes_of, scans_by_group, task_of, thirds
 
 
 def test_every_test_scan_is_in_the_one_group_that_its_label_and_prediction_name():
@@ -70,3 +70,37 @@ def test_of_three_classes_each_has_a_group_of_scans_that_were_recognised_and_one
     assert task.explained == "recognised-MCI" and task.compared == ["recognised-MCI", "recognised-CN", "recognised-AD"]
     assert task.reference_groups("true_negatives") == ["recognised-CN"]
     assert task.reference_groups("all") == ["recognised-CN", "missed-CN"]
+
+
+AGE = Task([], "age")
+
+
+def people(values: dict[str, list[float | None]]) -> pd.DataFrame:
+    rows = [(f"{name}_{i}", name, value) for name, own in values.items() for i, value in enumerate(own)]
+    return pd.DataFrame(rows, columns=["scan", "participant_id", "label"])
+
+
+def test_thirds_are_of_participants_by_their_mean_and_the_middle_one_takes_what_is_left():
+    scans = people({"a": [10.0, 90.0], "b": [20.0], "c": [60.0], "d": [70.0], "e": [None], "f": [40.0]})
+    assert thirds(scans).tolist() == ["middle", "middle", "low", "middle", "high", "", "middle"]  # a has 50
+    equal = people({name: [1.0] for name in "abc"})
+    assert thirds(equal).tolist() == ["low", "middle", "high"]
+    assert thirds(equal[:2]).tolist() == ["middle", "middle"]
+
+
+def test_where_a_value_is_learned_all_test_scans_are_a_group_and_so_are_those_of_both_ends():
+    predictions = people({"a": [1.0, 2.0], "b": [5.0], "c": [9.0], "d": [0.0]}).assign(split="test", predicted=3.0)
+    predictions.loc[predictions["participant_id"] == "d", "split"] = "validation"
+    assert scans_by_group(predictions, AGE) == {
+        "all": ["a_0", "a_1", "b_0", "c_0"],
+        "high": ["c_0"],
+        "low": ["a_0", "a_1"],
+    }
+    assert (AGE.explained, AGE.compared, AGE.outputs, AGE.index) == ("all", ["all", "high", "low"], 1, 0)
+    assert AGE.reference_groups("all") == AGE.reference_groups("true_negatives") == ["low"]
+    assert AGE.is_explained(people({"a": [1.0, None]})).tolist() == [True, False]
+
+
+def test_a_config_that_names_a_value_has_no_classes():
+    cohort = {"value": "age", "classes": None, "patient": "AD"}
+    assert not classes_of(cohort) and task_of({"cohort": cohort, "attribute": {"methods": {}}}) == AGE

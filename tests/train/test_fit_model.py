@@ -9,10 +9,13 @@ from torch import nn
 
 from heatproof.errors import StudyError
 from heatproof.store import Store
+from heatproof.task import PATIENTS, Task
 from heatproof.train.fit_model import better, evaluate, fit_model, should_stop
+from heatproof.train.objective import objective_of
 from heatproof.train.predict_scans import predict
 
 CPU = torch.device("cpu")
+CLASSES, SEVERITY = objective_of(PATIENTS, {}), Task([], "severity")
 OPTIONS = {
     "network": {"filters": [4, 4], "pools": [2, 2], "padding": 1, "hidden": 8, "dropout": 0.2},
     "learning_rate": 3e-3,
@@ -102,7 +105,7 @@ def test_balanced_accuracy_and_loss_by_hand():
     labels = ["patient", "patient", "patient", "control"]
     store = Store(np.full((4, 1, 1, 1), 2.0), pd.DataFrame({"label": labels}))
     store.images[0] = 0
-    loss, accuracy = evaluate(Model(), torch.from_numpy(store.images), torch.from_numpy(store.classes), 3, CPU)
+    loss, accuracy = evaluate(Model(), torch.from_numpy(store.images), torch.from_numpy(store.targets), 3, CPU, CLASSES)
     assert accuracy == pytest.approx((2 / 3 + 0) / 2)
     one, two = np.log1p(np.exp(-1)), np.log1p(np.exp(1))
     assert loss == pytest.approx((two + one + one + two) / 4)
@@ -111,3 +114,46 @@ def test_balanced_accuracy_and_loss_by_hand():
 def test_a_loss_that_explodes_is_told(stores):
     with pytest.raises(StudyError, match=r"no longer finite in epoch \d+; lower train.learning_rate"):
         fit(stores, learning_rate=1e30)
+
+
+def store_of_values(count: int, seed: int) -> Store:
+    """Scans of noise, one corner darker the higher a value between 50 and 90."""
+    images = np.random.default_rng(seed).random((count, 10, 12, 10)).astype(np.float16)
+    values = np.linspace(50, 90, count)
+    images[:, 2:8, 2:6, 2:6] *= (1 - (values - 50) / 45).astype(np.float16)[:, None, None, None]
+    return Store(images, pd.DataFrame({"scan": [f"sub-{i}" for i in range(count)], "label": values}), SEVERITY)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
+def test_a_value_is_learned_and_said_in_its_own_unit(loss):
+    stores = store_of_values(32, 0), store_of_values(16, 1)
+    network = OPTIONS["network"] | {"outputs": "value", "dropout": 0.0}
+    model, history = fit(stores, network=network, loss=loss, epochs=25)
+    assert list(history) == ["epoch", "train_loss", "validation_loss", "validation_r2", "kept"]
+    table = predict(model.eval(), stores[1], 4, CPU)
+    assert list(table) == ["scan", "label", "predicted"] and table["predicted"].between(35, 105).all()
+    errors = table["predicted"] - table["label"]
+    best = history.loc[history["kept"], "validation_r2"].item()
+    assert best > 0.6
+    assert best == pytest.approx(
+        1 - (errors**2).sum() / ((table["label"] - table["label"].mean()) ** 2).sum(), abs=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"), [("squared_error", (1 + 4 + 0) / 3), ("absolute_error", (1 + 2 + 0) / 3)]
+)
+def test_the_loss_of_a_value_and_r2_by_hand(loss, expected):
+    objective = objective_of(SEVERITY, {"loss": loss})
+    outputs, values = torch.tensor([[1.0], [4.0], [6.0]]), torch.tensor([2.0, 2.0, 6.0])
+    assert objective.loss(outputs, values).item() == pytest.approx(expected)
+    mean = 10 / 3
+    assert objective.score(outputs, values) == pytest.approx(1 - 5 / (2 * (2 - mean) ** 2 + (6 - mean) ** 2))
+    assert objective.column == "validation_r2" and CLASSES.column == "validation_accuracy"
+
+
+def test_a_value_that_all_training_scans_share_is_refused():
+    store = store_of_values(8, 0)
+    same = store._replace(scans=store.scans.assign(label=61.0))
+    with pytest.raises(StudyError, match="all training scans have the same severity"):
+        fit((same, store), network=OPTIONS["network"] | {"outputs": "value"}, loss="squared_error", epochs=1)

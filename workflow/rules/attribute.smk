@@ -38,7 +38,7 @@ rule check_network:
                 explaining_code(method, network) for network in NETWORKS for method in METHODS if method not in TAKEN
             )
         ),
-        train=options("train", "network" if "" in NETWORKS else "networks", "batch_size"),
+        train=options("train", "network" if "" in NETWORKS else "networks", "batch_size", "loss"),
         attribute=as_json(
             {
                 "methods": {

@@ -20,7 +20,7 @@ from heatproof.cohort.bids_files import check_spaces
 from heatproof.cohort.bids_tables import PARTICIPANT, SCAN
 from heatproof.cohort.participants import real_brains, simulated_sessions
 from heatproof.cohort.scans import read_cohort
-from heatproof.cohort.twins import has_twins, is_simulated, list_twins
+from heatproof.cohort.twins import has_twins, healthy_label, is_simulated, list_twins
 from heatproof.compare.layout import split_name
 from heatproof.config import (
     check_config,
@@ -88,7 +88,7 @@ try:
     check_maps(*OF_MAPS, COHORT_TABLES.scans.query("split == 'test'")["scan"].tolist())
     SCANS = COHORT_TABLES.scans.set_index("scan", drop=False)
     TWIN_SCANS = list_twins(
-        COHORT_TABLES.scans[: None if has_twins(config["cohort"]) else 0], f"{RESULTS}/cohort/twins", TASK.classes[0]
+        COHORT_TABLES.scans[: None if has_twins(config["cohort"]) else 0], f"{RESULTS}/cohort/twins", healthy_label(config["cohort"])
     ).set_index("twin", drop=False)
     PLACED = config["register"]["transform"] == "none"  # scans lie in the template's space as they are
     MASKS = {} if PLACED or ALONE else find_masks(config["register"], config["cohort"]["bids"], SCANS["scan"])

@@ -10,7 +10,7 @@ FIXED = config["train"]["fix"]
 FIRST = config["train"]["seeds"][0]
 FIT_OPTIONS = [
     *["network", "learning_rate", "weight_decay", "batch_size", "epochs"],
-    *["patience", "keep", "augmentation", "device", "precision", "fix"],
+    *["patience", "loss", "keep", "augmentation", "device", "precision", "fix"],
 ]
 
 
@@ -280,7 +280,7 @@ if ALONE:
             runtime=minutes(10),
         params:
             source=code_of("heatproof.train.take_predictions"),
-            cohort=options("cohort", "classes"),
+            cohort=options("cohort", "classes", "value"),
             task=OF_TASK,
         shell:
             "python -m heatproof.train.take_predictions --predictions {input.predictions:q} --scans {input.scans} "

@@ -34,12 +34,13 @@ from heatproof.tables import write_table
 from heatproof.task import PATIENTS, Task, task_argument
 from heatproof.train.execution import head_size, layers_in_order
 from heatproof.train.fit_model import begin_training, train_epoch
-from heatproof.train.network import create_network, load_model, save_model
+from heatproof.train.network import create_network, load_model, rescale_output, save_model
+from heatproof.train.objective import objective_of
 
 SCANS = 2
 BY_LAYER = ("random_head", "initial_head", "cascade")  # checks that need to know the layers
 ROUNDING = 1e-3  # of logits, relative to the largest: far above what it is, and far below what another weight does
-WANTED = "it must return logits alone, one tensor of shape (scans, {count}), {first} first"
+WANTED = "it must return {what} alone, one tensor of shape (scans, {count}){first}"
 
 
 def check_network(brain: Tensor, options: dict, folder: Path, task: Task = PATIENTS) -> tuple[nn.Module, Tensor]:
@@ -74,10 +75,11 @@ def check_network(brain: Tensor, options: dict, folder: Path, task: Task = PATIE
         network = create_network(shape, network_options)
     with told(f"cannot be run {on_grid}", "correct it, or choose a smaller register.voxel_size"):
         logits = logits_of(network, scans)
-    wanted = WANTED.format(count=len(task.classes), first=task.classes[0])
+    said = ("logits", f", {task.classes[0]} first") if task.classes else (f"the value of {task.target}", "")
+    wanted = WANTED.format(what=said[0], count=task.outputs, first=said[1])
     if not isinstance(logits, Tensor):
         raise StudyError(f"train.network returns a {type(logits).__name__} for {SCANS} scans; {wanted}")
-    if logits.shape != (SCANS, len(task.classes)):
+    if logits.shape != (SCANS, task.outputs):
         raise StudyError(f"train.network returns a tensor of shape {tuple(logits.shape)} for {SCANS} scans; {wanted}")
     if not logits.isfinite().all():
         raise StudyError("train.network returns logits that are not finite for random scans, untrained; correct it")
@@ -86,7 +88,10 @@ def check_network(brain: Tensor, options: dict, folder: Path, task: Task = PATIE
         still = options | {"learning_rate": 0.0, "weight_decay": 0.0}
         trained, optimiser = begin_training(shape, still, 0, torch.device("cpu"))
         batch = scans[: options["batch_size"]].clone()
-        train_epoch(trained, optimiser, [(batch, torch.arange(len(batch)))])
+        targets = torch.arange(len(batch), dtype=torch.int64 if task.classes else torch.float32)
+        train_epoch(trained, optimiser, [(batch, targets)], loss_of=objective_of(task, options).loss)
+    if not task.classes:
+        rescale_output(trained, shape, 1.0, 2.0)
     if not all(parameter.isfinite().all() for parameter in trained.parameters()):
         raise StudyError("train.network has gradients that are not finite for random scans, untrained; correct it")
     with told("cannot be written to a file and read again", "keep nothing but tensors in its state_dict"):

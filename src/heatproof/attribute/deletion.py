@@ -23,7 +23,7 @@ COLUMNS = ["scan", "curve", "order", "n_units", "share", "value"]
 
 
 def recognised_scans(predictions: pd.DataFrame, most: int, task: Task = PATIENTS) -> list[str]:
-    """List test scans of the target that were recognised, no more than ``most``, spread over all in order of name."""
+    """List scans of the group that is explained, no more than ``most``, spread over all in order of name."""
     scans = scans_by_group(predictions, task)[task.explained]
     if len(scans) <= most:
         return scans

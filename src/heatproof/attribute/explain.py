@@ -113,9 +113,9 @@ def check_choices(where: str, options: dict, choices: dict) -> None:
 
 
 def with_target(options: dict, task: Task) -> dict:
-    """Return options with the network's output of the class that is explained in place of its name."""
+    """Return options with the network's output of the class, or value, that is explained in place of its name."""
     named = options.get("target")
-    return options | ({"target": task.output_of(named)} if named in task.classes else {})
+    return options | ({"target": task.output_of(named)} if named in (*task.classes, task.target) else {})
 
 
 def check_options(name: str, options: dict) -> None:

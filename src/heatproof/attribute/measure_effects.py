@@ -1,4 +1,4 @@
-"""Measure the effects of regions and cubes on one model's margin, in all test scans of the target.
+"""Measure the effects of regions and cubes on one model's margin, or value, in all test scans of the target.
 
 Writes two tables. Effects: scan reference unit_kind unit effect_first effect_last effect, and shapley shapley_error
 where they are asked for. reference is ``twin``, the scan's healthy twin, or ``controls``, some training controls
@@ -24,7 +24,7 @@ from heatproof.device import prepare_device
 from heatproof.errors import StudyError
 from heatproof.store import Store, open_store
 from heatproof.tables import write_table
-from heatproof.task import plural, task_argument
+from heatproof.task import task_argument
 from heatproof.train.network import load_model
 from heatproof.units import KINDS, unit_table, units_of
 
@@ -117,7 +117,7 @@ def main() -> None:
     controls = chosen_controls(args.train, options["controls"], 0, task) if options["controls"] else None
     model, units = load_model(args.model, device), units_on_grid(args.template, options, store.images.shape[1:])
     settings = {"target": task.index, "shapley": options["shapley"], "batch_size": args.batch_size}
-    explained = store.scans.loc[store.scans["label"] == task.target, "scan"]
+    explained = store.scans.loc[task.is_explained(store.scans), "scan"]
     tables, margins = [], []
     for scan in tqdm(explained, unit="scan", mininterval=1):
         image = torch.from_numpy(store.image_of(scan)).to(device)
@@ -126,10 +126,8 @@ def main() -> None:
             tables.append(rows.assign(scan=scan, reference=name))
             margins.append({"scan": scan, "reference": name, **ends})
     drawn = ["shapley", "shapley_error"] if options["shapley"] else []
-    names = plural(task.target), plural(task.reference)
-    logging.info(
-        "effects on %d %s, %d %s", len(explained), names[0], 0 if controls is None else len(controls), names[1]
-    )
+    drawn_from = 0 if controls is None else len(controls)
+    logging.info("effects on %d scans, by %d scans of %s", len(explained), drawn_from, task.in_words(task.reference))
     empty = pd.DataFrame(columns=[*COLUMNS, *drawn])
     write_table((pd.concat(tables) if tables else empty)[[*COLUMNS, *drawn]], args.out)
     write_table(pd.DataFrame(margins, columns=MARGINS), args.margins)

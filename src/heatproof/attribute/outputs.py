@@ -50,12 +50,13 @@ class Margin(nn.Module):
 
     It is the log odds of the class, log(p / (1 - p)), and of two classes the difference of their logits. What is added
     to all logits, a number or a function of the scan, changes no probability and no margin, and a single logit at will.
+    A single output leads no other: it is a value, or the log odds already, and stays as it is.
     """
 
     def forward(self, logits: Tensor) -> Tensor:
         """Turn logits (N, classes) into margins (N, classes)."""
-        if logits.shape[1] < 2:
-            raise StudyError("a network with one output has no margin between classes; give it one output per class")
+        if logits.shape[1] == 1:
+            return logits
         return soft_minimum(logits[:, :, None] - logits[:, others(logits.shape[1]).to(logits.device)])
 
 

@@ -34,7 +34,7 @@ from heatproof.images import load_array
 from heatproof.possible import is_left_out
 from heatproof.store import open_store
 from heatproof.tables import read_table, write_table
-from heatproof.task import plural, task_argument
+from heatproof.task import task_argument
 from heatproof.train.network import load_model
 from heatproof.units import units_of
 
@@ -110,7 +110,7 @@ def main() -> None:
     table = all_curves(tables)
     open_gap = table["value"].notna()
     without = table.loc[~open_gap, "scan"].nunique()
-    logging.info("%d recognised %s, %d without a gap", len(scans), plural(args.task.target), without)
+    logging.info("%d scans, %d without a gap", len(scans), without)
     shared = [read_table(args.shared)] if args.shared else []
     write_table(all_curves([part for part in [table[open_gap], *shared] if len(part)]), args.out)
 

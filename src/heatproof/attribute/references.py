@@ -16,7 +16,7 @@ from heatproof.errors import StudyError
 from heatproof.generators import generator
 from heatproof.references import OPTIONS, name_of
 from heatproof.store import open_store
-from heatproof.task import PATIENTS, Task, one
+from heatproof.task import PATIENTS, Task
 from heatproof.voxels import smoother
 
 FWHM = 20.0  # mm, of what blurs a scan where a config names no other
@@ -99,20 +99,25 @@ def twin(path: Path, task: Task = PATIENTS) -> Maker:
 
     def make(scans: Tensor, rows: pd.DataFrame) -> Tensor:
         images = scans.detach().clone()
-        for image, scan, label in zip(images, rows["scan"], rows["label"], strict=True):
+        for image, scan, needed in zip(images, rows["scan"], needing_twins(rows, task), strict=True):
             if scan in places:
                 image[0] = torch.from_numpy(twins.images[places[scan]].astype(np.float32)).to(scans)
-            elif label == task.target:
-                raise StudyError(
-                    f"the {task.target}'s scan {scan} has no twin in {path}; delete that file to make it again"
-                )
+            elif needed:
+                whose = f"the {task.target}'s scan" if task.classes else "the scan"
+                raise StudyError(f"{whose} {scan} has no twin in {path}; delete that file to make it again")
         return images
 
     return make
 
 
+def needing_twins(rows: pd.DataFrame, task: Task) -> pd.Series:
+    """Tell which scans must have a twin: those explained, but of a simulated severity those without atrophy."""
+    explained = task.is_explained(rows)
+    return explained if task.classes else explained & (rows["label"] != 0)
+
+
 def chosen_controls(path: Path, count: int, seed: int, task: Task = PATIENTS) -> Tensor:
-    """Draw scans of the class that the target is held against, without replacement; all where there are no more.
+    """Draw scans of what the target is held against, without replacement; all where there are no more.
 
     Returns
     -------
@@ -124,9 +129,11 @@ def chosen_controls(path: Path, count: int, seed: int, task: Task = PATIENTS) ->
         If the store has none.
     """
     store = open_store(path)
-    controls = np.flatnonzero(store.scans["label"] == task.reference)
+    controls = np.flatnonzero(task.strata(store.scans) == task.reference)
     if not len(controls):
-        raise StudyError(f"{path} has no scan of {one(task.reference)}; a method with an option controls needs some")
+        raise StudyError(
+            f"{path} has no scan of {task.in_words(task.reference)}; a method with an option controls needs some"
+        )
     chosen = np.sort(generator(seed, "controls").permutation(controls)[:count])
     return torch.from_numpy(store.images[chosen].astype(np.float32))[:, None]
 

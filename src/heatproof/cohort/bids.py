@@ -24,12 +24,12 @@ def read_dataset(options: dict) -> pd.DataFrame:
     ----------
     options : dict
         The config's ``cohort`` section. Where its label is the volume of a region, every scan is listed, and its
-        label is empty: it is known after registration.
+        label is empty: it is known after registration. Where a value is learned, the label is that number.
 
     Returns
     -------
     DataFrame
-        scan, participant_id, session_id, label (a class), image; sorted by scan.
+        scan, participant_id, session_id, label (a class, or a number), image; sorted by scan.
 
     Raises
     ------
@@ -56,8 +56,11 @@ def read_dataset(options: dict) -> pd.DataFrame:
         scans = scans.assign(label="")
     else:
         check_scanned(scans, tables, options)
-        values = column_of(files, options["label"], tables, "cohort.label")
-        scans = name_classes(scans, values, tables, options)
+        values = column_of(files, options["label"], tables, f"cohort.{'value' if options.get('value') else 'label'}")
+        if options.get("value"):
+            scans = number_scans(scans, values[scans.index], options)
+        else:
+            scans = name_classes(scans, values, tables, options)
     check_named(scans)
     check_single(scans)
     return scans[COLUMNS].sort_values("scan", ignore_index=True)
@@ -78,6 +81,7 @@ def check_scanned(scans: pd.DataFrame, tables: Tables, options: dict) -> None:
         return
     values = tables.people[options["label"]]
     ours = [satisfies(values, wanted, f"cohort.classes.{name}") for name, wanted in classes_of(options).items()]
+    ours = ours or [~missing(values)]
     excluded = {item.split("_")[0] for item in options["exclude"]}
     absent = sorted({*values.index[np.logical_or.reduce(ours)]} - {*scans["participant_id"]} - excluded)
     if absent:
@@ -92,12 +96,7 @@ def name_classes(scans: pd.DataFrame, everyone: pd.Series, tables: Tables, optio
     """Name each scan's class from the label's value, given of all scans, and leave out scans of no class."""
     column, values, classes = options["label"], everyone[scans.index], classes_of(options)
     named = [satisfies(values, wanted, f"cohort.classes.{name}") for name, wanted in classes.items()]
-    unlabelled = missing(values) & ~np.logical_or.reduce(named)
-    if options["unlabelled"] == "refuse" and unlabelled.any():
-        raise StudyError(
-            f"no value of {column!r} is given for {', '.join(scans.loc[unlabelled, 'scan'])}; give one in "
-            "participants.tsv or sessions.tsv, name the scan in cohort.exclude, or set cohort.unlabelled to leave_out"
-        )
+    check_labelled(scans, missing(values) & ~np.logical_or.reduce(named), options)
     met = pd.DataFrame(
         {
             name: meets(everyone, scans.index, column, wanted, f"cohort.classes.{name}")
@@ -120,6 +119,39 @@ def name_classes(scans: pd.DataFrame, everyone: pd.Series, tables: Tables, optio
         logging.info("scans of no class are left out, by their %s: %s", column, told)
     labelled = scans.assign(label=met.idxmax(axis=1))[count == 1]
     return settle(labelled, tables, options)
+
+
+def number_scans(scans: pd.DataFrame, values: pd.Series, options: dict) -> pd.DataFrame:
+    """Label each scan by the number that is learned, and leave out scans without one.
+
+    Raises
+    ------
+    StudyError
+        If a value is no number, or all are the same.
+    """
+    untold = missing(values)
+    check_labelled(scans, untold, options)
+    numbers = pd.to_numeric(values[~untold], errors="coerce").replace([np.inf, -np.inf], np.nan)
+    if len(strange := numbers.index[numbers.isna()]):
+        scan, value = scans.at[strange[0], "scan"], values[strange[0]]
+        raise StudyError(
+            f"{options['value']!r} of {scan} is {value!r}, and cohort.value takes numbers; correct it, name the "
+            "scan in cohort.exclude, or learn classes (cohort.classes)"
+        )
+    if numbers.nunique() < 2:
+        raise StudyError(
+            f"all scans have the same {options['value']!r}, {values[~untold].iloc[0]}; name another cohort.value"
+        )
+    return scans[~untold].assign(label=numbers.astype(float))
+
+
+def check_labelled(scans: pd.DataFrame, unlabelled: pd.Series, options: dict) -> None:
+    """Refuse scans without a value of the label, unless these are left out."""
+    if options["unlabelled"] == "refuse" and unlabelled.any():
+        raise StudyError(
+            f"no value of {options['label']!r} is given for {', '.join(scans.loc[unlabelled, 'scan'])}; give one in "
+            "participants.tsv or sessions.tsv, name the scan in cohort.exclude, or set cohort.unlabelled to leave_out"
+        )
 
 
 def meets(everyone: pd.Series, left: pd.Index, column: str, wanted: object, key: str) -> pd.Series:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2_contingency, fisher_exact, kruskal, mannwhitneyu
+from scipy.stats import chi2_contingency, fisher_exact, kruskal, mannwhitneyu, spearmanr
 
 from heatproof.cohort.bids_tables import cells, gather_tables, read_people
 from heatproof.cohort.conditions import bounds, canonical, missing
@@ -123,7 +123,7 @@ READERS = {"age": read_ages, "sex": read_sexes, "site": read_sites}
 
 
 def describe_groups(people: pd.DataFrame, task: Task = PATIENTS) -> pd.DataFrame:
-    """Describe each class in each split and in all.
+    """Describe each class in each split and in all; where a value is learned, everyone as the label ``all``.
 
     Returns
     -------
@@ -132,8 +132,9 @@ def describe_groups(people: pd.DataFrame, task: Task = PATIENTS) -> pd.DataFrame
         known), sex (counts, as ``F (12), M (10)``), sites (their number).
     """
     rows, known = [], people["sex"].dropna().isin(SEXES).all()
+    people = people if task.classes else people.assign(label="all")
     for split in ("train", "validation", "test", "all"):
-        for label in task.shown:
+        for label in task.shown if task.classes else ["all"]:
             group = people[(people["label"] == label) & ((people["split"] == split) | (split == "all"))]
             sex = group["sex"].dropna()
             rows.append(
@@ -169,8 +170,11 @@ def count_test(groups: Sequence[pd.Series]) -> tuple[str, float]:
 def compare_groups(people: pd.DataFrame, task: Task = PATIENTS) -> pd.DataFrame:
     """Test whether the classes differ: characteristic, test, p, warning (empty where they do not).
 
-    Only characteristics that are told of some of every class, and that vary, have a row.
+    Only characteristics that are told of some of every class, and that vary, have a row. Where a value is learned,
+    `relate` tests it.
     """
+    if not task.classes:
+        return relate(people, task.target)
     rows, names = [], [plural(name) for name in task.shown]
     who = f"{', '.join(names[:-1])} and {names[-1]}"
     for name in COLUMNS:
@@ -182,6 +186,26 @@ def compare_groups(people: pd.DataFrame, task: Task = PATIENTS) -> pd.DataFrame:
             f"{who[0].upper()}{who[1:]} differ in {name} ({test}, p = {p:.2g}): networks may have learned that instead."
         )
         rows.append((name, test, p, warning if p < SIGNIFICANT else ""))
+    return pd.DataFrame(rows, columns=["characteristic", "test", "p", "warning"])
+
+
+def relate(people: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Test whether a value goes with other characteristics; columns as of `compare_groups`.
+
+    Age is tested by Spearman's correlation, what has kinds by Kruskal and Wallis 1952. The value itself is left out.
+    """
+    rows = []
+    for name in COLUMNS:
+        known = people.dropna(subset=[name, "label"])
+        if known[name].nunique() < 2 or name == value:
+            continue
+        if name == "age":
+            test, p = "Spearman correlation", float(spearmanr(known["label"], known[name]).pvalue)
+        else:
+            kinds = [group["label"].to_numpy() for _, group in known.groupby(name)]
+            test, p = "Kruskal-Wallis H", float(kruskal(*kinds).pvalue)
+        warning = f"{value} goes with {name} ({test}, p = {p:.2g}): networks may have learned that instead."
+        rows.append((name, test, p, f"{warning[0].upper()}{warning[1:]}" if p < SIGNIFICANT else ""))
     return pd.DataFrame(rows, columns=["characteristic", "test", "p", "warning"])
 
 

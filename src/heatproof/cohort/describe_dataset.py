@@ -13,8 +13,7 @@ from heatproof.task import classes_of
 
 README = """A simulated cohort: T1w scans of brains with atrophy of known place and size.
 
-Every scan is {brain}, warped to an individual anatomy, shrunk where
-participants.tsv says that its owner is a patient, and sampled as a scanner would: with a voxel size, a position,
+Every scan is {brain}, warped to an individual anatomy, shrunk {where}
 a bias field and noise of its own. What the truth is lies in ../{truth}.
 """
 TEMPLATE_BRAIN = "the ICBM 2009c template brain (Fonov et al. 2011)"
@@ -43,23 +42,40 @@ def describe_dataset(options: dict, dataset: Path, truth: Path) -> None:
     brain = REAL_BRAIN.format(dataset=source) if source else TEMPLATE_BRAIN
     column = "group" if isinstance(options["label"], dict) else options["label"]
     values = {name: listed(wanted)[0] for name, wanted in classes_of(options).items()}
-    healthy = next(iter(values))
     people = sessions.drop_duplicates("participant_id")
-    people = people.assign(**{column: people["label"].map(values)})
+    people = people.assign(**{column: people["label"].map(values)} if values else {})
     kept = ["participant_id", "age", "sex", *(["anatomy"] if source else []), column]
     write_table(people[kept], dataset / "participants.tsv")
+    described = COLUMNS | ({"anatomy": ANATOMY} if source else {}) | {column: describe_label(values)}
+    write_json(described, dataset / "participants.json")
+    description = describe("Simulated T1w scans with atrophy of known place and size", source)
+    write_json(description, dataset / "dataset_description.json")
+    where = "where\nparticipants.tsv says that its owner is a patient"
+    where = where if values else "as its\nowner's severity in participants.tsv says"
+    (dataset / "README").write_text(
+        README.format(
+            brain=brain,
+            where=f"{where}, and sampled as a scanner would: with a voxel size, a position,",
+            truth=truth.name,
+        )
+    )
+    for participant, rows in sessions.groupby("participant_id"):
+        write_table(
+            rows[["session_id", *([] if values else [column])]], dataset / participant / f"{participant}_sessions.tsv"
+        )
+    write_table(sessions[["scan", "label", "severity"]], truth / "scans.tsv")
+
+
+def describe_label(values: dict[str, str]) -> dict:
+    """Describe the column of the label, by the value that stands for each class; without classes it is the severity."""
+    if not values:
+        return {"Description": "of the atrophy at the first session; 1 is what the truth's regions.tsv says"}
+    healthy = next(iter(values))
     levels = {
         value: f"{name}, with {'little or none' if name == healthy else 'atrophy'}"
         for name, value in reversed(values.items())
     }
-    described = COLUMNS | ({"anatomy": ANATOMY} if source else {}) | {column: {"Levels": levels}}
-    write_json(described, dataset / "participants.json")
-    description = describe("Simulated T1w scans with atrophy of known place and size", source)
-    write_json(description, dataset / "dataset_description.json")
-    (dataset / "README").write_text(README.format(brain=brain, truth=truth.name))
-    for participant, rows in sessions.groupby("participant_id"):
-        write_table(rows[["session_id"]], dataset / participant / f"{participant}_sessions.tsv")
-    write_table(sessions[["scan", "label", "severity"]], truth / "scans.tsv")
+    return {"Levels": levels}
 
 
 def describe(name: str, source: str | None) -> dict:

@@ -20,7 +20,7 @@ from heatproof.command import json_option, run
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
 from heatproof.tables import read_table, write_table
-from heatproof.task import PATIENTS, classes_of
+from heatproof.task import PATIENTS, THIRDS, classes_of, thirds
 
 
 def volume_shares(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -45,10 +45,8 @@ def label_thirds(scans: pd.DataFrame, share: pd.Series, classes: Sequence[str] =
     Series
         The last class in the lowest third of the participants, the first in the highest, empty between; as ``scans``.
     """
-    people = share.groupby(scans.set_index("scan")["participant_id"]).mean().sort_values(kind="stable")
-    third = len(people) // 3
-    labels = [classes[-1]] * third + [""] * (len(people) - 2 * third) + [classes[0]] * third
-    return scans["participant_id"].map(dict(zip(people.index, labels, strict=True)))
+    named = dict(zip(THIRDS, (classes[-1], "", classes[0]), strict=True))
+    return thirds(scans.assign(label=scans["scan"].map(share))).map(named)
 
 
 def check_splits(scans: pd.DataFrame, region: str, classes: Sequence[str]) -> None:

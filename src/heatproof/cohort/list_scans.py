@@ -6,10 +6,10 @@ from pathlib import Path
 
 from heatproof.cohort.scans import read_cohort
 from heatproof.cohort.split import SPLITS
-from heatproof.cohort.twins import list_twins
+from heatproof.cohort.twins import healthy_label, list_twins
 from heatproof.command import json_option, run
 from heatproof.tables import write_table
-from heatproof.task import classes_of, plural
+from heatproof.task import plural
 
 
 def main() -> None:
@@ -25,9 +25,10 @@ def main() -> None:
     if arguments.table in SPLITS:
         scans = scans[scans["split"] == arguments.table]
     if arguments.table == "twins":
-        scans = list_twins(scans, f"{arguments.folder}/twins", next(iter(classes_of(arguments.options))))
+        scans = list_twins(scans, f"{arguments.folder}/twins", healthy_label(arguments.options))
     write_table(unreadable if arguments.table == "unreadable" else scans, arguments.out)
-    counts = scans.groupby(["split", "label"])["participant_id"].agg(["nunique", "size"])
+    kinds = scans if scans["label"].map(type).eq(str).all() else scans.assign(label="participant")
+    counts = kinds.groupby(["split", "label"])["participant_id"].agg(["nunique", "size"])
     for (split, label), row in counts.iterrows():
         logging.info("%s: %d %s, %d scans", split, row["nunique"], plural(label), row["size"])
 

@@ -1,5 +1,6 @@
 """The people of the simulated cohort. What each one is follows from the seed and the own name alone."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,13 @@ from heatproof.task import classes_of, plural
 
 SESSIONS = ("ses-M00", "ses-M12", "ses-M24")
 PREFIXES = {"patient": "P", "control": "C"}
+SEVERITY = "severity"  # the one value of a simulated participant that can be learned
 
 
 def counts_of(simulate: dict) -> dict[str, int]:
-    """Return how many participants each class has."""
-    return simulate.get("participants") or {label: simulate[f"{label}s"] for label in PREFIXES}
+    """Return how many participants each class has; where there are no classes, under an empty name."""
+    counts = simulate.get("participants") or {label: simulate[f"{label}s"] for label in PREFIXES}
+    return counts if isinstance(counts, Mapping) else {"": counts}
 
 
 def named(label: str, number: int) -> str:
@@ -65,8 +68,8 @@ def assign_brains(people: pd.DataFrame, options: dict) -> pd.Series:
     counts = counts_of(simulate)
     for label, count in counts.items():
         if count != next(iter(counts.values())) or count % len(brains):
-            key = f"participants.{label}" if simulate.get("participants") else f"{label}s"
-            who = f"{', '.join(map(plural, list(counts)[:-1]))} and {plural(list(counts)[-1])}"
+            key = f"participants.{label}".rstrip(".") if simulate.get("participants") else f"{label}s"
+            who = f"{', '.join(map(plural, list(counts)[:-1]))} and {plural(list(counts)[-1])}" if label else "these"
             raise StudyError(
                 f"config: cohort.simulate.{key} is {count}; {who} must be equally many, a "
                 f"multiple of the {len(brains)} brains in {simulate['anatomy_from']}, so that no brain tells the class"
@@ -75,7 +78,7 @@ def assign_brains(people: pd.DataFrame, options: dict) -> pd.Series:
 
 
 def simulated_participants(options: dict) -> pd.DataFrame:
-    """List the participants: participant_id, label, sex, age, severity at the first session, number of sessions.
+    """List the participants: participant_id, label (a class), sex, age, severity at the first session, sessions.
 
     Where the cohort is made from real brains, the column anatomy says from whose.
     """
@@ -91,7 +94,7 @@ def simulated_participants(options: dict) -> pd.DataFrame:
                     "label": label,
                     "sex": random.choice(["F", "M"]),
                     "age": int(random.integers(60, 86)),
-                    "severity": random.uniform(*simulate["severity"][label]),
+                    "severity": random.uniform(*(simulate["severity"][label] if label else simulate["severity"])),
                     "sessions": 1 + int(random.choice(len(shares), p=shares)),
                 }
             )
@@ -114,14 +117,19 @@ def simulated_sessions(options: dict) -> pd.DataFrame:
     sessions["session_id"] = np.array(SESSIONS)[number]
     sessions["scan"] = sessions["participant_id"] + "_" + sessions["session_id"]
     sessions["severity"] += (
-        number * options["simulate"]["progression"] * (sessions["label"] != next(iter(classes_of(options))))
+        number * options["simulate"]["progression"] * (sessions["label"] != next(iter(classes_of(options)), None))
     )
     return sessions[~sessions["scan"].isin(options["exclude"])].reset_index(drop=True)
 
 
 def simulated_scans(options: dict, dataset: str) -> pd.DataFrame:
-    """List the scans that the simulation will write: scan, participant_id, session_id, label, image."""
+    """List the scans that the simulation will write: scan, participant_id, session_id, label, image.
+
+    Where a value is learned, it is the severity of the atrophy, and the label.
+    """
     sessions = simulated_sessions(options)
+    if options.get("value"):
+        sessions = sessions.assign(label=sessions["severity"])
     scans = sessions[sessions.columns.intersection(["scan", "participant_id", "session_id", "label", "anatomy"])]
     if isinstance(options["label"], dict):
         scans = scans.assign(label="")

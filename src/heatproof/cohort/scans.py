@@ -44,8 +44,8 @@ def read_cohort(options: dict, folder: str) -> Cohort:
     Returns
     -------
     Cohort
-        Its scans: scan, participant_id, session_id, label (a class), split (train, validation, test), image;
-        one row per scan, sorted by scan.
+        Its scans: scan, participant_id, session_id, label (a class, or a number), split (train, validation, test),
+        image; one row per scan, sorted by scan.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def read_cohort(options: dict, folder: str) -> Cohort:
     else:
         found = scans = simulated_scans(options, f"{folder}/bids")
         unreadable = unreadable_files(brain_scans(options), options["unreadable"])
-    if gone := sorted(set(found["label"]) - set(scans["label"])):
+    if not options.get("value") and (gone := sorted(set(found["label"]) - set(scans["label"]))):
         first = unreadable.iloc[0]
         raise StudyError(f"no scan of {one(gone[0])} can be read; {first['image']}: {first['reason']}")
     scans = scans.assign(split=split_participants(scans, options["split"], list(classes_of(options))))
@@ -92,7 +92,7 @@ def listed_scans(options: dict) -> pd.DataFrame:
     own = scans.map(lambda scan: scan.partition("_")[0] if scan.startswith("sub-") else scan)
     listed = pd.DataFrame({"scan": scans, "participant_id": table.get("participant_id", own)})
     listed["session_id"] = table.get("session_id", pd.Series(np.nan, table.index))
-    label = name_classes(table["label"], options, f"{path}: the label")
+    label = read_labels(table["label"], options, f"{path}: the label")
     return listed.assign(label=label, split="test", image="")[COLUMNS].sort_values("scan", ignore_index=True)
 
 
@@ -102,6 +102,22 @@ def read_columns(path: str | Path, needed: list[str], remedy: str) -> pd.DataFra
     if missing := [column for column in needed if column not in table]:
         raise StudyError(f"{path} has no column {missing[0]}; its columns are {', '.join(table)}")
     return table
+
+
+def read_labels(values: pd.Series, options: dict, what: str) -> pd.Series:
+    """Name the class of each value, as `name_classes` does, or where a value is learned read each as a number.
+
+    Raises
+    ------
+    StudyError
+        For the first value that is of no class, or no number; ``what`` says whose it is.
+    """
+    if not options.get("value"):
+        return name_classes(values, options, what)
+    numbers = pd.to_numeric(values, errors="coerce")
+    if len(strange := values[~np.isfinite(numbers)]):
+        raise StudyError(f"{what} {strange.iloc[0]!r} is no number, and cohort.value takes numbers; correct it")
+    return numbers.astype(float)
 
 
 def name_classes(values: pd.Series, options: dict, what: str) -> pd.Series:

@@ -1,13 +1,14 @@
 """Splitting participants, never scans, into training, validation and test."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
 from heatproof.cohort.bids_tables import check_different, read_text_table
 from heatproof.errors import StudyError
-from heatproof.task import PATIENTS, plural
+from heatproof.task import PATIENTS, THIRDS, plural, thirds
 
 SPLITS = ("train", "validation", "test")
 
@@ -20,6 +21,7 @@ def split_participants(scans: pd.DataFrame, split: dict, classes: Sequence[str] 
     scans : DataFrame
         participant_id and label of each scan. Where labels are empty, since they are measured later, three times as
         many participants are drawn as the split asks for per class: a third each are of the two classes and of neither.
+        Labels that are numbers are divided into thirds, and participants are drawn from each third as from a class.
         With a column ``anatomy``, which names the real brain that a participant was made from, brains are drawn
         instead of participants, since all that is made from one brain belongs together.
     split : dict
@@ -28,12 +30,14 @@ def split_participants(scans: pd.DataFrame, split: dict, classes: Sequence[str] 
         (participant_id) that they know, who are for training; or ``{table: file}`` with the columns participant_id and
         split.
     classes : sequence of str
+        None where labels are numbers.
 
     Returns
     -------
     Series
         train, validation or test, aligned with ``scans``. It depends on who is in the table, not on the order.
     """
+    scans = scans if classes else scans.assign(label=thirds(scans))
     people = scans.drop_duplicates("participant_id")
     if split.get("table"):
         assigned = read_split(people, split["table"])
@@ -41,10 +45,10 @@ def split_participants(scans: pd.DataFrame, split: dict, classes: Sequence[str] 
         learned = read_learned(split["learned"]) if split.get("learned") else set()
         return scans["participant_id"].isin(learned).map({True: "train", False: "test"})
     elif "anatomy" in people:
-        return scans["anatomy"].map(draw_brains(people, split))
+        return scans["anatomy"].map(draw_brains(people, split, ["label"] if classes else []))
     else:
         assigned, unlabelled = {}, (people["label"] == "").all()
-        for label in [""] if unlabelled else reversed(classes):
+        for label in [""] if unlabelled else reversed(classes or THIRDS):
             group, times = people.loc[people["label"] == label, "participant_id"], 3 if unlabelled else 1
             assigned |= draw(group, times * split["test"], times * split["validation"], split, label)
     return scans["participant_id"].map(assigned)
@@ -56,22 +60,27 @@ def draw(names: Iterable[str], test: int, validation: int, split: dict, label: s
     if len(ordered) <= test + validation:
         raise StudyError(
             f"cohort.split asks for {split['test']} test and {split['validation']} validation participants per "
-            f"class, which leaves none of the {len(ordered)} {plural(label or 'participant')} for training; lower the "
-            "counts"
+            f"{'third of the value' if label in THIRDS else 'class'}, which leaves none of the {len(ordered)} "
+            f"{f'participants of the {label} third' if label in THIRDS else plural(label or 'participant')} for "
+            "training; lower the counts"
         )
     parts = ["test"] * test + ["validation"] * validation
     return dict(zip(ordered, parts + ["train"] * (len(ordered) - len(parts)), strict=True))
 
 
-def draw_brains(people: pd.DataFrame, split: dict) -> dict[str, str]:
-    """Draw whole brains, of which as many patients as controls were made, until there are enough of each class."""
+def draw_brains(people: pd.DataFrame, split: dict, classes: list[str]) -> dict[str, str]:
+    """Draw whole brains, of which as many patients as controls were made, until there are enough of each class.
+
+    Where a value is learned (no column of classes), brains are drawn for three thirds of the participants at once.
+    """
     brains = people["anatomy"].unique()
-    per_class = people.groupby(["anatomy", "label"]).size().max()
-    counts = [split[part] / per_class for part in ("test", "validation")]
+    each = people.groupby(["anatomy", *classes]).size().max()
+    counts = [split[part] * (1 if classes else 3) / each for part in ("test", "validation")]
     if any(count % 1 for count in counts):
+        least = each if classes else each // math.gcd(3, each)
         raise StudyError(
-            f"cohort.split must ask for multiples of {per_class} participants per class, since so many of each class "
-            "are made from one brain, and all of these lie in one split"
+            f"cohort.split must ask for multiples of {least} participants per {'class' if classes else 'third'}, since "
+            f"{each} {'of each class ' if classes else ''}are made from one brain, and all of these lie in one split"
         )
     return draw(brains, int(counts[0]), int(counts[1]), split, "brain")
 

@@ -1,16 +1,17 @@
 """The healthy twins of the simulated test patients: the same person, session, scanner and noise without atrophy.
 
 A patient and the twin differ by the atrophy alone, so that what a network makes of their difference is what it makes
-of the atrophy. Twins are no part of the cohort: they are listed in a table and lie in a dataset of their own.
+of the atrophy. Where the severity is learned, every test scan has a twin. Twins are no part of the cohort: they are
+listed in a table and lie in a dataset of their own.
 """
 
 import pandas as pd
 
-from heatproof.task import PATIENTS
+from heatproof.task import PATIENTS, classes_of
 
 
 def has_twins(options: dict) -> bool:
-    """Tell whether test patients have twins: the cohort is simulated, and it is the atrophy that makes the classes.
+    """Tell whether test scans have twins: the cohort is simulated, and it is the atrophy that makes the labels.
 
     ``options`` is the config's ``cohort`` section.
     """
@@ -22,7 +23,12 @@ def is_simulated(options: dict) -> bool:
     return options["bids"] is None and not options.get("scans")
 
 
-def list_twins(scans: pd.DataFrame, dataset: str, healthy: str = PATIENTS.classes[0]) -> pd.DataFrame:
+def healthy_label(options: dict) -> str | float:
+    """Return the label that is without atrophy: the first class, or where the severity is learned, 0."""
+    return 0.0 if options.get("value") else next(iter(classes_of(options)))
+
+
+def list_twins(scans: pd.DataFrame, dataset: str, healthy: str | float = PATIENTS.classes[0]) -> pd.DataFrame:
     """List the twins of a simulated cohort.
 
     Parameters
@@ -31,13 +37,13 @@ def list_twins(scans: pd.DataFrame, dataset: str, healthy: str = PATIENTS.classe
         As `heatproof.cohort.scans.list_scans` returns it.
     dataset : str
         The folder of the twins' dataset.
-    healthy : str
-        The class that is without atrophy: no scan of it has a twin, and every twin is of it.
+    healthy : str or float
+        The class that is without atrophy, or the severity 0: no scan of it has a twin, and every twin is of it.
 
     Returns
     -------
     DataFrame
-        One row for each test scan of another class, in their order: its scan, participant_id and session_id; label
+        One row for each test scan of another label, in their order: its scan, participant_id and session_id; label
         (healthy); split (twins); image and twin, file and name of the twin's scan.
     """
     patients = scans[(scans["split"] == "test") & (scans["label"] != healthy)].reset_index(drop=True)

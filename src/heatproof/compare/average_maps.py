@@ -104,20 +104,20 @@ def average_outcomes(
     sums : list of DataFrame
         What `sum_units` returns for the heatmap of each scan of the target; none without units.
     """
-    groups, sums = participant_groups(predictions, count), []
-    explained = set(predictions.loc[predictions["label"] == task.target, "scan"]) if units else set()
+    groups, sums = participant_groups(predictions, count, task), {}
+    explained = set(predictions.loc[task.is_explained(predictions), "scan"]) if units else set()
 
     def read(scan: str) -> np.ndarray:
         heatmap = read_heatmap(heatmaps / f"{scan}_heatmap.nii.gz")
-        if scan in explained:
-            sums.append(sum_units(heatmap, units, scan))
+        if scan in explained - sums.keys():
+            sums[scan] = sum_units(heatmap, units, scan)
         return heatmap
 
     maps, sizes = {}, {}
     for outcome, names in scans_by_group(predictions, task).items():
         logging.info("%s: averaging %d heatmaps", outcome, len(names))
         maps[outcome], sizes[outcome] = mean_maps(map(read, names), groups[names], count, shape)
-    return maps, sizes, sums
+    return maps, sizes, list(sums.values())
 
 
 def describe_maps(maps: dict[str, np.ndarray], counts: dict[str, int], brain: np.ndarray) -> pd.DataFrame:

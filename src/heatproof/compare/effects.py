@@ -101,7 +101,8 @@ def read_effects(
     task : Task
     """
     predicted = read_table(predictions)
-    people = predicted.assign(group=predicted["scan"].map(participant_groups(predicted, count))).set_index("scan")
+    groups = participant_groups(predicted, count, task)
+    people = predicted.assign(group=predicted["scan"].map(groups)).set_index("scan")
     recognised = people.loc[scans_by_group(predicted, task)[task.explained], ["participant_id", "group"]]
     voxels = pd.concat([of_kind.table[["unit_kind", "unit", "voxels"]] for of_kind in units])
     return Effects(seed, read_table(table).merge(voxels, on=["unit_kind", "unit"]), read_table(margins), recognised)

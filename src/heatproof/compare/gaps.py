@@ -42,9 +42,12 @@ def left_out_gaps(
 
 def accuracy_gaps(accuracy: dict[str, float], task: Task) -> Iterator[str]:
     """Name what a row of ``accuracy.tsv`` lacks, and the groups that no map could be averaged over."""
-    for label in task.shown:
-        if not any(accuracy[f"n_{name}"] for name, group in task.groups.items() if group.label == label):
-            yield f"no {label} among the test scans"
+    for stratum in task.shown:
+        sizes = [accuracy[f"n_{name}"] for name, group in task.groups.items() if group.stratum == stratum]
+        if sizes and not any(sizes):
+            yield (
+                f"no {stratum} among the test scans" if task.classes else f"fewer than 3 test scans: no {stratum} third"
+            )
     for name in task.compared:
         if accuracy[f"n_{name}"] == 0:
             yield f"no {task.groups[name].title}"
@@ -72,7 +75,8 @@ def region_gaps(regions: pd.DataFrame, top_k: int, task: Task) -> Iterator[str]:
         return
     without_gain = np.count_nonzero(present["gain"].isna())
     if without_gain:
-        relevance = f"the {whose(task.reference)} relevance"
+        held = whose(task.reference) if task.classes else f"{task.reference} third's"
+        relevance = f"the {held} relevance"
         yield f"{without_gain} of {len(regions)} regions have no gain: {relevance} there is 0, or negative"
     for metric in METRICS:
         if reason := why_unranked(regions[metric].to_numpy(), top_k):
@@ -94,14 +98,17 @@ def score_gaps(scores: pd.DataFrame) -> Iterator[str]:
         )
 
 
-def effect_gaps(effects: pd.DataFrame) -> Iterator[tuple[Model, str]]:
+def effect_gaps(effects: pd.DataFrame, task: Task) -> Iterator[tuple[Model, str]]:
     """Name the models, by seed, that faithfulness is not measured for, as their margin has no gap to explain."""
+    quantity = (
+        f"margin of {task.groups[task.explained].title}s" if task.classes else f"{task.target} that models predict"
+    )
     used = "twin" if (effects["reference"] == "twin").any() else "controls"
     without = effects[(effects["reference"] == used) & ~effects["explained"].astype(bool) & (effects["n_scans"] > 0)]
     for row in without.drop_duplicates("seed").itertuples():
         yield (
             row.seed,
-            f"no faithfulness to effects: the margin of true positives, {row.margin:.2g}, does not exceed that of "
+            f"no faithfulness to effects: the {quantity}, {row.margin:.2g}, does not exceed that of "
             f"their {REFERENCES[used]}, {row.margin_reference:.2g}, by more than two standard errors",
         )
 
@@ -166,7 +173,7 @@ def notes_on(
     notes = list(left_out)
     notes += [(None, row["seed"], reason) for row in accuracy.to_dict("records") for reason in accuracy_gaps(row, task)]
     if effects is not None:
-        notes += [(None, seed, reason) for seed, reason in effect_gaps(effects)]
+        notes += [(None, seed, reason) for seed, reason in effect_gaps(effects, task)]
     of_models = regions.groupby(["method", "seed"])
     for (method, seed), rows in maps.groupby(["method", "seed"], sort=False):
         of_model = of_models.get_group((method, seed))

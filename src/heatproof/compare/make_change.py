@@ -13,7 +13,7 @@ from heatproof.command import run
 from heatproof.errors import StudyError
 from heatproof.images import load_image, save_image
 from heatproof.store import Store, mean_image, open_store
-from heatproof.task import one, task_argument
+from heatproof.task import task_argument
 
 
 def mean_change(store: Store, twins: Store) -> np.ndarray:
@@ -24,7 +24,8 @@ def mean_change(store: Store, twins: Store) -> np.ndarray:
     StudyError
         If there is none.
     """
-    explained, name = store.scans.loc[store.scans["label"] == store.task.target, "scan"], one(store.task.target)
+    task = store.task
+    explained, name = store.scans.loc[task.is_explained(store.scans), "scan"], task.target
     if explained.empty:
         raise StudyError(f"no test scan is of {name}, and where it would differ from its twin cannot be known")
     return mean_image(store.image_of(scan) - twins.image_of(scan) for scan in explained)

@@ -1,11 +1,11 @@
-"""Make the voxel-wise t-map of two classes: what scans show with no network at all.
+"""Make the voxel-wise t-map of two classes, or of a value: what scans show with no network at all.
 
 It is written as the mean map over true positives of every model, the other outcomes as maps that do not exist, and once
 more without each group of the participants that it is made of.
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from heatproof.command import run
 from heatproof.compare.average_maps import output_arguments, write_maps
 from heatproof.compare.outcomes import divide_participants
 from heatproof.store import Store, open_store
-from heatproof.task import task_in
+from heatproof.task import PATIENTS, Task, task_in
 
 SLAB_BYTES = 2**26  # of all scans together, read at a time
 
@@ -42,10 +42,34 @@ def welch(images: np.ndarray, first: np.ndarray) -> np.ndarray:
     return np.divide(difference, error, out=np.zeros_like(difference), where=error > 0)
 
 
-def t_maps(store: Store, chosen: np.ndarray) -> np.ndarray:
-    """Compare the target with the class it is held against by Welch's t in each voxel; one mean image per participant.
+def slope(images: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Regress every voxel on a value by least squares, and return the t of its slope.
 
-    Scans are read slab by slab, so that memory grows neither with their number nor with the size of an image.
+    Parameters
+    ----------
+    images : ndarray of float, shape (participants, voxels)
+    values : ndarray of float, shape (participants,)
+
+    Returns
+    -------
+    ndarray of float, shape (voxels,)
+        Positive where voxels are brighter the higher the value; 0 where nothing varies, and with fewer than three.
+    """
+    freedom, centred = len(values) - 2, values - values.mean() if len(values) else values
+    if freedom < 1 or not centred.any():
+        return np.zeros(images.shape[1])
+    spread = (centred**2).sum()
+    slopes = centred @ images / spread
+    residuals = images - images.mean(axis=0) - np.outer(centred, slopes)
+    error = np.sqrt((residuals**2).sum(axis=0) / freedom / spread)
+    return np.divide(slopes, error, out=np.zeros_like(slopes), where=error > 0)
+
+
+def t_maps(store: Store, chosen: np.ndarray) -> np.ndarray:
+    """Compare the target with the class it is held against in each voxel, by Welch's t; one mean image per participant.
+
+    Where a value is learned, it is the t of the voxel's `slope` on the participant's mean value. Scans are read slab by
+    slab, so that memory grows neither with their number nor with the size of an image.
 
     Parameters
     ----------
@@ -56,12 +80,12 @@ def t_maps(store: Store, chosen: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (maps, x, y, z)
-        Positive where the target's voxels are brighter.
+        Positive where the target's voxels are brighter, or voxels are brighter the higher the value.
     """
     people, first = np.unique(store.scans["participant_id"], return_index=True)
     own = people[:, None] == store.scans["participant_id"].to_numpy()
-    labels, chosen = store.scans["label"].to_numpy()[first], chosen[:, first]
-    target, held = labels == store.task.target, np.isin(labels, [store.task.target, store.task.reference])
+    held, compare = comparison(store, own, first)
+    chosen = chosen[:, first]
     count, *shape = store.images.shape
     maps = np.empty((len(chosen), *shape), np.float32)
     depth = max(1, SLAB_BYTES // (8 * count * shape[1] * shape[2]))
@@ -71,13 +95,32 @@ def t_maps(store: Store, chosen: np.ndarray) -> np.ndarray:
         images = np.stack([voxels[scans].mean(axis=0) for scans in own])
         for volume, members in zip(maps, chosen, strict=True):
             members = members & held
-            volume[start : start + depth] = welch(images[members], target[members]).reshape(slab.shape[1:])
+            volume[start : start + depth] = compare(images[members], members).reshape(slab.shape[1:])
     return maps
 
 
-def without_groups(scans: pd.DataFrame, count: int) -> np.ndarray:
+def comparison(store: Store, own: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, Callable]:
+    """Return which participants have a part in a t-map, and what makes it of some of them: images, and who they are.
+
+    Parameters
+    ----------
+    store : Store
+    own : ndarray of bool, shape (participants, scans)
+    first : ndarray of int, shape (participants,)
+        Row of each participant's first scan.
+    """
+    labels, task = store.scans["label"].to_numpy(), store.task
+    if not task.classes:
+        values = np.array([labels[scans].mean() for scans in own], float)
+        return np.isfinite(values), lambda images, members: slope(images, values[members])
+    labels = labels[first]
+    target, held = labels == task.target, np.isin(labels, [task.target, task.reference])
+    return held, lambda images, members: welch(images, target[members])
+
+
+def without_groups(scans: pd.DataFrame, count: int, task: Task = PATIENTS) -> np.ndarray:
     """Choose all scans, then those without each group of participants; bool, shape (1 + count, scans)."""
-    return divide_participants(scans, count).to_numpy() != np.arange(1 + count)[:, None]
+    return divide_participants(scans, count, task).to_numpy() != np.arange(1 + count)[:, None]
 
 
 def write_t_maps(maps: np.ndarray, chosen: np.ndarray, template: Path, out: Path, options: Mapping) -> None:
@@ -99,7 +142,7 @@ def main() -> None:
     args = parser.parse_args()
 
     store = open_store(args.scans, task_in(args.options))
-    chosen = without_groups(store.scans, args.options["participant_groups"])
+    chosen = without_groups(store.scans, args.options["participant_groups"], store.task)
     write_t_maps(t_maps(store, chosen), chosen, args.template, args.out, args.options)
 
 

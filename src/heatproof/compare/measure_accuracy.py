@@ -1,4 +1,4 @@
-"""Measure how well each model classifies the test scans: ``accuracy.tsv``, one row per seed.
+"""Measure how well each model classifies the test scans, or predicts their value: ``accuracy.tsv``, one row per seed.
 
 The column network is there where the study has several.
 
@@ -11,7 +11,7 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
+from sklearn.metrics import accuracy_score, r2_score, recall_score, roc_auc_score
 
 from heatproof.command import run
 from heatproof.models import model_name, network_of
@@ -19,6 +19,7 @@ from heatproof.tables import read_table, write_table
 from heatproof.task import PATIENTS, Task, scans_by_group, task_argument
 
 COLUMNS = ["balanced_accuracy", "sensitivity", "specificity", "accuracy", "auc"]
+COLUMNS_OF_VALUE = ["mae", "mae_constant", "rmse", "r2", "pearson", "spearman"]
 
 
 def measure_accuracy(predictions: pd.DataFrame, task: Task = PATIENTS) -> dict[str, float]:
@@ -27,7 +28,8 @@ def measure_accuracy(predictions: pd.DataFrame, task: Task = PATIENTS) -> dict[s
     Parameters
     ----------
     predictions : DataFrame
-        scan, split, label, probability (of the target), predicted.
+        scan, split, label, probability (of the target), predicted; where a value is learned, participant_id, and
+        label and predicted are numbers.
     task : Task
 
     Returns
@@ -36,9 +38,13 @@ def measure_accuracy(predictions: pd.DataFrame, task: Task = PATIENTS) -> dict[s
         balanced_accuracy, sensitivity, specificity, accuracy, auc, and n_TP, n_TN, n_FP, n_FN, per scan. NaN marks
         what does not exist: sensitivity without scans of the target, specificity without those of the other class, what
         needs both, and auc without probabilities. Balanced accuracy is the mean of the classes' recalls. Of more than
-        two classes specificity and auc hold the target against all others, and the confusion matrix follows.
+        two classes specificity and auc hold the target against all others, and the confusion matrix follows. Of a
+        value `value_errors`, and n_all, n_high, n_low.
     """
     test = predictions[predictions["split"] == "test"]
+    counts = {f"n_{group}": len(scans) for group, scans in scans_by_group(predictions, task).items()}
+    if not task.classes:
+        return value_errors(test["label"].astype(float), test["predicted"].astype(float)) | counts
     truth, predicted = test["label"], test["predicted"]
     recalls = recall_score(truth, predicted, labels=task.shown, average=None, zero_division=np.nan)
     others = truth != task.target
@@ -50,8 +56,27 @@ def measure_accuracy(predictions: pd.DataFrame, task: Task = PATIENTS) -> dict[s
         "accuracy": accuracy_score(truth, predicted),
         "auc": roc_auc_score(~others, test["probability"]) if ranked else np.nan,
     }
-    counts = {f"n_{group}": len(scans) for group, scans in scans_by_group(predictions, task).items()}
     return shares | counts | (confusion(truth, predicted, task.shown) if len(task.classes) > 2 else {})
+
+
+def value_errors(truth: pd.Series, predicted: pd.Series) -> dict[str, float]:
+    """Compare predicted values with true ones.
+
+    Returns
+    -------
+    dict
+        mae, the mean absolute error, and mae_constant, that of the median of the true values said of every scan; rmse;
+        r2, the coefficient of determination; pearson and spearman, correlations. NaN marks what does not exist.
+    """
+    error, several = predicted - truth, truth.nunique() > 1 and predicted.nunique() > 1
+    return {
+        "mae": error.abs().mean(),
+        "mae_constant": (truth - truth.median()).abs().mean(),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "r2": r2_score(truth, predicted) if truth.nunique() > 1 else np.nan,
+        "pearson": truth.corr(predicted) if several else np.nan,
+        "spearman": truth.corr(predicted, method="spearman") if several else np.nan,
+    }
 
 
 def confusion(truth: pd.Series, predicted: pd.Series, classes: Sequence[str]) -> dict[str, int]:
@@ -78,7 +103,8 @@ def main() -> None:
         for model, table in zip(models, tables, strict=True)
         if len(table) or not args.checks
     ]
-    columns = [*models[0], *COLUMNS, *(f"n_{group}" for group in args.task.groups)] if not rows else None
+    measured = COLUMNS if args.task.classes else COLUMNS_OF_VALUE
+    columns = [*models[0], *measured, *(f"n_{group}" for group in args.task.groups)] if not rows else None
     write_table(pd.DataFrame(rows, columns=columns), args.out)
 
 

@@ -162,7 +162,7 @@ def measure_curves(
     options : mapping
         The config's ``compare``.
     """
-    groups, rows = participant_groups(predictions, options["participant_groups"]), []
+    groups, rows = participant_groups(predictions, options["participant_groups"], task_in(options)), []
     group = task_in(options).explained
     for left_out in range(options["participant_groups"] + 1):
         kept = curves[curves["scan"].map(groups) != left_out]

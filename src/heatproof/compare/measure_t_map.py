@@ -24,24 +24,25 @@ from heatproof.generators import generator
 from heatproof.images import load_array
 from heatproof.models import model_name
 from heatproof.store import open_store
-from heatproof.task import task_in
+from heatproof.task import PATIENTS, Task, task_in
 
 
-def random_half(scans: pd.DataFrame, seed: int) -> np.ndarray:
-    """Choose the scans of half of the participants of each class, one fewer where their number is odd.
+def random_half(scans: pd.DataFrame, seed: int, task: Task = PATIENTS) -> np.ndarray:
+    """Choose the scans of half of the participants of each stratum, one fewer where their number is odd.
 
     Parameters
     ----------
     scans : DataFrame
         participant_id, label.
     seed : int
+    task : Task
 
     Returns
     -------
     ndarray of bool, shape (scans,)
     """
     random, half = generator(seed, "halves"), []
-    for _, people in scans.groupby("label")["participant_id"]:
+    for _, people in scans.groupby(task.strata(scans))["participant_id"]:
         names = np.unique(people)
         half += list(random.permutation(names)[: len(names) // 2])
     return scans["participant_id"].isin(half).to_numpy()
@@ -64,12 +65,12 @@ def main() -> None:
 
     task, options = task_in(args.options), args.options
     store = open_store(args.scans, task)
-    kept = without_groups(store.scans, options["participant_groups"])
+    kept = without_groups(store.scans, options["participant_groups"], task)
     brain = load_array(args.template / "brain_mask.nii.gz", np.uint8) > 0
     tables = []
     for seed in args.seeds:
         logging.info("division %d", seed)
-        half = random_half(store.scans, seed)
+        half = random_half(store.scans, seed, task)
         with TemporaryDirectory() as folder:
             for number, chosen in enumerate([kept & half, kept & ~half]):
                 place = model_folder(folder, "t_map", number)

@@ -235,25 +235,6 @@ def dependence(checks: pd.DataFrame | None) -> tuple[pd.DataFrame, str]:
     return table.set_axis(["value", "low", "high"], axis=1).clip(0, 2), found[0]
 
 
-def still_trained(check_accuracy: pd.DataFrame, accuracy: pd.DataFrame) -> list[str]:
-    """Name the sanity checks that are no floor, as their models still tell the classes apart.
-
-    Maps that are faithful to such a model may be faithful to the trained one, and are no worse for it.
-
-    Parameters
-    ----------
-    check_accuracy, accuracy : DataFrame
-        ``checks_accuracy.tsv`` (check, seed, auc) and ``accuracy.tsv`` (seed, auc).
-
-    Returns
-    -------
-    list of str
-        Checks whose mean area under the ROC curve lies at least half way from chance to that of the trained models.
-    """
-    means, half_way = check_accuracy.groupby("check")["auc"].mean(), (0.5 + accuracy["auc"].mean()) / 2
-    return list(means.index[means >= half_way])
-
-
 def place(value: float, low: float, high: float, floor: float, enough: float = np.inf) -> str:
     """Tell where an interval lies: a state of `STATES`; ``unsure`` where it includes the floor, or does not exist."""
     if np.isnan(value):

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from heatproof.compare.regions import METRICS
-from heatproof.models import Model, title_of_model
+from heatproof.models import Model
 from heatproof.register.check_quality import describe_poor
 from heatproof.report import paper
-from heatproof.report.figures import CHECKS, percent, percents, title_of
+from heatproof.report.figures import percent, percents, title_of
 from heatproof.tables import own
 
 SEEDS = {"pearson": "Pearson’s correlation", "pr_auc": "Area under the precision-recall curve"}
@@ -42,49 +42,6 @@ def intervals(scores: pd.DataFrame, write: Callable[[float, float], str]) -> dic
     """Write the 95 % interval of each measure of one group that has one, by method, check and measure."""
     known = scores.dropna(subset=["low", "high"])
     return {(row.method, row.check, row.measure): write(row.low, row.high) for row in known.itertuples()}
-
-
-def count_columns(accuracy: pd.DataFrame) -> list[str]:
-    """List the columns of numbers of scans: of the confusion matrix, or where there is none of the groups."""
-    matrix = [column for column in accuracy if "_as_" in column]
-    return matrix or [column for column in accuracy if column.startswith("n_")]
-
-
-def accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
-    """Write the accuracy of each model, then the mean and the range over models.
-
-    Returns
-    -------
-    list of dict
-        name (of the model, mean, range), shares (balanced accuracy, sensitivity, specificity, accuracy, AUC) and counts
-        (of each group; empty for mean and range).
-    """
-    shares = accuracy[["balanced_accuracy", "sensitivity", "specificity", "accuracy", "auc"]]
-    counts = accuracy[count_columns(accuracy)]
-    rows = [
-        {"name": title_of_model(seed), "shares": [percent(v) for v in shares.loc[i]], "counts": counts.loc[i].tolist()}
-        for i, seed in accuracy["seed"].items()
-    ]
-    spans = [percents(low, high) for low, high in zip(shares.min(), shares.max(), strict=True)]
-    rows.append({"name": "Mean", "shares": [percent(v) for v in shares.mean()], "counts": [""] * counts.shape[1]})
-    return [*rows, {"name": "Range", "shares": spans, "counts": [""] * counts.shape[1]}]
-
-
-def check_accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
-    """Write how the models of each sanity check classify, as texts over seeds.
-
-    Returns
-    -------
-    list of dict
-        name, mean and range (of the balanced accuracy), auc (its mean).
-    """
-    rows = []
-    for check, models in accuracy.groupby("check", sort=False):
-        balanced = models["balanced_accuracy"]
-        name = CHECKS.get(check, check.replace("_", " "))
-        spread = {"mean": percent(balanced.mean()), "range": percents(balanced.min(), balanced.max())}
-        rows.append({"name": name, **spread, "auc": decimal(models["auc"].mean())})
-    return rows
 
 
 def group_rows(demographics: pd.DataFrame) -> list[dict]:

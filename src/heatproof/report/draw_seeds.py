@@ -13,8 +13,9 @@ import pandas as pd
 from heatproof.command import json_option, run
 from heatproof.images import load_array
 from heatproof.models import model_name, title_of_model
+from heatproof.report.accuracy import headline
 from heatproof.report.brains import Scale, colour_scale, draw_colour_bar, draw_map, load_brain, panel_size, read_map
-from heatproof.report.figures import STYLE, WIDTH, percent, save_figure, title_of
+from heatproof.report.figures import STYLE, WIDTH, save_figure, title_of
 from heatproof.tables import read_table
 from heatproof.task import PATIENTS, Task, task_argument
 
@@ -38,7 +39,7 @@ def draw_seeds(
     maps : mapping from seed to Nifti1Image or None
         Mean true-positive maps as `read_map` gives them.
     accuracy : DataFrame
-        seed, balanced_accuracy, and n_TP of the group.
+        seed, balanced_accuracy or mae, and the number of scans of the group, as n_TP.
     template : Nifti1Image
         T1w of the brain, zero outside.
     point : sequence of 3 float
@@ -53,17 +54,17 @@ def draw_seeds(
     panel_height = panel_width * height / width
     total = -(-len(maps) // COLUMNS) * (LABEL + panel_height) + BAR
     figure = plt.figure(figsize=(WIDTH, total))
-    accuracy, group = accuracy.set_index("seed"), task.explained
+    (name, quantity), accuracy, group = headline(accuracy), accuracy.set_index("seed"), task.explained
     one = task.groups[group].title
     for i, (seed, image) in enumerate(maps.items()):
         row, column = divmod(i, COLUMNS)
         left = (MARGIN + column * (panel_width + GAP)) / WIDTH
         bottom = 1 - (row + 1) * (LABEL + panel_height) / total
         axes = figure.add_axes([left, bottom, panel_width / WIDTH, panel_height / total])
-        hits, balanced = accuracy.loc[seed, [f"n_{group}", "balanced_accuracy"]]
+        hits, told = accuracy.loc[seed, [f"n_{group}", name]]
         reason = "every voxel is 0" if hits else f"no {one}, no map"
         draw_map(axes, image, template, point, scale, coordinates=row == 0, reason=reason)
-        words = f"balanced accuracy {percent(balanced)}, {hits:.0f} {one}s"
+        words = f"{quantity.title.lower()} {quantity.write(told)}, {hits:.0f} {one}s"
         axes.set_title(title_of_model(seed), loc="left", weight="bold", pad=5)
         axes.set_title(words, loc="right", color="0.3", pad=5)
     bar = figure.add_axes([0.32, 0.4 / total, 0.36, 0.08 / total])

@@ -16,6 +16,7 @@ PANELS = {
     "train_loss": "training loss",
     "validation_loss": "validation loss",
     "validation_accuracy": "validation accuracy",
+    "validation_r2": "validation R²",
 }
 
 
@@ -25,11 +26,12 @@ def draw_training(histories: Mapping[int, pd.DataFrame]) -> plt.Figure:
     Parameters
     ----------
     histories : mapping from seed to DataFrame
-        epoch, train_loss, validation_loss, validation_accuracy.
+        epoch, train_loss, validation_loss, validation_accuracy or validation_r2.
     """
-    figure, axes = plt.subplots(1, len(PANELS), figsize=(WIDTH, 1.9), layout="constrained")
+    panels = {name: label for name, label in PANELS.items() if all(name in history for history in histories.values())}
+    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 1.9), layout="constrained")
     colours = plt.get_cmap("viridis").resampled(len(histories) + 1)
-    for panel, (column, label) in zip(axes, PANELS.items(), strict=True):
+    for panel, (column, label) in zip(axes, panels.items(), strict=True):
         for i, (seed, history) in enumerate(histories.items()):
             marker = "o" if len(history) == 1 else ""
             panel.plot(

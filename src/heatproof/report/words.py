@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from heatproof.report.accuracy import headline
 from heatproof.report.comparison import number
 from heatproof.report.figures import percent, title_of
 from heatproof.tables import own
@@ -39,6 +40,8 @@ def describe_scans(scans: pd.DataFrame, imported: bool = False, task: Task = PAT
     }
     labels = parts["test"]["label"]
     counted = ", ".join(f"{(labels == name).sum()} of {plural(name)}" for name in task.shown)
+    if not task.classes:
+        counted = f"{task.target} {number(labels.min())} to {number(labels.max())}"
     learned = "trained elsewhere, and here" if imported else f"trained on {amounts['train']} and"
     return f"{learned} explained on {amounts['test']} ({counted})"
 
@@ -79,16 +82,16 @@ def summarise(
     list of str
         Paragraphs.
     """
-    balanced, several = accuracy["balanced_accuracy"], len(accuracy) > 1
-    low, high = percent(balanced.min()), percent(balanced.max())
+    (name, quantity), several = headline(accuracy), len(accuracy) > 1
+    low, high = quantity.write(accuracy[name].min()), quantity.write(accuracy[name].max())
     spread = f" on average, {low} to {high}" if low != high else " for each" if several else ""
     networks = accuracy["network"].nunique() if "network" in accuracy else 1
     counted = f"{len(accuracy)} {f'models of {networks} networks' if networks > 1 else 'networks'}"
     differ = f"{counted} {'' if imported else 'with the same settings and different seeds '}were"
     said = (
         f"Here {differ if several else '1 network was'} {describe_scans(scans, imported, task)}, with "
-        f"{count(l2['method'].nunique(), 'attribution method')}. Balanced accuracy on the test scans: "
-        f"{percent(balanced.mean())}{spread}."
+        f"{count(l2['method'].nunique(), 'attribution method')}. {quantity.title} on the test scans: "
+        f"{quantity.write(accuracy[name].mean())}{spread}."
     )
     if comparable(l2, top):
         return [said, describe_agreement(l2, top, noise, f"{task.groups[task.explained].title}s")]

@@ -17,6 +17,7 @@ from heatproof.compare.measures import heads
 from heatproof.compare.regions import METRICS
 from heatproof.models import Model, models_of, network_of
 from heatproof.report import paper
+from heatproof.report.accuracy import accuracy_rows, check_accuracy_rows, count_columns, quantities_of, still_trained
 from heatproof.report.answer import (
     RESPECTS,
     RULES,
@@ -24,15 +25,11 @@ from heatproof.report.answer import (
     answer_rows,
     answer_sentence,
     beside_rows,
-    still_trained,
 )
 from heatproof.report.comparison import (
     SEEDS,
-    accuracy_rows,
     bound_rows,
     cause_rows,
-    check_accuracy_rows,
-    count_columns,
     enough_seeds,
     group_rows,
     l2_rows,
@@ -101,7 +98,8 @@ def not_possible(notes: pd.DataFrame, models: Sequence[Model]) -> list[str]:
 
 def count_scans(scans: pd.DataFrame, task: Task = PATIENTS) -> list[dict]:
     """Count scans and participants of each split and label."""
-    splits, labels = ("train", "validation", "test"), task.shown
+    splits, labels = ("train", "validation", "test"), task.shown if task.classes else ["all"]
+    scans = scans if task.classes else scans.assign(label="all")
     groups = scans.groupby(["split", "label"])["participant_id"].agg(["size", "nunique"])
     groups = groups.reindex(pd.MultiIndex.from_product([splits, labels]), fill_value=0)
     return [{"split": split, "cells": [tuple(groups.loc[(split, label)]) for label in labels]} for split in splits]
@@ -217,7 +215,7 @@ def gather(
         "not_possible": not_possible(notes, trained),
         "paired": paired,
         "scans": count_scans(scans, task),
-        "classes": [f"{name[0].upper()}{name[1:]}" for name in map(plural, task.shown)],
+        "classes": [f"{name[0].upper()}{name[1:]}" for name in map(plural, task.shown)] if task.classes else ["All"],
         "target": one(task.target) if len(task.classes) == 2 else task.target,
         "named": None if task.shown == PATIENTS.shown else (task.target, task.reference),
         "counted": [column.removeprefix("n_").replace("_", " ") for column in count_columns(accuracy)],
@@ -228,6 +226,8 @@ def gather(
             *read_table(models / "cohort/group_differences.tsv")["warning"].dropna(),
         ],
         "accuracy": accuracy_rows(accuracy),
+        "accuracy_heads": [quantity.title for quantity in quantities_of(accuracy).values()],
+        "value": None if task.classes else task.target,
         "no_floor": [CHECKS.get(check, check) for check in no_floor],
         "check_accuracy": check_accuracy_rows(of_checks) if check_accuracy else None,
         "paper_accuracy": {name: percent(value, 2) for name, value in paper.BALANCED_ACCURACY.items()},

@@ -116,17 +116,24 @@ def effect_entries(results: Path, models: Path, config: dict, view: View) -> lis
 
 
 def chosen_scans(predictions: pd.DataFrame, count: int, task: Task = PATIENTS) -> dict[str, str]:
-    """Choose test scans, of each class in turn, and say what models take them for.
+    """Choose test scans, of each class in turn, or over the range of the value, and say what models take them for.
 
     Parameters
     ----------
     predictions : DataFrame
-        scan, split, label, probability; of all models.
+        scan, split, label, probability; of all models. Where a value is learned, predicted in place of probability.
     count : int
         How many scans at most.
     task : Task
     """
     test = predictions[predictions["split"] == "test"]
+    if not task.classes:
+        scans = test.groupby("scan")[["label", "predicted"]].mean().sort_values("label").reset_index()
+        spread = np.linspace(0, len(scans) - 1, min(count, len(scans))).round().astype(int)
+        return {
+            row.scan: f"{row.scan}, {task.target} {row.label:.3g}, predicted {row.predicted:.3g}"
+            for row in scans.iloc[spread].sort_values("scan").itertuples()
+        }
     scans = test.groupby(["scan", "label"])["probability"].mean().reset_index()
     scans = scans.assign(turn=scans.groupby("label").cumcount(), place=scans["label"].map(task.shown.index))
     scans = scans.sort_values(["turn", "place"]).head(count).sort_values("scan")

@@ -8,11 +8,11 @@ import numpy as np
 from heatproof.command import run
 from heatproof.errors import StudyError
 from heatproof.store import Store, mean_image, open_store
-from heatproof.task import one, task_argument
+from heatproof.task import task_argument
 
 
 def average_controls(store: Store) -> np.ndarray:
-    """Return the mean over the scans of the class that the target is held against, reading one at a time.
+    """Return the mean over the scans of what the target is held against, reading one at a time.
 
     Returns
     -------
@@ -23,9 +23,9 @@ def average_controls(store: Store) -> np.ndarray:
     StudyError
         If there is none.
     """
-    controls = np.flatnonzero(store.scans["label"] == store.task.reference)
+    controls = np.flatnonzero(store.task.strata(store.scans) == store.task.reference)
     if not len(controls):
-        name = one(store.task.reference)
+        name = store.task.in_words(store.task.reference)
         raise StudyError(f"no training scan is of {name}, and mean_control is their mean; choose another baseline")
     return mean_image(store.images[row] for row in controls)
 

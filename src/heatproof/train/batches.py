@@ -58,7 +58,7 @@ def changed(scans: Tensor, changes: Sequence[Change], augmentation: dict) -> Ten
 
 def training_batches(
     scans: Tensor,
-    classes: np.ndarray,
+    targets: np.ndarray,
     batch_size: int,
     augmentation: dict,
     random: np.random.Generator,
@@ -73,7 +73,7 @@ def training_batches(
     ----------
     scans : Tensor of float16, shape (scans, x, y, z)
         As `heatproof.running.resident` returns them.
-    classes : ndarray of int64, shape (scans,)
+    targets : ndarray, shape (scans,)
     batch_size : int
     augmentation : dict
         As for `draw_change`.
@@ -84,10 +84,10 @@ def training_batches(
     Yields
     ------
     images : Tensor of float32, shape (N, 1, x, y, z)
-    classes : Tensor of int64, shape (N,)
+    targets : Tensor, shape (N,)
     """
     order = random.permutation(len(scans))
     chosen = np.split(order, range(batch_size, len(order) - (batch_size > 1), batch_size))
     for rows, batch in zip(chosen, batches(scans, chosen, device), strict=True):
         changes = [draw_change(augmentation, random) for _ in rows]
-        yield changed(batch, changes, augmentation), torch.from_numpy(classes[rows]).to(device, non_blocking=True)
+        yield changed(batch, changes, augmentation), torch.from_numpy(targets[rows]).to(device, non_blocking=True)

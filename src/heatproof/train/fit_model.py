@@ -4,7 +4,7 @@ import argparse
 import copy
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,9 @@ from heatproof.store import Store, open_store
 from heatproof.tables import write_table
 from heatproof.task import task_argument
 from heatproof.train.batches import training_batches
-from heatproof.train.network import create_network, save_model
+from heatproof.train.network import create_network, rescale_output, save_model
+from heatproof.train.objective import Objective, objective_of
 from heatproof.train.precision import lower, trusted
-
-KEPT_BY = {"accuracy": ["validation_accuracy", "validation_loss"], "loss": ["validation_loss"]}
 
 
 def begin_training(
@@ -37,27 +36,31 @@ def begin_training(
 
 
 def train_epoch(
-    model: nn.Module, optimiser: torch.optim.Optimizer, batches: Iterable, precision: str = "float32"
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batches: Iterable,
+    precision: str = "float32",
+    loss_of: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy,
 ) -> float:
-    """Take one step per batch on the cross-entropy; return its mean over scans, the only number that is waited for."""
+    """Take one step per batch on the loss; return its mean over scans, the only number that is waited for."""
     model.train()
     total, count = 0.0, 0
-    for images, classes in batches:
+    for images, targets in batches:
         with lower(precision, images.device):
-            loss = nn.functional.cross_entropy(model(images), classes)
+            loss = loss_of(model(images), targets)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        total, count = total + loss.detach().double() * len(classes), count + len(classes)
+        total, count = total + loss.detach().double() * len(targets), count + len(targets)
     return (total / count).item()
 
 
-def evaluate(model: nn.Module, scans: Tensor, classes: Tensor, size: int, device: torch.device) -> tuple[float, float]:
-    """Return the mean cross-entropy and the balanced accuracy over scans, run in batches of a size."""
-    logits = outputs(model, scans, size, device)
-    right = (logits.argmax(1) == classes).double()
-    accuracy = torch.stack([right[classes == c].mean() for c in classes.unique()]).mean()
-    return nn.functional.cross_entropy(logits, classes).item(), accuracy.item()
+def evaluate(
+    model: nn.Module, scans: Tensor, targets: Tensor, size: int, device: torch.device, objective: Objective
+) -> tuple[float, float]:
+    """Return the mean loss and the score over scans, run in batches of a size."""
+    found = outputs(model, scans, size, device)
+    return objective.loss(found, targets).item(), objective.score(found, targets)
 
 
 def should_stop(losses: list[float], patience: dict) -> bool:
@@ -66,10 +69,16 @@ def should_stop(losses: list[float], patience: dict) -> bool:
     return len(losses) - max(best, patience["from_epoch"]) >= patience["epochs"]
 
 
-def better(row: dict, best: dict | None, keep: str) -> bool:
-    """Tell whether an epoch's validation beats the best so far; equal accuracies are told apart by the loss."""
-    sign = {"validation_accuracy": 1, "validation_loss": -1}
-    return best is None or [sign[c] * row[c] for c in KEPT_BY[keep]] > [sign[c] * best[c] for c in KEPT_BY[keep]]
+def better(row: dict, best: dict | None, keep: str, score: str = "validation_accuracy") -> bool:
+    """Tell whether an epoch's validation beats the best so far; equal scores are told apart by the loss.
+
+    ``keep`` is ``accuracy``, by the score in that column, or ``loss``.
+    """
+
+    def rank(epoch: dict) -> list[float]:
+        return [*([epoch[score]] if keep == "accuracy" else []), -epoch["validation_loss"]]
+
+    return best is None or rank(row) > rank(best)
 
 
 def timed(batches: Iterator, clock: dict[str, float]) -> Iterator:
@@ -86,6 +95,9 @@ def timed(batches: Iterator, clock: dict[str, float]) -> Iterator:
 def fit_model(train: Store, validation: Store, options: dict, seeds: dict, device: torch.device) -> tuple:
     """Train a network until the validation loss stops falling.
 
+    A value is learned in standard deviations from the mean of the training scans. The network that is returned says it
+    in the value's own unit.
+
     Parameters
     ----------
     train, validation : Store
@@ -100,7 +112,8 @@ def fit_model(train: Store, validation: Store, options: dict, seeds: dict, devic
     model : Module
         With the weights of the best epoch, as ``keep`` says.
     history : DataFrame
-        epoch, train_loss, validation_loss, validation_accuracy (balanced), kept.
+        epoch, train_loss, validation_loss, validation_accuracy (balanced) or validation_r2, kept. Losses of a value
+        are in standard deviations of the training scans, or their squares.
 
     Raises
     ------
@@ -111,38 +124,60 @@ def fit_model(train: Store, validation: Store, options: dict, seeds: dict, devic
     torch.manual_seed(seeds["order"])
     random = np.random.default_rng(seeds["order"])
     training, validating = resident(train.images, device), resident(validation.images, device)
-    classes = torch.from_numpy(validation.classes)
+    objective, (mean, deviation) = objective_of(train.task, options), spread_of(train)
+    learned, wanted = scaled(train.targets, mean, deviation), scaled(validation.targets, mean, deviation)
     precision = trusted(options["precision"], model, as_input(training[: options["batch_size"]].to(device)))
     history, best, weights = [], None, None
     for epoch in range(1, options["epochs"] + 1):
         start, clock = time.perf_counter(), {"loading": 0.0}
-        batches = training_batches(
-            training, train.classes, options["batch_size"], options["augmentation"], random, device
-        )
-        train_loss = train_epoch(model, optimiser, timed(batches, clock), precision)
+        batches = training_batches(training, learned, options["batch_size"], options["augmentation"], random, device)
+        train_loss = train_epoch(model, optimiser, timed(batches, clock), precision, objective.loss)
         fitting = time.perf_counter() - start
-        loss, accuracy = evaluate(model, validating, classes, options["batch_size"], device)
+        loss, score = evaluate(model, validating, torch.from_numpy(wanted), options["batch_size"], device, objective)
         if not np.isfinite([train_loss, loss]).all():
             raise StudyError(f"the loss is no longer finite in epoch {epoch}; lower train.learning_rate")
-        row = {"epoch": epoch, "train_loss": train_loss, "validation_loss": loss, "validation_accuracy": accuracy}
+        row = {"epoch": epoch, "train_loss": train_loss, "validation_loss": loss, objective.column: score}
         history.append(row)
-        if better(row, best, options["keep"]):
+        if better(row, best, options["keep"], objective.column):
             best, weights = row, copy.deepcopy(model.state_dict())
         message = (
-            "epoch %d of %d: training loss %.4f, validation loss %.4f, balanced accuracy %.3f "
+            "epoch %d of %d: training loss %.4f, validation loss %.4f, %s %.3f "
             "(%.1f s, %.3g training scans a second, %.1f %% waiting for them)"
         )
         seconds = time.perf_counter() - start
-        measured = (epoch, options["epochs"], train_loss, loss, accuracy, seconds, len(training) / fitting)
+        measured = (epoch, options["epochs"], train_loss, loss, objective.name, score, seconds, len(training) / fitting)
         logging.info(message, *measured, 100 * clock["loading"] / fitting)
         if should_stop([row["validation_loss"] for row in history], options["patience"]):
             logging.info("the validation loss has not improved for %d epochs: stopped", options["patience"]["epochs"])
             break
     model.load_state_dict(weights)
+    if not train.task.classes:
+        rescale_output(model, train.images.shape[1:], mean, deviation)
     logging.info("kept the weights of epoch %d", best["epoch"])
     if device.type == "cuda":
         logging.info("%.1f GB of the GPU at most", torch.cuda.max_memory_allocated(device) / 1e9)
     return model, pd.DataFrame(history).assign(kept=[row is best for row in history])
+
+
+def spread_of(store: Store) -> tuple[float, float]:
+    """Return mean and standard deviation of the value that is learned; of classes 0 and 1.
+
+    Raises
+    ------
+    StudyError
+        If all scans have the same value.
+    """
+    if store.task.classes:
+        return 0.0, 1.0
+    values = store.targets.astype(float)
+    if not values.std():
+        raise StudyError(f"all training scans have the same {store.task.target}; nothing can be learned from them")
+    return values.mean(), values.std()
+
+
+def scaled(targets: np.ndarray, mean: float, deviation: float) -> np.ndarray:
+    """Return values in standard deviations from a mean, float32; classes as they are."""
+    return targets if targets.dtype == np.int64 else ((targets - mean) / deviation).astype(np.float32)
 
 
 def with_shuffled_labels(store: Store, seed: int) -> Store:

@@ -97,15 +97,18 @@ def check_parts(config: Mapping, scans: pd.DataFrame) -> None:
     config : mapping
         Checked.
     scans : DataFrame
-        label (empty where it is measured later) and split of each.
+        label (empty where it is measured later; a number where a value is learned) and split of each.
 
     Raises
     ------
     StudyError
         With who is missing, and what it is for.
     """
-    there = set(scans[["split", "label"]].itertuples(index=False, name=None))
-    labels = [""] if (scans["label"] == "").all() else task_of(config).shown
+    named = scans["label"].map(
+        lambda label: isinstance(label, str) and label != ""
+    )  # neither measured later, nor a number
+    there = set(zip(scans["split"], scans["label"].where(named, ""), strict=True))
+    labels = task_of(config).shown if named.any() else [""]
     source = config["cohort"]["scans"] or config["cohort"]["split"].get("table") or "config: cohort.split"
     for split in ["test"] if is_imported(config["train"]) and labels[1:] else ["train", "validation", "test"]:
         for label in labels:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from heatproof.errors import StudyError
 
 PAPER_NETWORK = "heatproof.train.network:build_network"
+VALUE = "value"  # in place of a number of outputs: one, which is the value that is learned
 OUTPUTS = ("num_classes", "n_classes", "classes", "out_channels", "n_output_channels")  # one for each class
 SHAPED = {  # arguments of networks in other packages that follow from the scans, by name
     "spatial_dims": lambda shape: len(shape),

@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from heatproof.errors import StudyError
 from heatproof.running import to_device
-from heatproof.train.layers import OUTPUTS, PAPER_NETWORK, SHAPED, feature_edges
+from heatproof.train.layers import OUTPUTS, PAPER_NETWORK, SHAPED, VALUE, feature_edges
 
 
 def build_network(
@@ -107,7 +107,7 @@ def takes_shape(taken: dict[str, Parameter], options: dict) -> bool:
 
 
 def create_network(shape: Sequence[int], options: dict) -> nn.Module:
-    """Build the network that ``train.network`` names, as `network_as_written`; of one output, `widened`."""
+    """Build the network that ``train.network`` names, as `network_as_written`; of one logit, `widened`."""
     model = network_as_written(shape, options)
     return widened(model, shape) if options.get("outputs") == 1 else model
 
@@ -126,8 +126,7 @@ def widened(model: nn.Module, shape: Sequence[int]) -> nn.Module:
     training, scans = model.training, torch.rand((2, 1, *shape), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         before = model.eval()(scans)
-    modules = dict(model.named_modules())
-    last = next((name for name in reversed(modules) if isinstance(modules[name], nn.Linear | nn.Conv3d)), None)
+    modules, last = dict(model.named_modules()), last_linear(model)
     sigmoid = next((name for name in reversed(modules) if isinstance(modules[name], nn.Sigmoid)), None)
     if last is not None:
         for parameter in ("weight", "bias"):
@@ -151,6 +150,39 @@ def widened(model: nn.Module, shape: Sequence[int]) -> nn.Module:
     return model
 
 
+def last_linear(model: nn.Module) -> str | None:
+    """Name the last linear layer or convolution that a network lists; None where it has none."""
+    return next(
+        (name for name, layer in reversed([*model.named_modules()]) if isinstance(layer, nn.Linear | nn.Conv3d)), None
+    )
+
+
+@torch.no_grad()
+def rescale_output(model: nn.Module, shape: Sequence[int], mean: float, deviation: float) -> None:
+    """Make a network of one output say ``mean + deviation * output``, by the weights of its last layer.
+
+    Raises
+    ------
+    StudyError
+        If the output is not that of the last linear layer or convolution, with a bias.
+    """
+    last = last_linear(model)
+    layer = model.get_submodule(last) if last else None
+    device = next(model.parameters()).device
+    scans = torch.rand((2, 1, *shape), generator=torch.Generator().manual_seed(0)).to(device)
+    training, before = model.training, model.eval()(scans)
+    if layer is not None and layer.bias is not None:
+        layer.weight.mul_(deviation)
+        layer.bias.mul_(deviation).add_(mean)
+    after, wanted = model(scans), mean + deviation * before
+    model.train(training)
+    if not torch.allclose(after, wanted, rtol=1e-3, atol=1e-3 * deviation):
+        raise StudyError(
+            "cohort.value is learned in standard deviations, and the network's output is not that of its last linear "
+            "layer or convolution, with a bias, which could bring it into the value's unit; end it with such a layer"
+        )
+
+
 def behind_zero(single: torch.Tensor) -> torch.Tensor:
     """Put a unit of zeros before the weights, or the bias, of a single one."""
     return torch.cat([torch.zeros_like(single), single])
@@ -162,8 +194,9 @@ def network_as_written(shape: Sequence[int], options: dict) -> nn.Module:
     A function or class whose first parameter is the shape of the grid is handed it, and by name those of `SHAPED` that
     have no value of their own. Another one, of some package, is handed all of `SHAPED` that it takes. So too the number
     of outputs, the option ``outputs``, by any of the names in `OUTPUTS`; where there are not two, it goes before a
-    function's own. Options that are given go before these. Layers that take their size from what they are given get it,
-    and their weights, here. Of a network that returns a list or tuple, the first item counts.
+    function's own. `VALUE` stands for one output that is the value that is learned. Options that are given go before
+    these. Layers that take their size from what they are given get it, and their weights, here. Of a network that
+    returns a list or tuple, the first item counts.
 
     A model of an older version may name options of the paper's network beside its own: those that the function does not
     take are left out.
@@ -175,6 +208,7 @@ def network_as_written(shape: Sequence[int], options: dict) -> nn.Module:
     """
     options = dict(options)
     name, outputs = options.pop("function", PAPER_NETWORK), options.pop("outputs", 2)
+    outputs = 1 if outputs == VALUE else outputs
     function = network_function(name)
     taken = parameters_of(function)
     if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in signature(function).parameters.values()):

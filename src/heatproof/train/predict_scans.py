@@ -1,4 +1,4 @@
-"""Predict the class of validation and test scans with one model; without a row where it is left out, an empty file."""
+"""Predict the class, or value, of validation and test scans with one model; without a row where it is left out."""
 
 import argparse
 from pathlib import Path
@@ -19,9 +19,11 @@ from heatproof.train.network import load_model
 def predict(model: nn.Module, store: Store, batch_size: int, device: torch.device) -> pd.DataFrame:
     """Return scan, participant_id, label, probability (of the target) and predicted, a class.
 
-    Scans without a label have no row.
+    Where a value is learned, predicted is a number and there is no probability. Scans without a label have no row.
     """
     logits = outputs(model, resident(store.images, device), batch_size, device)
+    if not store.task.classes:
+        return store.scans.assign(predicted=logits[:, 0].double().numpy()).dropna(subset="label")
     probability = logits.double().softmax(1)[:, store.task.index].numpy()
     predicted = pd.Series(logits.argmax(1).numpy()).map(dict(enumerate(store.task.classes)))
     return store.scans.assign(probability=probability, predicted=predicted).dropna(subset="label")
@@ -29,7 +31,8 @@ def predict(model: nn.Module, store: Store, batch_size: int, device: torch.devic
 
 def nothing(store: Store) -> pd.DataFrame:
     """Return the columns that `predict` returns, without a row."""
-    return store.scans[:0].assign(probability=0.0, predicted="")
+    columns = {"probability": 0.0, "predicted": ""} if store.task.classes else {"predicted": 0.0}
+    return store.scans[:0].assign(**columns)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import logging
 import re
 import shutil
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -11,12 +12,21 @@ from typing import NamedTuple, TextIO
 from heatproof.costs import kind_of
 
 PAUSE = 30  # seconds between two lines where there is no terminal
+SILENCE = 60  # seconds without any line, after which what runs is told; twice as long each time, up to
+LONGEST_SILENCE = 960
+TICK = 5  # seconds after which it is looked whether to tell or draw something
+NAMED = 4  # jobs in a line on what runs
 REDRAW = 0.1  # seconds between two pictures on a terminal
 UP_AND_CLEAR = "\x1b[{lines}F\x1b[J"
 NOISE = re.compile(  # Snakemake's lines of a sound run, and of a failed one what is told in other words
     r"Building DAG|Using shell|Conda environments: ignored|Provided |Assuming unrestricted|Rules claiming|Select jobs|"
     r"Execute \d+ jobs|host:|Complete log|Job stats|Removing temporary|Touching output|Job \d+ has been submitted|"
     r"RuleException:\s+CalledProcessError|Exiting because a job|WorkflowError:\s+At least one job|$"
+)
+LOCKED = "Error: Directory cannot be locked"  # how Snakemake's messages on this begin
+UNLOCK = (
+    "This folder is locked: another snakemake runs here and is to be waited for, or one was killed: then run the same "
+    "command once with --unlock, and again without."
 )
 TOLD = {None, "error", "group_error"}  # events that are passed on; the others are progress, or long
 
@@ -74,9 +84,13 @@ class Progress:
             self.spent.setdefault(kind, []).append(now - begun)
         return job
 
-    def running(self, stage: str) -> list[Job]:
-        """List the jobs of a stage that run now."""
-        return [job for job in self.jobs.values() if self.stage_of(job.rule) == stage]
+    def running(self, now: float, stage: str = "") -> list[str]:
+        """List the jobs that run now, of one stage or of all; in brackets for how long, where that is a while."""
+        jobs = [job for job in self.jobs.values() if stage in ("", self.stage_of(job.rule))]
+        spent = [now - self.started[job.number] for job in jobs]
+        return [
+            f"{job} ({rounded(time)})" if time >= SILENCE else str(job) for job, time in zip(jobs, spent, strict=True)
+        ]
 
     def time_left(self) -> str:
         """Write the time left, with jobs as long as those of their kind before them; empty where little is known."""
@@ -106,8 +120,8 @@ class ProgressHandler(logging.StreamHandler):
     def __init__(self, progress: Progress, stream: TextIO, clock: Callable = time.monotonic):
         super().__init__(stream)
         self.progress, self.clock = progress, clock
-        self.terminal = stream.isatty()
-        self.shown, self.drawn, self.said = 0, clock(), clock()
+        self.terminal, self.settled = stream.isatty(), threading.Event()
+        self.shown, self.drawn, self.said, self.silence = 0, clock(), clock(), SILENCE
 
     def emit(self, record: logging.LogRecord) -> None:
         """Follow one message of Snakemake; pass on what is neither progress nor noise."""
@@ -149,6 +163,18 @@ class ProgressHandler(logging.StreamHandler):
             self.say(f"{self.count(stage)}  {job}; {self.all_jobs()}")
         self.draw()
 
+    def tick(self) -> None:
+        """Draw anew on a terminal, so that times go on; elsewhere say what runs where nothing was said for a while."""
+        with self.lock:
+            now, started = self.clock(), self.progress.started.values()
+            if self.terminal:
+                self.draw()
+            elif started and now - max(self.said, min(started)) >= self.silence:
+                jobs, longer = self.progress.running(now), min(2 * self.silence, LONGEST_SILENCE)
+                more = f" and {len(jobs) - NAMED} more" if len(jobs) > NAMED else ""
+                self.say(f"running: {', '.join(jobs[:NAMED])}{more}; {self.all_jobs()}")
+                self.silence = longer
+
     def failed(self, record: logging.LogRecord) -> None:
         self.progress.started.pop(record.jobid, None)
         job = self.progress.jobs.pop(record.jobid, record.rule_name)
@@ -165,7 +191,7 @@ class ProgressHandler(logging.StreamHandler):
     def say(self, line: str) -> None:
         """Write a line that stays."""
         self.stream.write(f"{self.wiped()}{line}\n")
-        self.said = self.clock()
+        self.said, self.silence = self.clock(), SILENCE
         self.draw(always=True)
         self.flush()
 
@@ -174,8 +200,8 @@ class ProgressHandler(logging.StreamHandler):
         if not self.terminal or not (always or self.clock() - self.drawn >= REDRAW):
             return
         width = shutil.get_terminal_size().columns - 1
-        running = {stage: self.progress.running(stage) for stage in self.progress.total}
-        lines = [f"{self.count(stage)}  {', '.join(map(str, jobs))}" for stage, jobs in running.items() if jobs]
+        running = {stage: self.progress.running(self.clock(), stage) for stage in self.progress.total}
+        lines = [f"{self.count(stage)}  {', '.join(jobs)}" for stage, jobs in running.items() if jobs]
         lines += [self.all_jobs()] if lines else []
         self.stream.write(self.wiped() + "".join(f"{line:.{width}}\n" for line in lines))
         self.shown, self.drawn = len(lines), self.clock()
@@ -187,7 +213,8 @@ class ProgressHandler(logging.StreamHandler):
         return UP_AND_CLEAR.format(lines=lines) if lines else ""
 
     def settle(self) -> None:
-        """Wipe what is written over: others write to the terminal next."""
+        """Wipe what is written over, and be silent from then on: others write to the terminal next."""
+        self.settled.set()
         with self.lock:
             self.stream.write(self.wiped())
             self.flush()
@@ -209,8 +236,25 @@ def replace_log(logger: logging.Logger, progress: Progress) -> ProgressHandler |
             handler.filters, handler.formatter = own.filters, own.formatter
             logger.removeHandler(own)
             logger.addHandler(handler)
+            threading.Thread(target=keep_ticking, args=[handler], daemon=True).start()
             return handler
     return None
+
+
+def keep_ticking(handler: ProgressHandler, pause: float = TICK) -> None:
+    """Tick until the handler has settled."""
+    while not handler.settled.wait(pause):
+        handler.tick()
+
+
+class LockFilter(logging.Filter):
+    """Says in one sentence what to do where the folder is locked."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Pass every message on."""
+        if LOCKED in str(record.msg):
+            record.msg = UNLOCK
+        return True
 
 
 class CostFilter(logging.Filter):

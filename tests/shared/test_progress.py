@@ -2,11 +2,12 @@
 
 import io
 import logging
+import threading
 
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from heatproof.progress import Progress, ProgressHandler, replace_log, rounded
+from heatproof.progress import UNLOCK, LockFilter, Progress, ProgressHandler, keep_ticking, replace_log, rounded
 
 STAGES = {"register_scan": "register", "fit_model": "train"}
 JOBS = [("register_scan", ""), ("register_scan", ""), ("fit_model", "")]
@@ -38,6 +39,10 @@ class Run:
         self.now += after
         self.tell(LogEvent.JOB_FINISHED, job_id=number)
 
+    def wait(self, seconds):
+        self.now += seconds
+        self.handler.tick()
+
     @property
     def lines(self) -> list[str]:
         return self.stream.getvalue().splitlines()
@@ -62,6 +67,79 @@ def test_a_long_stage_says_after_half_a_minute_what_was_done_last_and_the_time_l
     run.start(1, "register_scan", scan="sub-1")
     run.finish(1, after=40)
     assert run.lines[1] == "register     1 of 2     register_scan sub-1; 1 of 3 jobs, about 11 min left"
+
+
+def test_a_long_job_is_told_after_a_minute_of_silence_then_after_two_and_a_line_makes_that_a_minute_again():
+    run = Run(io.StringIO(), earlier={("fit_model", ""): 600.0})
+    run.wait(100)  # nothing runs
+    run.start(1, "register_scan", scan="sub-1")
+    run.wait(30)
+    run.start(3, "fit_model", seed="7")
+    run.wait(29)
+    assert len(run.lines) == 1
+    run.wait(1)
+    left = "0 of 3 jobs, at least 5 min left"
+    assert run.lines[1:] == [f"running: register_scan sub-1 (60 s), fit_model seed 7; {left}"]
+    run.wait(119)
+    assert len(run.lines) == 2
+    run.wait(1)
+    assert run.lines[2:] == [f"running: register_scan sub-1 (3 min), fit_model seed 7 (2 min); {left}"]
+    run.finish(1, after=40)
+    run.wait(59)
+    assert len(run.lines) == 4 and run.lines[3].startswith("register     1 of 2     register_scan sub-1; ")
+    run.wait(1)
+    assert run.lines[4].startswith("running: fit_model seed 7 (4 min); 1 of 3 jobs")
+
+
+def test_where_jobs_finish_often_nothing_is_said_of_what_runs():
+    run = Run(io.StringIO())
+    run.start(3, "fit_model", seed="7")
+    for number in range(10, 20):
+        run.start(number, "register_scan", scan=f"sub-{number}")
+        run.wait(20)
+        run.finish(number)
+    assert not any(line.startswith("running") for line in run.lines)
+
+
+def test_of_many_jobs_the_first_are_named():
+    run = Run(io.StringIO())
+    for number in range(9):
+        run.start(number, "register_scan", scan=f"sub-{number}")
+    run.wait(60)
+    assert "register_scan sub-3 (60 s) and 5 more; 0 of 3 jobs" in run.lines[-1] and "sub-4" not in run.lines[-1]
+
+
+def test_times_go_on_on_a_terminal():
+    run = Run(Terminal())
+    run.start(3, "fit_model", seed="7")
+    run.wait(240)
+    assert run.stream.getvalue().endswith("\x1b[Jtrain        0 of 1     fit_model seed 7 (4 min)\n0 of 3 jobs\n")
+
+
+def test_ticks_come_by_themselves_until_the_run_has_ended():
+    run = Run(io.StringIO())
+    run.start(3, "fit_model", seed="7")
+    run.now = 60.0
+    told = threading.Event()
+    run.handler.say = lambda line: told.set()
+    ticking = threading.Thread(target=keep_ticking, args=[run.handler, 0.01])
+    ticking.start()
+    assert told.wait(30)
+    run.handler.settle()
+    ticking.join(30)
+    assert not ticking.is_alive()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "LockException:\nError: Directory cannot be locked. Please make sure that no other Snakemake process is",
+        "Error: Directory cannot be locked. Another Snakemake instance is running.",
+    ],
+)
+def test_a_locked_folder_is_one_sentence_that_says_what_to_do(said):
+    record = logging.LogRecord("run", logging.ERROR, "", 1, said, None, None)
+    assert LockFilter().filter(record) and record.getMessage() == UNLOCK
 
 
 def test_jobs_side_by_side_halve_the_time_left():

@@ -44,7 +44,7 @@ from heatproof.feasibility import check_feasibility, long_occlusions
 from heatproof.gpus import gpus_of_job
 from heatproof.maps import check_maps, files_of, is_taken, pattern_of, strange_maps
 from heatproof.models import models_of, network_of, networks_of, seed_of
-from heatproof.progress import CostFilter, Progress, replace_log
+from heatproof.progress import CostFilter, LockFilter, Progress, replace_log
 from heatproof.references import reference_files
 from heatproof.register.check_quality import describe_poor
 from heatproof.register.find_masks import find_masks
@@ -414,6 +414,7 @@ def cost_of_plan():
 
 def show_run():
     """Show progress in place of Snakemake's log, unless that is asked for; in a plan, show what it will cost."""
+    logger.addFilter(LockFilter())
     if workflow.output_settings.dryrun:
         logger.addFilter(CostFilter(cost_of_plan))
     elif not (workflow.output_settings.printshellcmds or workflow.output_settings.verbose):

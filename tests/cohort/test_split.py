@@ -21,7 +21,7 @@ def scans() -> pd.DataFrame:
 
 def by_person(scans, split) -> dict:
     table = scans.assign(split=split_participants(scans, split))
-    assert (table.groupby("participant_id")["split"].nunique() == 1).all()
+    assert (table.groupby("participant_id")["split"].nunique(dropna=False) == 1).all()
     return table.drop_duplicates("participant_id").set_index("participant_id")
 
 
@@ -29,6 +29,16 @@ def test_counts_hold_per_class(scans):
     counts = by_person(scans, COUNTS).groupby(["label", "split"]).size()
     assert counts["patient"].to_dict() == {"test": 3, "validation": 2, "train": 5}
     assert counts["control"].to_dict() == {"test": 3, "validation": 2, "train": 7}
+
+
+def test_of_many_participants_some_may_be_left_out_and_all_others_keep_their_part(scans):
+    split, few = by_person(scans, COUNTS)["split"], by_person(scans, COUNTS | {"train": 6})
+    assert few.groupby(["label", "split"]).size().to_dict() == {
+        (label, part): n
+        for label, train in (("control", 6), ("patient", 5))
+        for part, n in (("test", 3), ("validation", 2), ("train", train))
+    }
+    assert few["split"].isna().sum() == 1 and few["split"].dropna().equals(split[few["split"].notna()])
 
 
 def test_order_of_rows_does_not_matter_but_the_seed_does(scans):

@@ -65,6 +65,7 @@ def read_cohort(options: dict, folder: str) -> Cohort:
         first = unreadable.iloc[0]
         raise StudyError(f"no scan of {one(gone[0])} can be read; {first['image']}: {first['reason']}")
     scans = scans.assign(split=split_participants(scans, options["split"], list(classes_of(options))))
+    scans = scans[scans["split"].notna()]
     return Cohort(scans[COLUMNS].sort_values("scan", ignore_index=True), unreadable)
 
 

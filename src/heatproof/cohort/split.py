@@ -25,7 +25,8 @@ def split_participants(scans: pd.DataFrame, split: dict, classes: Sequence[str] 
         With a column ``anatomy``, which names the real brain that a participant was made from, brains are drawn
         instead of participants, since all that is made from one brain belongs together.
     split : dict
-        ``{test: n, validation: n, seed: s}``, counts of participants per class, the rest being for training;
+        ``{test: n, validation: n, seed: s}``, counts of participants per class, the rest being for training, or of the
+        rest at most ``train``;
         ``{test: all}``, for models that are trained already, perhaps with ``learned``, a table of the participants
         (participant_id) that they know, who are for training; or ``{table: file}`` with the columns participant_id and
         split.
@@ -35,7 +36,8 @@ def split_participants(scans: pd.DataFrame, split: dict, classes: Sequence[str] 
     Returns
     -------
     Series
-        train, validation or test, aligned with ``scans``. It depends on who is in the table, not on the order.
+        train, validation or test, aligned with ``scans``, empty where a participant is in none. It depends on who is
+        in the table, not on the order.
     """
     scans = scans if classes else scans.assign(label=thirds(scans))
     people = scans.drop_duplicates("participant_id")
@@ -50,22 +52,31 @@ def split_participants(scans: pd.DataFrame, split: dict, classes: Sequence[str] 
         assigned, unlabelled = {}, (people["label"] == "").all()
         for label in [""] if unlabelled else reversed(classes or THIRDS):
             group, times = people.loc[people["label"] == label, "participant_id"], 3 if unlabelled else 1
-            assigned |= draw(group, times * split["test"], times * split["validation"], split, label)
+            assigned |= draw(group, {part: times * split[part] for part in counted(split)}, split, label)
     return scans["participant_id"].map(assigned)
 
 
-def draw(names: Iterable[str], test: int, validation: int, split: dict, label: str) -> dict[str, str]:
-    """Draw names for test and validation in the order of a seeded hash; the rest is for training."""
+def counted(split: dict) -> list[str]:
+    """List the parts of which a split gives the number of participants."""
+    return [part for part in SPLITS if split.get(part)]
+
+
+def draw(names: Iterable[str], counts: dict[str, int], split: dict, label: str) -> dict[str, str]:
+    """Draw names for test, validation and training, in this order, in the order of a seeded hash.
+
+    Where ``counts`` has no number for training, all others are for training; where it has one, others are in no part.
+    """
     ordered = sorted(names, key=lambda name: hash_order(split["seed"], name))
-    if len(ordered) <= test + validation:
+    parts = ["test"] * counts["test"] + ["validation"] * counts["validation"]
+    rest = len(ordered) - len(parts)
+    if rest <= 0:
         raise StudyError(
             f"cohort.split asks for {split['test']} test and {split['validation']} validation participants per "
             f"{'third of the value' if label in THIRDS else 'class'}, which leaves none of the {len(ordered)} "
             f"{f'participants of the {label} third' if label in THIRDS else plural(label or 'participant')} for "
             "training; lower the counts"
         )
-    parts = ["test"] * test + ["validation"] * validation
-    return dict(zip(ordered, parts + ["train"] * (len(ordered) - len(parts)), strict=True))
+    return dict(zip(ordered, parts + ["train"] * min(rest, counts.get("train", rest)), strict=False))
 
 
 def draw_brains(people: pd.DataFrame, split: dict, classes: list[str]) -> dict[str, str]:
@@ -75,14 +86,14 @@ def draw_brains(people: pd.DataFrame, split: dict, classes: list[str]) -> dict[s
     """
     brains = people["anatomy"].unique()
     each = people.groupby(["anatomy", *classes]).size().max()
-    counts = [split[part] * (1 if classes else 3) / each for part in ("test", "validation")]
-    if any(count % 1 for count in counts):
+    counts = {part: split[part] * (1 if classes else 3) / each for part in counted(split)}
+    if any(count % 1 for count in counts.values()):
         least = each if classes else each // math.gcd(3, each)
         raise StudyError(
             f"cohort.split must ask for multiples of {least} participants per {'class' if classes else 'third'}, since "
             f"{each} {'of each class ' if classes else ''}are made from one brain, and all of these lie in one split"
         )
-    return draw(brains, int(counts[0]), int(counts[1]), split, "brain")
+    return draw(brains, {part: int(count) for part, count in counts.items()}, split, "brain")
 
 
 def hash_order(seed: int, name: str) -> bytes:

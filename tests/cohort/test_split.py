@@ -120,5 +120,7 @@ def test_of_a_value_as_many_are_drawn_from_each_third():
     thirds = (table["label"] // 7).map({0: "low", 1: "middle", 2: "high"})
     counts = table.groupby([thirds, "split"]).size()
     assert all(counts[third].to_dict() == {"test": 3, "validation": 2, "train": 2} for third in THIRDS)
-    with pytest.raises(StudyError, match=r"6 test .* per third of the value, .* none of the 7 .* the high third"):
+    with pytest.raises(
+        StudyError, match=r"6 test .* per third of the value, .* none of the 7 participants of the high"
+    ):
         split_participants(scans, {"test": 6, "validation": 2, "seed": 0}, [])

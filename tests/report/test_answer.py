@@ -175,7 +175,7 @@ def test_scales_go_from_0_or_from_what_is_negative_to_1():
     ],
 )
 def test_a_method_s_reference_is_named(options, reference, healthy):
-    assert answer.reference_of(options) == reference and answer.is_healthy(reference) == healthy
+    assert answer.reference_of(options) == reference and answer.is_healthy(options) == healthy
 
 
 def test_methods_that_are_believed_come_first_and_those_without_a_verdict_last():

@@ -121,9 +121,26 @@ def test_imported_models_are_said_to_have_been_trained_elsewhere(study_of_one):
     folder, config = study_of_one
     page = write(folder, {**config, "train": {**config["train"], "models": {"0": "my <best>.pt"}}})
     shown = page.partition('<section id="training">')[2].partition("</section>")[0]
-    assert "Nothing was trained here" in shown and "(seed 0: my &lt;best&gt;.pt)" in shown and "word of who" in shown
+    assert (
+        "trained elsewhere" in shown and "(seed 0: my &lt;best&gt;.pt)" in shown and "cannot check that scans" in shown
+    )
     assert "<img" not in shown and "1 network was trained elsewhere, and here explained on" in page
     assert "that takes two (train.models)" in page and "Networks that are trained again" not in page
+
+
+def test_classes_are_called_by_their_own_names(study, page, tmp_path):
+    folder, config = shutil.copytree(study[0], tmp_path / "named"), study[1] | {"cohort": {"label": "group"}}
+    config["cohort"]["classes"] = {"CN": "CN", "AD": "AD"}
+    for name in ("cohort/scans", "cohort/demographics", "cohort/group_differences", "compare/notes"):
+        table = folder / f"{name}.tsv"
+        text = re.sub("(?i)patients?", "AD", table.read_text())
+        table.write_text(re.sub("(?i)controls?", "CN", text))
+    named = write(folder, config)
+    text = re.sub(r"<pre>.*?</pre>|<style>.*?</style>", "", named, flags=re.DOTALL)
+    assert not re.search("(?i)patient|(?<!mean )control", text)
+    assert "The class AD is explained and held against CN. A true positive is a recognised AD scan." in text
+    assert "t-maps of AD scans against CN scans" in text and "sum over AD scans divided by sum over CN scans" in text
+    assert "held against CN" not in page and "t-maps of patients against controls" in page
 
 
 def test_scans_that_are_all_for_test_are_counted():
@@ -281,7 +298,7 @@ def test_the_models_of_checks_stand_with_their_accuracy(study, tmp_path_factory)
         ["Untrained", "56.2 %", "50.0–62.5 %", "0.94"],
         ["Re-initialised head", "50.0 %", "25.0–75.0 %", "0.30"],
     ]
-    assert "Here that is so of: untrained." in text
+    assert "Such checks here: untrained." in text
 
 
 def test_no_accuracy_of_checks_is_shown_where_there_are_none(parsed):
@@ -292,7 +309,7 @@ def test_faithfulness_stands_beside_chance_and_the_checks(page, parsed):
     rows = {row[0]: row[1:] for row in parsed.tables["faithfulness-table"]}
     assert rows["LRP"] == rows["LRP, re-initialised head"] == ["0.30 0.20 to 0.40"] * 3
     assert rows["Chance"] == ["0.60", "0.40", "0.00"]
-    assert "Recovery: cubes of 20.0 mm are given back their health" in page
+    assert "Recovery: cubes of 20.0 mm are replaced by those of the healthy twin" in page
 
 
 def test_faithfulness_to_effects_stands_between_its_ceilings_and_floors(parsed):

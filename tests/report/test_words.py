@@ -4,7 +4,8 @@ import pytest
 
 from heatproof.report.comparison import number
 from heatproof.report.figures import percent, percents, title_of
-from heatproof.report.words import extremes, judge, ranking_by_scale, summarise
+from heatproof.report.words import extremes, judge, names_of, ranking_by_scale, summarise
+from heatproof.task import PATIENTS, Task
 
 
 def plain(text):
@@ -38,10 +39,38 @@ def test_the_summary_says_what_the_tables_say():
         "accuracy on the test scans: 81.2 % on average, 75.0 % to 87.5 %.",
         "Root mean square difference per voxel between two models’ mean maps over true positives, each scaled to a "
         "maximum of 1: 0.250 (Occlusion) to 0.500 (LRP). Share of their top 10 regions that two models have in common: "
-        "by sum, 40.0 % (Occlusion) to 90.0 % (LRP); by gain, 30.0 % for Occlusion; with random choices, 13.9 % on "
-        "average. Noise of the same values and as smooth: by sum, 80.0 % for LRP.",
+        "by sum, 40.0 % (Occlusion) to 90.0 % (LRP); by gain, 30.0 % for Occlusion; by chance, 13.9 % on average. "
+        "For noise with the same values and smoothness: by sum, 80.0 % for LRP.",
     ]
     assert summarise(scans, accuracy, l2, top, noise[:0])[1].endswith("on average.")
+
+
+def test_patients_and_controls_are_called_so_and_other_classes_by_their_names():
+    assert names_of(PATIENTS) == {
+        "explained": "true positives",
+        "explained_class": "the class patient",
+        "output": "output 1 is the class patient",
+        "references": "controls",
+        "targets_of": "patients",
+        "t_map": "patients against controls",
+        "question": "what makes this a patient rather than healthy?",
+        "empty_question": "what makes this a patient rather than nothing?",
+        "gain": "patients’ sum divided by controls’ sum",
+        "note": "",
+    }
+    for classes, explained in [(("CN", "AD"), "true positives"), (("CN", "MCI", "AD"), "recognised AD scans")]:
+        names = names_of(Task(classes, "AD"))
+        assert names["explained"] == explained and names["output"].startswith(f"output {len(classes) - 1} is")
+        assert names["gain"] == "sum over AD scans divided by sum over CN scans"
+        assert names["question"] == "what makes this scan AD rather than CN?"
+        assert names["note"].startswith("The class AD is explained and held against CN.")
+        assert ("A true positive is a recognised AD scan." in names["note"]) == (len(classes) == 2)
+        assert "patient" not in " ".join(names.values())
+        assert names.keys() == names_of(PATIENTS).keys()
+    assert names_of(Task(PATIENTS.classes, "control"))["references"] == "patients"
+    of_value = names_of(Task((), "age"))
+    assert of_value.keys() == names_of(PATIENTS).keys() and of_value["references"] == "lowest-third scans"
+    assert of_value["explained"] == "scans" and "patient" not in " ".join(of_value.values())
 
 
 def test_equal_values_are_not_ranked():
@@ -65,7 +94,7 @@ def test_of_one_model_whose_answer_is_known_it_is_said_how_right_it_is_and_nothi
     scores = pd.DataFrame({"method": ["lrp", "occlusion"], "measure": "pr_auc", "value": [0.2, 0.3], "kind": "method"})
     scores = scores.assign(low=np.nan, high=np.nan, outcome="TP", chance=0.1, check="")
     (said,) = judge(scores, pd.DataFrame({"method": ["lrp"], "check": "random_head", "spearman": np.nan}))
-    assert said.endswith("at chance is 0.10: 0.20 (LRP) to 0.30 (Occlusion).")
+    assert said.endswith("over true positives (chance 0.10): 0.20 (LRP) to 0.30 (Occlusion).")
 
 
 def test_numbers_are_written_for_readers():
@@ -94,15 +123,14 @@ def test_what_is_robust_is_set_against_what_is_right():
     checks = pd.DataFrame({"method": ["lrp", "lrp", "occlusion"], "check": "random_head", "spearman": [0.9, 0.7, 0.1]})
     known, head, limits = judge(scores, checks)
     assert (
-        "at chance is 0.10: 0.12 (LRP) to 0.40 (Occlusion); the t-map, with no network, of the training scans, 0.60, "
-        in known
-    )
-    assert "and of the test scans, 0.50. The 95 % interval lies above chance for Occlusion. " in known
-    assert known.endswith("agree most, voxel by voxel, is LRP (correlation 0.90); its area is 0.12.")
-    assert "Adebayo et al. 2018): 0.10 (Occlusion) to 0.80 (LRP). A method near 1 shows the same places" in head
-    assert limits.startswith("Intervals are about other trainings")
+        "(chance 0.10): 0.12 (LRP) to 0.40 (Occlusion); of the t-map, without a network, 0.60 (training scans), "
+        "0.50 (test scans). The 95 % interval lies above chance for Occlusion. "
+    ) in known
+    assert known.endswith("The maps of LRP are the most robust, voxel by voxel (correlation 0.90); its area is 0.12.")
+    assert "Adebayo et al. 2018): 0.10 (Occlusion) to 0.80 (LRP). Near 1, a method shows the same places" in head
+    assert limits.startswith("Intervals cover other trainings")
     unknown, _ = judge(scores[scores["measure"] == "pearson"], None)
-    assert unknown == "These numbers say how far models agree, not whether their maps show the change."
+    assert unknown == "These numbers show how well models agree, but not whether their maps show the change."
 
 
 def test_a_ranking_that_turns_with_the_scale_is_said_to():

@@ -14,8 +14,7 @@ from heatproof.report.figures import CHECKS, title_of
 from heatproof.tables import own
 
 HEADS = ("random_head", "initial_head")  # checks that replace the last layers alone; the first that a study has counts
-HEALTHY = {"mean_control": "mean of the training controls", "twin": "healthy twin"}
-REFERENCES = HEALTHY | {"blurred": "blurred scan"}
+REFERENCES = {"mean_control": "mean of the training {}", "twin": "healthy twin", "blurred": "blurred scan"}
 FROM_EMPTY = (  # methods that compare a scan with an empty one where no option says else
     *("gradient_input", "integrated_gradients", "lrp", "deep_lift", "occlusion", "region_occlusion"),
 )
@@ -61,14 +60,14 @@ RESPECTS = {
             "pearson": "correlation of two models’ mean maps, voxel by voxel",
         },
         checks=("noise",),
-        absent="Fewer than two models have a map over true positives.",
+        absent="Fewer than two models have a mean map.",
     ),
     "faithful": Respect(
         "Faithful to the model",
         "Do the maps show what changes the model’s output?",
         {
-            "faithfulness_pearson_cubes": "correlation of a map’s sums over cubes with the cubes’ effects: by how much "
-            "the model’s output falls when a cube is made healthy",
+            "faithfulness_pearson_cubes": "correlation of a map’s sums over cubes with the cubes’ effects: the fall of "
+            "the model’s output when a cube is replaced by that of a healthy reference",
         },
         checks=FLOORS,
         model_free=True,
@@ -76,11 +75,11 @@ RESPECTS = {
     ),
     "localises": Respect(
         "Localises the change",
-        "Do the maps show where the disease changed the brain?",
-        {"pr_auc": "area under the precision-recall curve for the voxels that truly changed"},
+        "Do the maps show where the brain changed?",
+        {"pr_auc": "area under the precision-recall curve for the voxels that changed"},
         checks=FLOORS,
         model_free=True,
-        absent="Where the brain truly changed is known in simulated cohorts alone.",
+        absent="Only in simulated cohorts is it known where the brain changed.",
     ),
     "depends": Respect(
         "Depends on what was learned",
@@ -131,8 +130,8 @@ RULES = (  # the first that holds gives the verdict
     ),
     Rule(
         "cannot tell",
-        "The interval of faithfulness includes its floor, or does not exist. Or maps without a healthy reference do "
-        "not exceed the floor: they answer another question, and its answer is not measured here.",
+        "The interval of faithfulness includes its floor, or does not exist. Or the maps have no healthy reference and "
+        "do not exceed the floor: they answer another question, which is not measured here.",
         {"faithful": ("unsure", "unknown")},
     ),
     Rule(
@@ -144,8 +143,8 @@ RULES = (  # the first that holds gives the verdict
     ),
     Rule(
         "with care",
-        "In all other cases maps are faithful to some extent: to less than that, or they are not robust, or it is not "
-        "shown that they depend on the last layers.",
+        "All other cases. The maps are faithful to some extent, but less than that; or they are not robust; or it is "
+        "not shown that they depend on the last layers.",
         {},
         every=True,
     ),
@@ -184,25 +183,30 @@ class Cell(NamedTuple):
         return "" if np.isnan(self.low) else f"{decimal(self.low)} to {decimal(self.high)}"
 
 
-def reference_of(options: Mapping) -> str:
+def reference_of(options: Mapping, controls: str = "controls") -> str:
     """Name in words what a method compares a scan with; an empty text for a method that compares it with nothing.
 
     Parameters
     ----------
     options : mapping
         Of an entry of the config's ``attribute.methods``.
+    controls : str
+        What the scans of the healthy are called.
     """
     if "controls" in options:
-        return "training controls"
+        return f"training {controls}"
     value = options.get("reference", options.get("baseline"))
     if name := name_of(value):
-        return REFERENCES[name]
+        return REFERENCES[name].format(controls)
     return "empty scan" if value is not None or options["method"] in FROM_EMPTY else ""
 
 
-def is_healthy(reference: str) -> bool:
-    """Tell whether a reference, as `reference_of` names it, is that of somebody healthy."""
-    return reference in {"training controls", *HEALTHY.values()}
+def is_healthy(options: Mapping) -> bool:
+    """Tell whether a method compares a scan with that of somebody healthy; options as for `reference_of`."""
+    return "controls" in options or name_of(options.get("reference", options.get("baseline"))) in (
+        "mean_control",
+        "twin",
+    )
 
 
 def mean_with_interval(values: pd.Series, level: float = 0.95) -> tuple[float, float, float]:
@@ -320,7 +324,11 @@ def judge_method(states: Mapping[str, str], healthy: bool) -> str:
 
 
 def answer_rows(
-    scores: pd.DataFrame, checks: pd.DataFrame | None, methods: Mapping[str, Mapping], judged: Sequence[str]
+    scores: pd.DataFrame,
+    checks: pd.DataFrame | None,
+    methods: Mapping[str, Mapping],
+    judged: Sequence[str],
+    controls: str = "controls",
 ) -> list[dict]:
     """Judge every method in every respect, those that are believed first.
 
@@ -336,6 +344,8 @@ def answer_rows(
         The config's ``attribute.methods``.
     judged : sequence of str
         Methods that are judged, in the order of their numbers.
+    controls : str
+        What the scans of the healthy are called.
 
     Returns
     -------
@@ -346,9 +356,9 @@ def answer_rows(
     found, rows = measured(scores, checks, methods), []
     for name, options in methods.items():
         cells = {key: cell_of(name, key, found[key][1]) if key in found else Cell() for key in RESPECTS}
-        reference = reference_of(options)
+        reference = reference_of(options, controls)
         states = {key: cell.state for key, cell in cells.items()}
-        verdict = judge_method(states, is_healthy(reference)) if name in judged else ""
+        verdict = judge_method(states, is_healthy(options)) if name in judged else ""
         number = 1 + list(judged).index(name) if name in judged else None
         rank = (*ORDER, "").index(verdict)
         named = {"number": number, "method": title_of(name), "reference": reference}

@@ -11,6 +11,8 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
+from heatproof.task import FORMER, Task, plural
+
 WIDTH = 7.2  # inches: the text width of a journal page
 
 NO_PAIRS = "no two models have maps that could be compared"
@@ -84,9 +86,9 @@ CHECKS = {
     "same_order": "same order of batches",
     "noise": "noise like its maps",
     "last": "last replaced against first",
-    "halves": "half of the patients against the other",
+    "halves": "one half of the scans against the other",
     "other_model": "of another model",
-    "controls": "from controls",
+    "controls": "from training scans in place of twins",
 }
 
 
@@ -102,6 +104,13 @@ def title_of(method: str, check: str = "") -> str:
     """Name a method of the config for a reader, or a sanity check of it."""
     title = TITLES.get(method, method.replace("_", " "))
     return f"{title}, {CHECKS.get(check, check.replace('_', ' '))}" if check else title
+
+
+def scans_of(task: Task, stratum: str) -> str:
+    """Name the scans of a class, or of a third of the value, for a reader: patients, controls, or by its name."""
+    if not task.classes:
+        return f"{stratum}est-third scans"
+    return plural(stratum) if stratum in FORMER else f"{stratum} scans"
 
 
 def method_styles(methods: Sequence[str]) -> dict[str, dict]:

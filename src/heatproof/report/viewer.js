@@ -165,7 +165,7 @@ const makePanel = async (number, first, draws) => {
     find(".ends").replaceChildren(...[low, limit].map(value => Object.assign(document.createElement("span"), {textContent: round(value)})));
     find(".ends").children[0].after(Object.assign(document.createElement("span"), {textContent: `transparent below ${round(panel.floor)}`}));
     find(".unit").textContent = unit;
-    find(".screen p").textContent = volume ? "" : "No map: no such scan, or no relevance, is behind it.";
+    find(".screen p").textContent = volume ? "" : "No map: there is no such scan, or no relevance.";
   };
   panel.say = () => { find(".value").textContent = panel.map.volume ? `Here: ${round(panel.volume.at(state.mm))}` : ""; };
   panel.threshold = share => {

@@ -8,12 +8,61 @@ import pandas as pd
 
 from heatproof.report.accuracy import headline
 from heatproof.report.comparison import number
-from heatproof.report.figures import percent, title_of
+from heatproof.report.figures import percent, scans_of, title_of
 from heatproof.tables import own
 from heatproof.task import PATIENTS, Task, plural
 
 SCALED = {"pearson": "robustness", "faithfulness_pearson_cubes": "faithfulness", "pr_auc": "localisation"}
 T_MAPS = {"t_map": "training", "t_map_test": "test"}
+
+
+def names_of(task: Task) -> dict[str, str]:
+    """Say how a page calls scans: patients and controls where classes are called so, else by the classes' names.
+
+    Returns
+    -------
+    dict of str
+        explained (the scans that most maps are averaged over), explained_class (what positive values speak for), output
+        (which one is explained), targets_of (after "scans of"), references (scans that the target is held against),
+        t_map (of what), question and empty_question (what maps with a healthy reference answer, and others), gain (of a
+        region), note (what these words are; empty of patients and controls).
+    """
+    target, group, references = task.target, f"{task.groups[task.explained].title}s", scans_of(task, task.reference)
+    named = {"explained": group, "references": references}
+    if not task.classes:
+        return named | {
+            "explained_class": f"a higher {target}",
+            "output": f"the output is {target}",
+            "targets_of": "all participants",
+            "t_map": target,
+            "question": f"what makes the {target} of this scan higher than that of {references}?",
+            "empty_question": f"what makes the {target} of this scan higher than that of an empty scan?",
+            "gain": f"sum over all scans divided by sum over {references}",
+            "note": f"The value {target} is explained. References are {references}: the mean control is the mean of those "
+            "in the training set.",
+        }
+    named |= {
+        "explained_class": f"the class {target}",
+        "output": f"output {task.index} is the class {target}",
+        "t_map": f"{scans_of(task, target)} against {references}",
+    }
+    if task.shown == PATIENTS.shown:
+        return named | {
+            "targets_of": "patients",
+            "question": "what makes this a patient rather than healthy?",
+            "empty_question": "what makes this a patient rather than nothing?",
+            "gain": "patients’ sum divided by controls’ sum",
+            "note": "",
+        }
+    positive = "" if len(task.classes) > 2 else f" A true positive is a recognised {target} scan."
+    return named | {
+        "targets_of": f"the class {target}",
+        "question": f"what makes this scan {target} rather than {task.reference}?",
+        "empty_question": f"what makes this scan {target} rather than empty?",
+        "gain": f"sum over {target} scans divided by sum over {references}",
+        "note": f"The class {target} is explained and held against {task.reference}.{positive} The mean control "
+        f"is the mean of the training {references}.",
+    }
 
 
 def count(n: int, noun: str) -> str:
@@ -39,7 +88,8 @@ def describe_scans(scans: pd.DataFrame, imported: bool = False, task: Task = PAT
         for split, part in parts.items()
     }
     labels = parts["test"]["label"]
-    counted = ", ".join(f"{(labels == name).sum()} of {plural(name)}" for name in task.shown)
+    former = task.shown == PATIENTS.shown
+    counted = ", ".join(f"{(labels == name).sum()} of {plural(name) if former else name}" for name in task.shown)
     if not task.classes:
         counted = f"{task.target} {number(labels.min())} to {number(labels.max())}"
     learned = "trained elsewhere, and here" if imported else f"trained on {amounts['train']} and"
@@ -112,10 +162,10 @@ def describe_agreement(l2: pd.DataFrame, top: pd.DataFrame, noise: pd.DataFrame,
     if top["overlap_mean"].notna().any():
         said.append(
             f"Share of their top {top['k'].iloc[0]} regions that two models have in common: {shared_regions(top)}; "
-            f"with random choices, {percent(top['chance'].mean())} on average."
+            f"by chance, {percent(top['chance'].mean())} on average."
         )
     if noise["overlap_mean"].notna().any():
-        said.append(f"Noise of the same values and as smooth: {shared_regions(noise)}.")
+        said.append(f"For noise with the same values and smoothness: {shared_regions(noise)}.")
     return " ".join(said)
 
 
@@ -164,7 +214,7 @@ def ranking_by_scale(table: pd.DataFrame) -> str:
     )
 
 
-def judge(scores: pd.DataFrame, checks: pd.DataFrame | None) -> list[str]:
+def judge(scores: pd.DataFrame, checks: pd.DataFrame | None, group: str = "true positives") -> list[str]:
     """Say in sentences how well localised maps are, and how far they depend on what was learned.
 
     Parameters
@@ -173,6 +223,8 @@ def judge(scores: pd.DataFrame, checks: pd.DataFrame | None) -> list[str]:
         ``scores.tsv``.
     checks : DataFrame or None
         ``checks.tsv``.
+    group : str
+        The scans that maps are averaged over.
 
     Returns
     -------
@@ -184,11 +236,11 @@ def judge(scores: pd.DataFrame, checks: pd.DataFrame | None) -> list[str]:
         chance = right["chance"].mean()
         above = [title_of(name) for name in right.index[right["low"] > right["chance"]]]
         bounds = of_maps(scores, "pr_auc", "bound")["value"]
-        t_maps = [f"of the {T_MAPS[name]} scans, {value:.2f}" for name, value in bounds.items() if name in T_MAPS]
-        without = f"; the t-map, with no network, {', and '.join(t_maps)}" if t_maps else ""
+        t_maps = [f"{value:.2f} ({T_MAPS[name]} scans)" for name, value in bounds.items() if name in T_MAPS]
+        without = f"; of the t-map, without a network, {', '.join(t_maps)}" if t_maps else ""
         said.append(
-            "Here it is known which regions truly changed. Area under the precision-recall curve of the mean maps over "
-            f"true positives, which at chance is {chance:.2f}: {extremes(right['value'], '{:.2f}'.format)}{without}."
+            "In this study it is known which regions changed. Area under the precision-recall curve of mean maps over "
+            f"{group} (chance {chance:.2f}): {extremes(right['value'], '{:.2f}'.format)}{without}."
         )
         if right["low"].notna().any():
             said[-1] += f" The 95 % interval lies above chance for {', '.join(above) or 'no method'}."
@@ -196,11 +248,11 @@ def judge(scores: pd.DataFrame, checks: pd.DataFrame | None) -> list[str]:
             robust = agreement["value"].idxmax()
             area = f"its area is {right.loc[robust, 'value']:.2f}" if robust in right.index else "it has no area"
             said[-1] += (
-                f" The method whose models agree most, voxel by voxel, is {title_of(robust)} (correlation "
+                f" The maps of {title_of(robust)} are the most robust, voxel by voxel (correlation "
                 f"{agreement.loc[robust, 'value']:.2f}); {area}."
             )
     elif len(agreement):
-        said.append("These numbers say how far models agree, not whether their maps show the change.")
+        said.append("These numbers show how well models agree, but not whether their maps show the change.")
     heads = pd.Series(dtype=float)
     if checks is not None:
         heads = checks[checks["check"] == "random_head"].groupby("method")["spearman"].mean().dropna()
@@ -208,11 +260,9 @@ def judge(scores: pd.DataFrame, checks: pd.DataFrame | None) -> list[str]:
         said.append(
             "Rank correlation of the absolute values of a model’s mean map with those of its map after the last layers "
             "are re-initialised (model parameter randomisation, Adebayo et al. 2018): "
-            f"{extremes(heads, '{:.2f}'.format)}. A method near 1 shows the same places whatever these layers learned, "
-            "though signs may turn."
+            f"{extremes(heads, '{:.2f}'.format)}. Near 1, a method shows the same places whatever these layers "
+            "learned; signs may differ."
         )
     if scores["low"].notna().any():
-        said.append(
-            "Intervals are about other trainings and other participants, not other cohorts, networks or settings."
-        )
+        said.append("Intervals cover other trainings and participants, but not other cohorts, networks or settings.")
     return said

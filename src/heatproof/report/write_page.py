@@ -47,7 +47,7 @@ from heatproof.report.comparison import (
 from heatproof.report.figures import CHECKS, in_order, percent, title_of
 from heatproof.report.pages import megabytes, render
 from heatproof.report.runtimes import duration, measure_runtimes
-from heatproof.report.words import comparable, judge, ranking_by_scale, summarise
+from heatproof.report.words import comparable, judge, names_of, ranking_by_scale, summarise
 from heatproof.tables import own, read_table
 from heatproof.task import PATIENTS, Task, one, plural, task_of
 
@@ -180,6 +180,7 @@ def gather(
     l2, top = read_table(compare / "l2.tsv"), read_table(compare / "top_regions.tsv")
     methods = {name: options for name, options in used_methods(config).items() if name in set(l2["method"])}
     notes, task = read_table(compare / "notes.tsv"), task_of(config)
+    called = names_of(task)
     names = ["scores", "variance", "seeds", *(["networks"] if several else [])]
     tables = {name: read_table(compare / f"{name}.tsv") for name in names}
     of_group = {name: table[table["outcome"] == task.explained] for name, table in tables.items()}
@@ -196,7 +197,7 @@ def gather(
     of_checks = read_table(check_accuracy) if check_accuracy else None
     no_floor = still_trained(of_checks, accuracy) if check_accuracy else []
     judging = scores[~scores["check"].isin(no_floor)], read_table(checks) if checks else None, methods
-    answers = answer_rows(*judging, judged)
+    answers = answer_rows(*judging, judged, called["references"])
     return {
         "config": config,
         "imported": imported,
@@ -210,14 +211,14 @@ def gather(
         "ranking_by_scale": ranking_by_scale(scale_tables(compare, judged)),
         "found": [
             *summarise(scans, accuracy, own(l2[l2["method"].isin(judged)]), shared, noise, bool(imported), task),
-            *judge(scores, judging[1]),
+            *judge(scores, judging[1], called["explained"]),
         ],
         "not_possible": not_possible(notes, trained),
         "paired": paired,
         "scans": count_scans(scans, task),
         "classes": [f"{name[0].upper()}{name[1:]}" for name in map(plural, task.shown)] if task.classes else ["All"],
         "target": one(task.target) if len(task.classes) == 2 else task.target,
-        "named": None if task.shown == PATIENTS.shown else (task.target, task.reference),
+        "called": called,
         "counted": [column.removeprefix("n_").replace("_", " ") for column in count_columns(accuracy)],
         "compared": [plural_title(task, group) for group in task.compared],
         "groups": group_rows(read_table(models / "cohort/demographics.tsv")),

@@ -17,7 +17,7 @@ from heatproof.models import Model, models_of, network_of, title_of_model
 from heatproof.possible import is_left_out
 from heatproof.register.summarise_quality import registered_path
 from heatproof.report.brains import read_map
-from heatproof.report.figures import in_order, title_of
+from heatproof.report.figures import in_order, scans_of, title_of
 from heatproof.report.pages import NIIVUE, niivue, render
 from heatproof.report.viewers import (
     COLOURS,
@@ -99,8 +99,8 @@ def effect_entries(results: Path, models: Path, config: dict, view: View) -> lis
     recognised = {seed: scans_by_group(table, task)[task.explained] for seed, table in predicted.items()}
     title = f"{task.groups[task.explained].title}s"
     reference = "twin" if any((table["reference"] == "twin").any() for table in tables.values()) else "controls"
-    of_reference = {"twin": "a healthy twin", "controls": "controls"}[reference]
-    unit = f"fall of the margin when a unit is taken from {of_reference}; 1 is a model’s largest"
+    of_reference = {"twin": "a healthy twin", "controls": scans_of(task, task.reference)}[reference]
+    unit = f"fall of the margin when a unit is replaced by that of {of_reference}; 1 is a model’s largest"
     template, edge = models / "register/template", config["attribute"]["effects"]["cubes"]
     for kind in KINDS:
         numbers, names = units_of(kind, template, config["compare"]["regions"], edge)

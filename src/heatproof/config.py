@@ -526,7 +526,8 @@ def check_models(config: Mapping, results: str | Path = "results") -> None:
     if config["models"] not in (None, config["study"]) and config["train"]["models"]:
         raise StudyError(
             f"config: models names the study {config['models']!r}, whose own models are explained, and train.models "
-            "names others; set one of them to null"
+            "names others; set one of them to null: to explain those of train.models on that study's registered scans, "
+            f"name results/{config['models']}/register in cohort.bids and set register.transform to none"
         )
     description = Path(results, config["models"] or config["study"], "train/dataset_description.json")
     if config["models"] in (None, config["study"]) or not description.is_file():

@@ -48,6 +48,20 @@ def test_a_phase_image_alone_is_no_scan_and_a_magnitude_image_is_one(options, bi
     assert read_dataset(options)["image"][0].endswith("sub-01_part-mag_T1w.nii.gz")
 
 
+@pytest.mark.parametrize("session", ["", "_ses-1"])
+def test_the_registered_scans_of_a_study_are_a_dataset(options, bids, tmp_path, session):
+    for name in SCANS:
+        put(tmp_path / f"register/{name}{session}/{name}{session}_space-MNI_T1w.nii.gz", SCAN)
+        put(tmp_path / f"register/{name}{session}/qc.json", "{}")
+    put(tmp_path / "register/template/T1w.nii.gz", SCAN)
+    options |= {"bids": str(tmp_path / "register"), "participants": str(bids / "participants.tsv")}
+    scans = read_dataset(options)
+    assert scans["scan"].tolist() == [f"{name}{session}" for name in SCANS]
+    assert scans["participant_id"].tolist() == SCANS and set(scans["session_id"]) == {session[1:]}
+    put(bids / "sub-01/sub-01_T1w.nii.gz", SCAN)
+    assert read_dataset(options | {"bids": str(bids)})["image"].tolist() == [str(bids / file) for file in FILES[:3]]
+
+
 def test_entities_may_have_a_plus(options, bids):
     put(bids / "participants.tsv", TABLE.replace("sub-01", "sub-0+1"))
     (bids / "sub-01").rename(bids / "sub-0+1")

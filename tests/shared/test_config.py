@@ -473,7 +473,7 @@ def test_more_regions_than_there_are_cannot_be_compared(config):
 def test_weights_are_not_imported_into_another_study(config, tmp_path):
     config |= {"study": "mine", "models": "demo"}
     config["train"]["models"] = {"0": "mine.pt"}
-    with pytest.raises(StudyError, match=r"whose own models are explained, and train.models names others"):
+    with pytest.raises(StudyError, match=r"names others; .* name results/demo/register in cohort.bids"):
         check_models(config, tmp_path)
 
 

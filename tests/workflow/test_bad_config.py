@@ -36,7 +36,7 @@ MISTAKES = {
     ),
     "no brains": (
         "cohort={simulate: {anatomy_from: nowhere}}",
-        "of a CAPS; correct cohort.simulate.anatomy_from",
+        "nor is it the folder register of a study; correct cohort.simulate.anatomy_from",
     ),
     "no transform": ("register={transform: Identity}", "a transform type of ants.registration that finds a transform"),
     "grid too small": (

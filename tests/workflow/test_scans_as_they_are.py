@@ -7,8 +7,10 @@ import json
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+import yaml
 from maps_folder import make_maps
 
 from heatproof.space import grid_of, load_template, resample, working_grid
@@ -143,3 +145,28 @@ def test_a_caps_and_a_maps_go_to_a_report(preprocessed):
     assert read_table(results / "cohort/test.tsv")["participant_id"].tolist() == NAMES[4:]
     store = open_store(results / "train/store/test.npy")
     assert abs(store.images[0].astype(float).mean()) < 0.01, "scaled by all voxels of the grid, as ClinicaDL does"
+
+
+def test_registered_scans_of_a_study_give_its_weights_the_same_predictions(tiny_study, checkout):
+    earlier = tiny_study.results
+    twins = sorted({path.name.partition("_")[0] for path in (earlier / "register").glob("sub-*twin_*")})
+    options = {
+        "study": "reused",
+        "cohort": {
+            "bids": str(earlier / "register"),
+            "participants": str(earlier / "cohort/bids/participants.tsv"),
+            "label": "group",
+            "exclude": twins,
+        },
+        "register": {"transform": "none"},
+        "train": {"models": str(earlier / "train/seed-{seed}/model.safetensors")},
+        "attribute": {"effects": None, "recovery_scans": 0, "deletion_scans": 0},
+    }
+    (checkout.folder / "reused.yaml").write_text(yaml.safe_dump(options))
+    target = "results/reused/train/seed-0/predictions.tsv"
+    done = checkout.snakemake(target, "--cores", "2", "--configfile", "tests/workflow/tiny.yaml", "reused.yaml")
+    assert done.returncode == 0, done.stdout[-5000:]
+    found, expected = (
+        read_table(path) for path in (checkout.folder / target, earlier / "train/seed-0/predictions.tsv")
+    )
+    pd.testing.assert_frame_equal(found, expected, atol=1e-4)

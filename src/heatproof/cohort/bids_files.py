@@ -12,8 +12,11 @@ from heatproof.errors import StudyError
 from heatproof.images import check_whole
 
 ENTITIES = re.compile(rf"({PARTICIPANT})(?:_({SESSION}))?(?:_[A-Za-z0-9]+-{VALUE})*_T1w\.nii(?:\.gz)?")
-PLACE = re.compile(rf"(?:.*/)?({PARTICIPANT})(?:/({SESSION}))?/(?:anat|t1_linear)")
+PLACE = re.compile(
+    rf"(?:.*/)?({PARTICIPANT})(?:(?:/({SESSION}))?/(?:anat|t1_linear)|(?:_({SESSION}))?)"  # or registered
+)
 PLACES = ("sub-*/anat", "sub-*/ses-*/anat", "subjects/sub-*/ses-*/t1_linear")  # the last of Clinica's CAPS
+REGISTERED = "sub-*"  # where no other place has a scan: folders of a study's register, each called as its scan
 LONG_NAMES = {  # of entities in BIDS filters, as pybids has them
     **{"subject": "sub", "session": "ses", "acquisition": "acq", "ceagent": "ce", "reconstruction": "rec"},
     **{"direction": "dir", "resolution": "res", "hemisphere": "hemi", "description": "desc"},
@@ -52,6 +55,7 @@ def find_files(
         If there is no file, an entry of ``exclude`` names nothing, or a file lies where its scan is not known.
     """
     paths = sorted(path for place in PLACES for path in folder.glob(f"{place}/*_T1w.nii*"))
+    paths = paths or sorted(folder.glob(f"{REGISTERED}/*_T1w.nii*"))
     rows, excluded = [row_of(path) for path in paths if is_image(path)], set(exclude)
     names = {*(path.name for path in paths), *(name for row in rows for name in row[:2] if name)}
     check_excluded(excluded, names.union(known), folder)
@@ -59,7 +63,7 @@ def find_files(
     if not rows:
         raise StudyError(
             f"{folder} holds no file sub-*/[ses-*/]anat/*_T1w.nii.gz, nor subjects/sub-*/ses-*/t1_linear/*_T1w.nii.gz "
-            f"of a CAPS; correct {key}"
+            f"of a CAPS, nor is it the folder register of a study; correct {key}"
         )
     files = pd.DataFrame(rows, columns=["scan", "participant_id", "session_id", "image"])
     check_named(files[files["scan"] == ""])
@@ -81,10 +85,11 @@ def entities(path: str | Path) -> dict[str, str]:
 def row_of(path: Path) -> tuple[str, str, str, str]:
     """Return scan, participant_id, session_id and image of a file; no scan where folder and name do not agree."""
     place = PLACE.fullmatch(path.parent.as_posix())
-    scan = "_".join(filter(None, place.groups())) if place else ""
+    session = (place[2] or place[3] or "") if place else ""
+    scan = "_".join(filter(None, (place[1], session))) if place else ""
     if not place or not path.name.startswith(f"{scan}_"):
         return "", "", "", str(path)
-    return scan, place[1], place[2] or "", str(path)
+    return scan, place[1], session, str(path)
 
 
 def check_named(files: pd.DataFrame) -> None:

@@ -38,8 +38,8 @@ def names_of(task: Task) -> dict[str, str]:
             "question": f"what makes the {target} of this scan higher than that of {references}?",
             "empty_question": f"what makes the {target} of this scan higher than that of an empty scan?",
             "gain": f"sum over all scans divided by sum over {references}",
-            "note": f"The value {target} is explained. References are {references}: the mean control is the mean of those "
-            "in the training set.",
+            "note": f"The value {target} is explained. References are {references}: the mean control is the mean of "
+            "those in the training set.",
         }
     named |= {
         "explained_class": f"the class {target}",

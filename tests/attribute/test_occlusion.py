@@ -112,7 +112,7 @@ def chains(draw, shape):
         [slim, nn.AdaptiveMaxPool3d(1), nn.Flatten(), nn.Softmax(dim=1)],
     ]
     model = nn.Sequential(nn.Sequential(*volume), *draw(st.sampled_from(heads))).eval()
-    assert isinstance(read_network(model), list)
+    assert read_network(model).chain
     for norm in model.modules():
         if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm3d):
             norm.running_mean.normal_()
@@ -449,6 +449,37 @@ def test_windows_are_left_where_they_save_little_or_patches_are_few(images, capl
     assert "the whole network runs for each patch" in caplog.text
 
 
+@pytest.mark.parametrize("worth", [np.inf, 0.0], ids=["windows", "whole passes"])
+def test_calls_for_one_network_read_it_once_and_give_the_maps_of_calls_of_their_own(images, worth, monkeypatch):
+    monkeypatch.setattr(method, "FEW", 1)
+    monkeypatch.setattr(method, "WORTH", worth)
+    model, options, read = in_branches("sum"), {"patch": 4, "stride": 4}, []
+
+    def counted(function):
+        return lambda model, image: read.append(function.__name__) or function(model, image)
+
+    apart = [occlusion(model, image[None], 1, **options) for image in images]
+    for function in (method.as_graph, method.quickened):
+        monkeypatch.setattr(method, function.__name__, counted(function))
+    shared = {}
+    together = [occlusion(model, image[None], 1, shared=shared, **options) for image in images]
+    assert len(images) > 1 and all(map(torch.equal, together, apart))
+    assert read == (["as_graph"] if worth else ["as_graph", "quickened"])
+
+
+def test_where_windows_save_little_none_are_computed(images, monkeypatch):
+    monkeypatch.setattr(method, "FEW", 1)
+    devices, found = [], method.stages_for
+
+    def seen(nodes, image, *rest):
+        devices.append(image.device.type)
+        return found(nodes, image, *rest)
+
+    monkeypatch.setattr(method, "stages_for", seen)
+    occlusion(in_branches("sum"), images[:1], 1, patch=8, stride=8)
+    assert devices == ["meta"]
+
+
 @pytest.mark.parametrize("function", ["by_groups", "squeezed_resnet", "transformer"])
 @pytest.mark.usefixtures("any_work_is_worth_windows")
 def test_a_network_in_which_everything_changes_runs_as_a_whole(function):
@@ -621,7 +652,7 @@ def test_sfcn_is_a_chain():
     volume += [nn.Conv3d(8, 8, 1), nn.BatchNorm3d(8), nn.ReLU()]
     head = [nn.AvgPool3d((1, 2, 1)), nn.Dropout(), nn.Conv3d(8, 3, 1), nn.Flatten(), nn.LogSoftmax(dim=1)]
     model, image = nn.Sequential(nn.Sequential(*volume), *head).eval(), torch.rand(1, 1, 33, 64, 34)
-    assert isinstance(read_network(model), list)
+    assert read_network(model).chain
     for norm in (layer for layer in model.modules() if isinstance(layer, nn.BatchNorm3d)):
         norm.running_mean.normal_(0, 0.1)
         norm.running_var.uniform_(0.1, 0.5)

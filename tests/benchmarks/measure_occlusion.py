@@ -237,12 +237,13 @@ def measure_branches() -> pd.DataFrame:
     torch.manual_seed(0)
     model = presets.resnet18(shape).eval()
     start = time.process_time()
-    windows = plan_work(model, image[0], 1, placed)
+    network = read_network(model)
+    windows = plan_work(network, image[0], 1, placed)
     prepared = time.process_time() - start
     chosen = windows.chunks[len(windows.chunks) // 10 :: len(windows.chunks) // 5]
     few = placed._replace(placed=np.zeros_like(placed.placed))
     few.placed[tuple(chosen[0][:2].T)] = True
-    whole = plan_work(model, image[0], 1, few)  # too few patches for windows
+    whole = plan_work(network, image[0], 1, few)  # too few patches for windows
     timed = [(seconds_each(windows, chunk), seconds_each(whole, whole.chunks[0])) for chunk in chosen]
     mine, plain = np.mean(timed, axis=0)
     counts = {"voxels": int(placed.placed.sum()), "timed": sum(map(len, chosen))}
@@ -306,7 +307,8 @@ def measure_whole(shape: tuple[int, int, int] = (48, 57, 48), patch: int = 6, ba
     ours, passes = [], []
     for _ in range(3):
         start = time.process_time()
-        work = plain_work(model, image[0], 1, np.argwhere(patches.placed), hide=hide, memory=2 * 10**9)
+        quickest = quickened(model, image[0])
+        work = plain_work(quickest, image[0], 1, np.argwhere(patches.placed), hide=hide, memory=2 * 10**9)
         for _ in measured(work):
             pass
         middle = time.process_time()

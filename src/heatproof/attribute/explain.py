@@ -34,6 +34,7 @@ from heatproof.train.network import load_model
 
 LENGTHS = {"patch", "stride"}
 JOURNAL = "journal"  # the option by which a method gets a folder, to go on where it was when it is killed
+SHARED = "shared"  # the option by which it gets a dictionary, for what it finds out about the network at the first scan
 
 
 def explain(
@@ -134,7 +135,7 @@ def check_options(name: str, options: dict) -> None:
         If there is no such method, option or value of an option that holds for every method.
     """
     key = f"attribute.methods.{name}"
-    check_names(key, options, reserved=[JOURNAL])
+    check_names(key, options, reserved=[JOURNAL, SHARED])
     check_choices(key, options, {"mask": ["brain", "none"], "regions": SCHEMES})
     check_choices(key, named_references(options), dict.fromkeys(OPTIONS, REFERENCES))
 
@@ -199,7 +200,10 @@ def explain_store(
         If a scan, or the heatmap of a scan, has a voxel that is not finite.
     """
     names, journal, constant = store.scans["scan"].tolist(), folder / "journal", 0
-    if JOURNAL in keyword_options(METHODS[options["method"]]):
+    own = keyword_options(METHODS[options["method"]])
+    if SHARED in own:
+        options = {**options, SHARED: {}}
+    if JOURNAL in own:
         batch_size, writers, options = 1, 0, {**options, JOURNAL: journal}
     with tqdm(total=len(names), unit="scan", mininterval=1) as progress, in_background(writers) as later:
         for first in range(0, len(names), batch_size):

@@ -309,9 +309,9 @@ def keep_max_pool(
     blocks = [blocks_of(reader) for reader in readers]
     if any(along is None for along in blocks):
         return MaxPool(readers, inputs.contiguous(), outputs.contiguous()), after
-    x, y, z = (torch.from_numpy(along).to(before.device) for along in blocks)
+    y, z = (torch.from_numpy(along).to(before.device) for along in blocks[1:])
     levels = torch.empty(inputs.shape, dtype=dtype, device=before.device)
-    for plane, block in enumerate(x.tolist()):
+    for plane, block in enumerate(blocks[0].tolist()):
         levels[plane] = inputs[plane] - outputs[block][y][:, z]
     return MaxPool(readers, levels, None), after
 

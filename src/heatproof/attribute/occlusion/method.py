@@ -1,11 +1,13 @@
 """Occlusion maps: hide one patch after the other and see how the score drops."""
 
+import copy
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ from heatproof.attribute.occlusion.chain import as_chain
 from heatproof.attribute.occlusion.chunks import continued, measured
 from heatproof.attribute.occlusion.incremental import incremental_work, share_of_pass, stages_for
 from heatproof.attribute.occlusion.patches import Patches, Work, place_patches, spread_drops, touching
-from heatproof.attribute.occlusion.plain import plain_work
+from heatproof.attribute.occlusion.plain import plain_work, quickened
 from heatproof.attribute.references import require_reference
 from heatproof.device import in_float32
 from heatproof.errors import StudyError
@@ -44,6 +46,7 @@ def occlusion(
     mask: np.ndarray | Tensor | None = None,
     memory: int | None = None,
     journal: Path | None = None,
+    shared: dict | None = None,
 ) -> Tensor:
     """Hide one patch after the other and give each voxel the mean drop of the score over the patches that cover it.
 
@@ -71,6 +74,9 @@ def occlusion(
     journal : Path, optional
         Folder that keeps the drops as they are measured: the same call, made again after it was killed, goes on where
         it was, and ends with the same bytes. It serves one call, and may be deleted after it.
+    shared : dict, optional
+        Empty at the first of several calls for one network, which leaves there what it found out about it; the others
+        find it there. The maps are those of calls on their own.
 
     Returns
     -------
@@ -93,14 +99,17 @@ def occlusion(
     mask = mask.cpu().numpy() if isinstance(mask, Tensor) else mask
     patches = place_patches(images.shape[2:], patch, stride, mask)
     targets = torch.as_tensor(target).expand(len(images)).tolist()
-    network = read_network(model)
+    shared = {} if shared is None else shared
     heatmaps = torch.empty(images.shape, dtype=torch.float32, device=images.device)
     for number, image in enumerate(images):
-        work = plan_work(network, image, targets[number], patches, baseline=references[number], memory=memory)
-        if not number and work.whole:
+        first = not shared
+        if first:
+            shared["network"] = read_network(model)
+        work = plan_work(shared["network"], image, targets[number], patches, baseline=references[number], memory=memory)
+        if first and work.whole:
             name = type(vars(model).get("explained", model)).__name__
             log.warning("occlusion: windows fail in %s, or save little; the whole network runs for each patch", name)
-        if not number:
+        if first:
             log.info("occlusion: %s", expectation(work))
         found = measured(work) if journal is None else continued(work, journal / f"{number}.drops")
         drops = np.zeros(patches.placed.shape)
@@ -112,14 +121,39 @@ def occlusion(
     return heatmaps
 
 
-def read_network(model: nn.Module) -> list[nn.Module] | nn.Module:
-    """Return the layers of a network that is a chain of known layers, else the network."""
+class Network:
+    """A network as it was when it was read, and what was found out about it: the same for all scans of one shape.
+
+    Attributes
+    ----------
+    model : Module
+    chain : list of Node or None
+        Its layers, if it is a chain of known layers.
+    found : dict
+        What functions of the network and a scan returned, by the function and the shape, type and device of the scan.
+    """
+
+    def __init__(self, model: nn.Module):
+        layers = as_chain(model)
+        self.model, self.found = model, {}
+        self.chain = None if layers is None else [Node(layer, (number,)) for number, layer in enumerate(layers)]
+
+    def find(self, function: Callable[[nn.Module, Tensor], Any], image: Tensor) -> Any:
+        """Return what a function of the network and a scan returns for the first scan of this kind."""
+        key = function, image.shape, image.dtype, image.device
+        if key not in self.found:
+            self.found[key] = function(self.model, image)
+        return self.found[key]
+
+
+def read_network(model: nn.Module) -> Network:
+    """Read the layers of a network in evaluation mode."""
     require_evaluation(model)
-    return as_chain(model) or model
+    return Network(model)
 
 
 def plan_work(
-    network: list[nn.Module] | nn.Module,
+    network: Network,
     image: Tensor,
     target: int,
     patches: Patches,
@@ -134,8 +168,7 @@ def plan_work(
 
     Parameters
     ----------
-    network : list of Module, or Module
-        As `read_network` returns it.
+    network : Network
     image : Tensor, shape (1, D, H, W)
     target, memory
         As in `occlusion`.
@@ -144,17 +177,25 @@ def plan_work(
     """
     wanted = patches.placed & touching(patches, (image.double() != baseline)[0].cpu().numpy())
     places, memory = np.argwhere(wanted), memory or default_memory(image.device)
-    chain = isinstance(network, list)
-    nodes = [Node(layer, (number,)) for number, layer in enumerate(network)] if chain else None
-    if not chain and len(places) >= FEW:
-        nodes = as_graph(network, image)
+    nodes = network.chain
+    if nodes is None and len(places) >= FEW:
+        nodes = network.find(as_graph, image)
     if nodes is not None:
         windows = [np.stack(ends) for ends in zip(patches.starts, patches.stops, strict=True)]
-        stages = stages_for(nodes, image, (baseline - image.double())[0], windows, len(places))
-        if chain or share_of_pass(stages, places) < WORTH:
+        changed = nodes, image, (baseline - image.double())[0]
+        if network.chain or share_of_pass(stages_for(*shapes_of(*changed), windows, len(places)), places) < WORTH:
+            stages = stages_for(*changed, windows, len(places))
             return incremental_work(stages, target, places, memory=memory)
     hide = partial(hide_patch, patches, baseline)
-    return plain_work(network, image, target, places, hide=hide, memory=memory)
+    return plain_work(network.find(quickened, image), image, target, places, hide=hide, memory=memory)
+
+
+def shapes_of(nodes: Sequence[Node], image: Tensor, change: Tensor) -> tuple[list[Node], Tensor, Tensor]:
+    """Return what `stages_for` takes without the values: of these it finds the windows, and computes nothing."""
+    weights = [weight for node in nodes for weight in (*node.layer.parameters(), *node.layer.buffers())]
+    shapes = {id(weight): weight.to("meta") for weight in weights}
+    outlines = [Node(copy.deepcopy(layer, dict(shapes)), sources) for layer, sources in nodes]
+    return outlines, image.to("meta"), change.to("meta")
 
 
 def hide_patch(patches: Patches, baseline: float | Tensor, scan: Tensor, place: np.ndarray) -> None:

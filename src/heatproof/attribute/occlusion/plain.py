@@ -46,10 +46,9 @@ def plain_work(
     rows = max(1, memory // (NUMBERS * image.element_size() * image.numel()))
     rows = rows if image.is_cuda else min(rows, max(2, VOXELS // image.numel()))  # one scan alone is slow
     chunks = [places[first : first + rows] for first in range(0, len(places), rows)]
-    quick = quickened(model, image)
     with torch.no_grad():
-        before = outputs_of(quick, image[None])[0, target].double()
-    return Work(chunks, partial(measure, quick, image, target, hide, before), None, whole=True)
+        before = outputs_of(model, image[None])[0, target].double()
+    return Work(chunks, partial(measure, model, image, target, hide, before), None, whole=True)
 
 
 @torch.no_grad()

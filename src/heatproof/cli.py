@@ -89,7 +89,7 @@ def explain(words: list[str]) -> None:
     from heatproof.images import load_image, save_image
 
     sys.path.insert(0, str(Path.cwd()))  # where the function of a network may lie
-    model = heatproof.load_model(given.model, given.network, load_image(given.scan).shape)
+    model = heatproof.load_model(given.model, given.network, load_image(given.scan).shape[:3])
     heatmap = heatproof.explain(model, given.scan, method=given.method, **given.options)
     save_image(heatmap.get_fdata(), heatmap.affine, given.out)
 

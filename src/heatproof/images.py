@@ -87,6 +87,28 @@ def load_array(path: str | Path, dtype: type = np.float32) -> np.ndarray:
     return read_voxels(load_image(path), path, dtype)
 
 
+def load_heatmap(path: str | Path) -> np.ndarray:
+    """Load a heatmap as (x, y, z): of several channels, the sum of their relevance."""
+    heatmap = load_array(path)
+    return heatmap if heatmap.ndim == 3 else heatmap.sum(axis=3)
+
+
+def load_channels(path: str | Path) -> np.ndarray:
+    """Load a heatmap as (channels, x, y, z)."""
+    heatmap = load_array(path)
+    return heatmap[None] if heatmap.ndim == 3 else np.moveaxis(heatmap, 3, 0)
+
+
+def save_heatmap(heatmap: np.ndarray, affine: np.ndarray, path: str | Path) -> None:
+    """Write a heatmap (channels, x, y, z) as (x, y, z, channels), of one channel as (x, y, z); see `save_image`."""
+    save_image(as_volume(heatmap), affine, path)
+
+
+def as_volume(heatmap: np.ndarray) -> np.ndarray:
+    """Turn a heatmap (channels, x, y, z) into the voxels of an image: (x, y, z, channels), of one channel (x, y, z)."""
+    return heatmap[0] if len(heatmap) == 1 else np.moveaxis(heatmap, 0, 3)
+
+
 def save_image(array: np.ndarray, affine: np.ndarray, path: str | Path) -> None:
     """Write an array (x, y, z) as gzipped NIfTI; the bytes depend on the data alone, not on name or time.
 

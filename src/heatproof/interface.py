@@ -12,7 +12,7 @@ from heatproof.attribute import explain as command
 from heatproof.compare.agreement import BrainMap
 from heatproof.compare.measures import MAP, MEASURES, PAIRS_OF_MAPS
 from heatproof.errors import StudyError
-from heatproof.images import load_image, read_voxels
+from heatproof.images import as_volume, load_channels, load_image
 from heatproof.train import network as networks
 from heatproof.train.clinicadl import folder_of, network_in, shape_in
 from heatproof.train.import_model import import_model
@@ -63,8 +63,8 @@ def explain(
     ----------
     model : Module
         In evaluation mode, images to logits (N, classes).
-    image : Tensor or ndarray, shape (N, 1, x, y, z), or path
-        Scans, or a NIfTI file of one, preprocessed as the model was trained.
+    image : Tensor or ndarray, shape (N, C, x, y, z), or path
+        Scans, or a NIfTI file of one, with its channels on the fourth axis, preprocessed as the model was trained.
     method : str
         A key of `heatproof.attribute.METHODS`.
     target : int or str
@@ -74,7 +74,7 @@ def explain(
 
     Returns
     -------
-    Tensor, shape (N, 1, x, y, z), or Nifti1Image
+    Tensor, shape (N, C, x, y, z), or Nifti1Image
         Signed and unscaled, on the model's device; of a file an image, in RAS order.
 
     Raises
@@ -89,17 +89,18 @@ def explain(
     like = next(iter(model.parameters()), torch.empty(0))
     if not isinstance(image, str | Path):
         return command.explain(model, as_scans(image, like), method=method, target=target, **options)
-    file = load_image(image)
-    scans = as_scans(read_voxels(file, image)[None, None], like)
+    scans = as_scans(load_channels(image)[None], like)
     heatmap = command.explain(model, scans, method=method, target=target, **options)
-    return nib.Nifti1Image(heatmap[0, 0].float().cpu().numpy(), file.affine)
+    return nib.Nifti1Image(as_volume(heatmap[0].float().cpu().numpy()), load_image(image).affine)
 
 
 def as_scans(image: Tensor | np.ndarray, like: Tensor) -> Tensor:
-    """Return scans (N, 1, x, y, z), all of them finite, of the type and on the device of another tensor."""
+    """Return scans (N, C, x, y, z), all of them finite, of the type and on the device of another tensor."""
     scans = (image if isinstance(image, Tensor) else torch.from_numpy(np.ascontiguousarray(image))).to(like)
     if scans.ndim != 5:
-        raise StudyError(f"scans have the shape {tuple(scans.shape)}; give (scans, 1, x, y, z), as image[None, None]")
+        raise StudyError(
+            f"scans have the shape {tuple(scans.shape)}; give (scans, channels, x, y, z), as image[None, None]"
+        )
     if not scans.isfinite().all():
         raise StudyError("a scan has NaN or infinite voxels; repair it")
     return scans

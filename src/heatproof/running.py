@@ -26,7 +26,7 @@ def resident(images: np.ndarray, device: torch.device) -> Tensor:
 
     Parameters
     ----------
-    images : ndarray of float16, shape (scans, x, y, z)
+    images : ndarray of float16, shape (scans, channels, x, y, z)
         As in a `heatproof.store.Store`.
     device : device
         Where the network runs.
@@ -50,7 +50,7 @@ def batches(scans: Tensor, chosen: Sequence[np.ndarray | slice], device: torch.d
 
     Parameters
     ----------
-    scans : Tensor of float16, shape (scans, x, y, z)
+    scans : Tensor of float16, shape (scans, channels, x, y, z)
         As `resident` returns them.
     chosen : sequence of ndarray of int, or of slice
         Rows of each batch.
@@ -59,7 +59,7 @@ def batches(scans: Tensor, chosen: Sequence[np.ndarray | slice], device: torch.d
 
     Yields
     ------
-    Tensor of float16, shape (N, x, y, z)
+    Tensor of float16, shape (N, channels, x, y, z)
     """
     if device.type != "cuda" or scans.is_cuda:
         yield from (scans[rows] for rows in chosen)
@@ -75,8 +75,8 @@ def batches(scans: Tensor, chosen: Sequence[np.ndarray | slice], device: torch.d
 
 
 def as_input(scans: Tensor) -> Tensor:
-    """Turn scans (N, x, y, z) into a network's input: a copy, float32 of shape (N, 1, x, y, z)."""
-    return scans.to(torch.float32, copy=True)[:, None]
+    """Turn scans (N, channels, x, y, z) into a network's input: a copy in float32."""
+    return scans.to(torch.float32, copy=True)
 
 
 @torch.no_grad()

@@ -42,7 +42,7 @@ def test_regions_are_ranked_by_their_signed_sum():
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
 def test_the_curves_of_a_known_network_are_those_worked_out_by_hand(batch_size):
-    image = torch.where(torch.from_numpy(REGIONS) > 0, 0.1, 0.5)
+    image = torch.where(torch.from_numpy(REGIONS) > 0, 0.1, 0.5)[None]
     logits = lambda shown: 16 * 0.1 * shown + 16 * 0.5  # noqa: E731
     settings = {"target": 1, "baseline": 0.0, "batch_size": batch_size}
     deletion, insertion = deletion_curves(
@@ -54,7 +54,7 @@ def test_the_curves_of_a_known_network_are_those_worked_out_by_hand(batch_size):
 
 
 def test_the_right_order_falls_faster_than_the_wrong_one():
-    image = torch.from_numpy(REGIONS * 0.1).float()
+    image = torch.from_numpy(REGIONS * 0.1).float()[None]
     regions = torch.from_numpy(REGIONS).long()
     settings = {"target": 1, "baseline": 0.0, "batch_size": 4}
     (right, _), (wrong, _) = (
@@ -77,9 +77,9 @@ class Interaction(nn.Module):
 )
 def test_health_is_given_back_as_worked_out_by_hand(order, margins):
     # from (2, 3, 5) to (1, 1, 1): the margin falls from 11 to 2
-    image = torch.ones(REGIONS.shape)
+    image = torch.ones((1, *REGIONS.shape))
     for plane, value in ((1, 2.0), (2, 3.0), (3, 5.0)):
-        image[:, :, plane] = value
+        image[..., plane] = value
     settings = {"target": 1, "batch_size": 2}
     found = recovery_curve(
         Interaction(), image, torch.ones_like(image), torch.from_numpy(REGIONS), np.array(order), **settings
@@ -88,7 +88,7 @@ def test_health_is_given_back_as_worked_out_by_hand(order, margins):
 
 
 def test_nothing_is_recovered_where_there_is_no_gap():
-    image, units = torch.ones(REGIONS.shape), torch.from_numpy(REGIONS)
+    image, units = torch.ones((1, *REGIONS.shape)), torch.from_numpy(REGIONS)
     found = recovery_curve(Interaction(), image, 2 * image, units, np.array([1, 2, 4]), target=1, batch_size=2)
     assert len(found) == 4 and np.isnan(found).all()
 

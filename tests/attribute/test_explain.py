@@ -89,7 +89,7 @@ def test_the_names_of_the_methods_are_read_without_importing_them():
 def test_every_scan_gets_a_heatmap_on_its_grid(study, capsys):
     heatmaps = study.explain(method="gradient_input", target="patient", output="logit", sign="absolute")
     assert list(heatmaps) == [f"{name}_heatmap.nii.gz" for name in NAMES]
-    images = torch.from_numpy(open_store(study.folder / "test.npy").images.astype(np.float32))[:, None]
+    images = torch.from_numpy(open_store(study.folder / "test.npy").images.astype(np.float32))
     model = load_model(study.folder / "model.safetensors")
     expected = captum.attr.InputXGradient(model).attribute(images.requires_grad_(), target=1).abs()
     for heatmap, values in zip(heatmaps.values(), expected, strict=True):
@@ -157,7 +157,7 @@ def test_each_scan_is_compared_with_its_own_reference(study, batch_size):
 def test_a_job_that_broke_off_begins_anew_with_another_reference_image(study, monkeypatch):
     def leave():
         with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
-            broken.setattr(explain, "save_image", Mock(side_effect=[None, KeyboardInterrupt]))
+            broken.setattr(explain, "save_heatmap", Mock(side_effect=[None, KeyboardInterrupt]))
             study.explain(batch_size=1, method="gradient_input", reference="mean_control")
         return [path.name for path in (study.folder / "out.unfinished").iterdir()]
 
@@ -219,7 +219,7 @@ def test_a_job_that_broke_off_goes_on_where_it_was_and_ends_with_the_same_bytes(
 def test_what_another_job_left_is_not_gone_on_with(study, monkeypatch):
     def leave(**options):
         with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
-            broken.setattr(explain, "save_image", Mock(side_effect=[None, KeyboardInterrupt]))
+            broken.setattr(explain, "save_heatmap", Mock(side_effect=[None, KeyboardInterrupt]))
             study.explain(batch_size=1, **options)
         return [path.name for path in (study.folder / "out.unfinished").iterdir()]
 

@@ -96,7 +96,7 @@ def test_layers_that_work_in_place_are_walked_back_through_as_others(method, ima
 
 
 def test_the_regions_of_a_scan_are_hidden_in_copies(images):
-    image, regions = images[0, 0], OPTIONS["region_occlusion"]["regions"]
+    image, regions = images[0], OPTIONS["region_occlusion"]["regions"]
     before, order = image.clone(), regions[regions > 0].unique().numpy()
     settings = {"target": 1, "baseline": 0.0, "batch_size": 3}
     in_place, plain = (

@@ -84,10 +84,10 @@ def layers_of(draw, letter, channels):
 
 
 @st.composite
-def chains(draw, shape):
-    """Draw a network that is a chain of layers, for volumes of a shape."""
+def chains(draw, shape, channels):
+    """Draw a network that is a chain of layers, for volumes of a shape and a number of channels."""
     torch.manual_seed(draw(st.integers(0, 9999)))
-    volume, sample = [], torch.zeros(1, 1, *shape)
+    volume, sample = [], torch.zeros(1, channels, *shape)
     for letter in "".join(draw(st.lists(st.sampled_from(BLOCKS), max_size=3))):
         layer = draw(layers_of(letter, sample.shape[1])).eval()
         try:
@@ -123,22 +123,24 @@ def chains(draw, shape):
 @st.composite
 def questions(draw):
     """Draw a network, a scan, a patch that fits in it and a stride, and a baseline: a number, or an image."""
-    shape = draw(triples(st.integers(5, 12)))
-    model = draw(chains(shape))
-    image = torch.randn(1, 1, *shape)
+    shape, channels = draw(triples(st.integers(5, 12))), draw(st.integers(1, 2))
+    model = draw(chains(shape, channels))
+    image = torch.randn(1, channels, *shape)
     patch = tuple(min(edge, length) for edge, length in zip(draw(triples(st.integers(1, 12))), shape, strict=True))
     stride = tuple(draw(st.integers(1, edge)) for edge in patch)
     image = image * (image > draw(st.sampled_from([-9.0, 0.0])))
-    reference = torch.where(torch.randn(shape) > 0, torch.randn(shape), image)
+    reference = torch.where(torch.randn(channels, *shape) > 0, torch.randn(channels, *shape), image)
     return model, image, patch, stride, draw(st.sampled_from([0.0, 0.4, reference]))
 
 
-def captum_occlusion(model, images, target, patch, stride, baseline=0.0, dtype=torch.float64):
+def captum_occlusion(model, images, target, patch, stride, baseline=0.0, dtype=torch.float64, channels="together"):
+    """Captum gives each of the channels that a patch hides its whole drop."""
+    deep = images.shape[1] if channels == "together" else 1
     baseline = baseline.to(images.device, dtype) if isinstance(baseline, torch.Tensor) else baseline
     patch, stride = ((v,) * 3 if isinstance(v, int) else v for v in (patch, stride))
     ablator = captum.attr.Occlusion(copy.deepcopy(model).to(dtype))
-    options = {"sliding_window_shapes": (1, *patch), "strides": (1, *stride), "baselines": baseline}
-    return ablator.attribute(images.to(dtype), target=target, perturbations_per_eval=64, **options).double()
+    options = {"sliding_window_shapes": (deep, *patch), "strides": (deep, *stride), "baselines": baseline}
+    return ablator.attribute(images.to(dtype), target=target, perturbations_per_eval=64, **options).double() / deep
 
 
 def captum_voxels(model, image, target, mask, dtype=torch.float64):
@@ -209,6 +211,15 @@ def test_scans_and_networks_of_any_type_on_any_device_are_explained_as_they_are(
 
 
 @PROPERTY
+@given(questions())
+def test_channels_are_hidden_one_after_the_other_as_captum_does(question):
+    model, image, patch, stride, baseline = question
+    heatmap = occlusion(model, image, 1, patch=patch, stride=stride, baseline=baseline, channels="each").double()
+    exact = captum_occlusion(model, image, 1, patch, stride, baseline, channels="each")
+    assert largest(heatmap - exact) <= ROUNDING * largest(exact) + NOISE
+
+
+@PROPERTY
 @given(questions(), st.sampled_from([2**24, 2**8]))
 def test_what_a_gpu_is_asked_for_gives_the_same(question, whole):
     model, image, patch, stride, baseline = question
@@ -275,23 +286,23 @@ def test_single_voxels_are_ten_times_more_exact_than_a_sliding_window_in_float32
 @given(questions(), st.randoms(use_true_random=False))
 def test_only_patches_that_touch_the_mask_are_placed(question, random):
     model, image, patch, stride, baseline = question
-    mask = np.array([random.random() < 0.02 for _ in range(image.numel())]).reshape(image.shape[2:])
+    mask = np.array([random.random() < 0.02 for _ in range(image[0, 0].numel())]).reshape(image.shape[2:])
     starts = [range(0, n - p + s, s) for n, p, s in zip(image.shape[2:], patch, stride, strict=True)]
     corners = itertools.product(*starts)
     boxes = [tuple(slice(first, first + p) for first, p in zip(corner, patch, strict=True)) for corner in corners]
     boxes = [box for box in boxes if mask[box].any()]
     exact, before = copy.deepcopy(model).double(), image.double()
     hidden = before.repeat(len(boxes), 1, 1, 1, 1)
-    filling = torch.as_tensor(baseline, dtype=torch.float64).expand(image.shape)[0, 0]
+    filling = torch.as_tensor(baseline, dtype=torch.float64).expand(image.shape)[0]
     for scan, box in zip(hidden, boxes, strict=True):
-        scan[0][box] = filling[box]
+        scan[:, *box] = filling[:, *box]
     with torch.no_grad():
         scores = [exact(scans)[:, 2] for scans in (before, *hidden.split(64))]
     total, count = torch.zeros(2, *image.shape[2:], dtype=torch.float64)
     for box, score in zip(boxes, torch.cat(scores[1:] or [hidden.new_empty(0)]), strict=True):
         total[box] += scores[0] - score
         count[box] += 1
-    heatmap = occlusion(model, image, 2, patch=patch, stride=stride, baseline=baseline, mask=mask)[0, 0]
+    heatmap = occlusion(model, image, 2, patch=patch, stride=stride, baseline=baseline, mask=mask)[0].sum(0)
     mean = total / count.clamp(min=1)
     assert largest(heatmap - mean) <= ROUNDING * largest(mean) + NOISE
     assert not heatmap[count == 0].any()

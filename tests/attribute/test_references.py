@@ -195,7 +195,7 @@ def test_occlusion_takes_a_patch_from_the_image(random_chain):
         place = (slice(None), slice(None), *(slice(3 * i, 3 * i + 3) for i in (x, y, z)))
         mixed = images.clone()
         mixed[place] = references[place]
-        expected[place] = outputs_apart(model, images, mixed, 1).reshape(-1, 1, 1, 1, 1)
+        expected[place] = outputs_apart(model, images, mixed, 1).reshape(-1, 1, 1, 1, 1) / images.shape[1]
     torch.testing.assert_close(found, expected.float(), rtol=1e-5, atol=1e-6 * float(expected.abs().max()))
 
 

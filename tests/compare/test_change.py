@@ -26,8 +26,8 @@ def scores_by_change(values, change, count):
 @pytest.fixture
 def stores():
     """Three test scans and the twins of the two patients, in another order."""
-    scans = Store(RNG.normal(size=(3, 2, 3, 4)).astype(np.float16), SCANS)
-    twins = Store(RNG.normal(size=(2, 2, 3, 4)).astype(np.float16), SCANS.iloc[[2, 0]].reset_index(drop=True))
+    scans = Store(RNG.normal(size=(3, 1, 2, 3, 4)).astype(np.float16), SCANS)
+    twins = Store(RNG.normal(size=(2, 1, 2, 3, 4)).astype(np.float16), SCANS.iloc[[2, 0]].reset_index(drop=True))
     return scans, twins
 
 

@@ -91,8 +91,8 @@ PEOPLE = ["a", "a", "b", "c", "d", "e", "f", "f", "g", "h"]
 
 @pytest.fixture
 def store():
-    images = np.random.default_rng(2).random((10, 6, 7, 5)).astype(np.float16)
-    images[:, 0, 0, 0] = 0
+    images = np.random.default_rng(2).random((10, 1, 6, 7, 5)).astype(np.float16)
+    images[:, :, 0, 0, 0] = 0
     scans = pd.DataFrame({"participant_id": PEOPLE, "label": ["patient"] * 5 + ["control"] * 5})
     scans["scan"] = [f"scan-{number}" for number in range(10)]
     return Store(images, scans)
@@ -100,7 +100,7 @@ def store():
 
 @pytest.fixture
 def stored(store, tmp_path):
-    np.save(tmp_path / "scans.npy", store.images)
+    np.save(tmp_path / "scans.npy", store.images[:, 0])
     write_table(store.scans, tmp_path / "scans.tsv")
     return tmp_path / "scans.npy"
 

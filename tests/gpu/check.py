@@ -82,7 +82,7 @@ def network(shape: tuple[int, int, int], *, padding: int) -> nn.Sequential:
 
 def store(shape: tuple[int, int, int], number: int, folder: Path) -> Store:
     """Write scans as a store does, float16 in a memory-mapped file, and open it."""
-    images = scans(shape, number)[:, 0].half().numpy()
+    images = scans(shape, number).half().numpy()
     np.save(folder / "store.npy", images)
     labels = [("patient", "control")[i % 2] for i in range(number)]
     table = pd.DataFrame({"scan": [f"sub-{i:03}" for i in range(number)], "label": labels})

@@ -27,7 +27,7 @@ def stores(people: np.ndarray, **replaced: np.ndarray) -> dict[str, Store]:
     for split, image in replaced.items():
         parts[split] = np.concatenate([image[None], parts[split][1:]])
     names = {split: pd.DataFrame({"scan": [f"{split}-{i}" for i in range(len(part))]}) for split, part in parts.items()}
-    return {split: Store(part.astype(np.float16), names[split]) for split, part in parts.items()}
+    return {split: Store(part[:, None].astype(np.float16), names[split]) for split, part in parts.items()}
 
 
 IMAGES = pd.Series(

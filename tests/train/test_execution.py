@@ -14,7 +14,7 @@ SHAPE = (16, 12, 16)
 
 def modules_of(network, shape=SHAPE):
     """Return the modules that own the weights of each layer, in order, and the size of the head."""
-    layers = layers_in_order(network, shape)
+    layers = layers_in_order(network, (1, *shape))
     owners = [[name.rpartition(".")[0] for name in layer.weights] for layer in layers]
     return [list(dict.fromkeys(names)) for names in owners], head_size(layers)
 
@@ -51,7 +51,7 @@ def test_bare_weights_and_attention_are_layers_and_tokens_are_places():
 
 def test_weights_count_where_they_meet_the_scan_whatever_was_made_of_them_before():
     network = networks.ByHand()
-    layers = layers_in_order(network, SHAPE)
+    layers = layers_in_order(network, (1, *SHAPE))
     assert [layer.in_head for layer in layers] == [False, True, True]
     assert {"conv.parametrizations.weight.original0", "conv.bias", "norm.running_mean"} < set(layers[0].weights)
     assert layers[2].weights == ["head"]
@@ -83,7 +83,7 @@ def test_a_weight_that_changes_a_part_in_place_is_on_the_way():
 
 def test_what_cannot_be_followed_is_refused():
     with pytest.raises(StudyError, match=r"layers of the network .* cannot be followed .* none of them scripted"):
-        layers_in_order(networks.scripted(SHAPE), SHAPE)
+        layers_in_order(networks.scripted(SHAPE), (1, *SHAPE))
     scripted_head = nn.Sequential(nn.Conv3d(1, 4, 3), nn.Flatten(), torch.jit.script(nn.Linear(4 * 14 * 10 * 14, 2)))
     with pytest.raises(StudyError, match="cannot be followed"):
-        layers_in_order(scripted_head, SHAPE)
+        layers_in_order(scripted_head, (1, *SHAPE))

@@ -31,8 +31,8 @@ OPTIONS = {
 
 def make_store(count: int, seed: int) -> Store:
     """Scans of noise, the patients' darker in one corner."""
-    images = np.random.default_rng(seed).random((count, 10, 12, 10)).astype(np.float16)
-    images[::2, 2:8, 2:6, 2:6] *= 0.3
+    images = np.random.default_rng(seed).random((count, 1, 10, 12, 10)).astype(np.float16)
+    images[::2, :, 2:8, 2:6, 2:6] *= 0.3
     labels = ["patient" if i % 2 == 0 else "control" for i in range(count)]
     return Store(images, pd.DataFrame({"scan": [f"sub-{i}" for i in range(count)], "label": labels}))
 
@@ -103,7 +103,7 @@ def test_balanced_accuracy_and_loss_by_hand():
             return torch.stack([torch.zeros(len(images)), images.mean((1, 2, 3, 4)) - 1], dim=1)
 
     labels = ["patient", "patient", "patient", "control"]
-    store = Store(np.full((4, 1, 1, 1), 2.0), pd.DataFrame({"label": labels}))
+    store = Store(np.full((4, 1, 1, 1, 1), 2.0), pd.DataFrame({"label": labels}))
     store.images[0] = 0
     loss, accuracy = evaluate(Model(), torch.from_numpy(store.images), torch.from_numpy(store.targets), 3, CPU, CLASSES)
     assert accuracy == pytest.approx((2 / 3 + 0) / 2)

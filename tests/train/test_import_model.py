@@ -253,4 +253,4 @@ def test_one_output_that_is_made_of_more_than_the_last_layer_is_refused():
     with pytest.raises(
         StudyError, match=r"train.network.outputs is 1, and the network's output is not that of its last"
     ):
-        widened(network, (2, 2, 2))
+        widened(network, (1, 2, 2, 2))

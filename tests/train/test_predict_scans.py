@@ -18,7 +18,7 @@ class Brightness(nn.Module):
 
 
 def test_scans_are_predicted_in_order_and_those_without_a_label_have_no_row():
-    images = np.stack([np.full((2, 2, 2), value, np.float16) for value in (0.0, 1.0, 1.0, 0.25)])
+    images = np.stack([np.full((1, 2, 2, 2), value, np.float16) for value in (0.0, 1.0, 1.0, 0.25)])
     scans = pd.DataFrame({"scan": list("abcd"), "participant_id": list("abcd")})
     store = Store(images, scans.assign(label=["control", np.nan, "control", "patient"]))
     table = predict(Brightness().eval(), store, 3, torch.device("cpu"))

@@ -68,7 +68,7 @@ def test_every_test_scan_has_a_heatmap_of_every_method_and_model_on_the_working_
 def test_the_occlusion_maps_are_captum_s_in_float64(results):
     store = open_store(results / "train/store/test.npy")
     model = load_model(results / "train/seed-1/model.safetensors").double()
-    images = torch.from_numpy(store.images.astype(np.float64))[:, None]
+    images = torch.from_numpy(store.images.astype(np.float64))
     x, y, z = np.indices(images.shape[2:]) // 4
     blocks = torch.from_numpy(np.ravel_multi_index((x, y, z), (x.max() + 1, y.max() + 1, z.max() + 1)))
     brain = nib.load(results / "register/template/brain_mask.nii.gz").get_fdata() > 0

@@ -34,8 +34,8 @@ OPTIONS = {
 
 def make_store(count: int) -> Store:
     """Scans of noise, the patients' darker in one corner."""
-    images = np.random.default_rng(count).random((count, *SHAPE)).astype(np.float16)
-    images[::2, 4:16, 4:12, 4:12] *= 0.5
+    images = np.random.default_rng(count).random((count, 1, *SHAPE)).astype(np.float16)
+    images[::2, :, 4:16, 4:12, 4:12] *= 0.5
     labels = ["patient" if i % 2 == 0 else "control" for i in range(count)]
     return Store(images, pd.DataFrame({"scan": [f"sub-{i}" for i in range(count)], "label": labels}))
 
@@ -54,7 +54,7 @@ def difference(one: torch.Tensor, other: torch.Tensor) -> float:
 
 def differences() -> dict[str, float]:
     """Measure how far the weights, probabilities and heatmaps on two threads are from those on one."""
-    before, images = torch.get_num_threads(), torch.from_numpy(make_store(4).images.astype(np.float32))[:, None]
+    before, images = torch.get_num_threads(), torch.from_numpy(make_store(4).images.astype(np.float32))
     try:
         one, two = train(1), train(2)
         model = build_network(SHAPE, **OPTIONS["network"]).eval()

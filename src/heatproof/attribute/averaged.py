@@ -25,18 +25,18 @@ def integrated_gradients(
     ----------
     model : Module
         Network in evaluation mode, images to (N, classes).
-    images : Tensor, shape (N, 1, x, y, z)
+    images : Tensor, shape (N, C, x, y, z)
         Scans on the working grid.
     target : int or Tensor, shape (N,)
         Class to explain, one for all scans or one each.
     steps : int
         Points at which the gradient is taken, those of Gauss-Legendre quadrature.
-    baseline : float or Tensor, shape (N or 1, 1, x, y, z)
+    baseline : float or Tensor, shape (N or 1, C, x, y, z)
         The scan to begin with, or the intensity of all its voxels; 0 is that of the background.
 
     Returns
     -------
-    Tensor, shape (N, 1, x, y, z)
+    Tensor, shape (N, C, x, y, z)
         Signed and unscaled, of the type of ``images``. A map sums to the target's output for the scan less that for
         the baseline, but for the error of the quadrature.
 
@@ -75,13 +75,13 @@ def smooth_grad(
     samples : int
         Copies of each scan.
     noise : float
-        Standard deviation of the Gaussian noise of a voxel, a share of the scan's range of intensities.
+        Standard deviation of the Gaussian noise of a voxel, a share of its channel's range of intensities.
     seed : int
         Of the noise.
 
     Returns
     -------
-    Tensor, shape (N, 1, x, y, z)
+    Tensor, shape (N, C, x, y, z)
         Signed and unscaled, of the type of ``images``.
 
     References
@@ -115,18 +115,18 @@ def gradient_shap(
     ----------
     model, images, target
         As for `integrated_gradients`.
-    controls : Tensor, shape (K, 1, x, y, z)
+    controls : Tensor, shape (K, C, x, y, z)
         Scans to begin with.
     samples : int
         Draws for each scan.
     noise : float
-        Standard deviation of the Gaussian noise of a voxel, a share of the scan's range of intensities.
+        Standard deviation of the Gaussian noise of a voxel, a share of its channel's range of intensities.
     seed : int
         Of the draws.
 
     Returns
     -------
-    Tensor, shape (N, 1, x, y, z)
+    Tensor, shape (N, C, x, y, z)
         Signed and unscaled, of the type of ``images``. Without noise, a map sums to the target's output for the scan
         less its mean over the controls, but for the error of the sampling.
 
@@ -153,8 +153,8 @@ def gradient_shap(
 
 
 def ranges(images: Tensor) -> Tensor:
-    """Return how far the intensities of each scan (N, 1, x, y, z) reach, shape (N, 1, 1, 1, 1): 1 for scans in 0..1."""
-    return images.detach().amax((1, 2, 3, 4), keepdim=True) - images.detach().amin((1, 2, 3, 4), keepdim=True)
+    """Return how far the intensities of each scan (N, C, x, y, z) reach, shape (N, C, 1, 1, 1): 1 for scans in 0..1."""
+    return images.detach().amax((2, 3, 4), keepdim=True) - images.detach().amin((2, 3, 4), keepdim=True)
 
 
 def drawn_control(key: int, count: int) -> tuple[int, float]:

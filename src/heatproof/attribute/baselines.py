@@ -23,17 +23,17 @@ def edges(model: nn.Module, images: Tensor, target: int | Tensor) -> Tensor:
     ----------
     model, target
         Ignored.
-    images : Tensor, shape (N, 1, x, y, z)
+    images : Tensor, shape (N, C, x, y, z)
         Scans on the working grid.
 
     Returns
     -------
-    Tensor, shape (N, 1, x, y, z)
+    Tensor, shape (N, C, x, y, z)
         At least 0, of the type of ``images``: 32 times the change of intensity from a voxel to the next.
     """
-    scans = images.detach().cpu().numpy()[:, 0]
+    scans = images.detach().flatten(0, 1).cpu().numpy()
     magnitudes = np.stack([generic_gradient_magnitude(scan, sobel) for scan in scans])
-    return torch.from_numpy(magnitudes)[:, None].to(images)
+    return torch.from_numpy(magnitudes).view(images.shape).to(images)
 
 
 def input_image(
@@ -47,12 +47,12 @@ def input_image(
     ----------
     model, images, target
         As for `edges`.
-    reference : float or Tensor, shape (N or 1, 1, x, y, z), optional
+    reference : float or Tensor, shape (N or 1, C, x, y, z), optional
         What is taken from the scan.
 
     Returns
     -------
-    Tensor, shape (N, 1, x, y, z)
+    Tensor, shape (N, C, x, y, z)
         A copy of ``images``, less the reference; without one, its mean map is the group's mean scan.
     """
     require_reference(images, reference, "reference")

@@ -34,6 +34,7 @@ from heatproof.tables import write_table
 from heatproof.task import PATIENTS, Task, task_argument
 from heatproof.train.execution import head_size, layers_in_order
 from heatproof.train.fit_model import begin_training, train_epoch
+from heatproof.train.layers import scan_shape
 from heatproof.train.network import create_network, load_model, rescale_output, save_model
 from heatproof.train.objective import objective_of
 
@@ -60,7 +61,7 @@ def check_network(brain: Tensor, options: dict, folder: Path, task: Task = PATIE
     -------
     network : Module
         As it was read, in evaluation mode, after a step of training that left its parameters as they were.
-    scans : Tensor, shape (2, 1, x, y, z)
+    scans : Tensor, shape (2, channels, x, y, z)
         Random intensities in 0..1 in the brain.
 
     Raises
@@ -69,11 +70,14 @@ def check_network(brain: Tensor, options: dict, folder: Path, task: Task = PATIE
         If it cannot be built, run, trained or read back, or returns anything but finite logits of each scan alone.
     """
     shape, network_options = tuple(brain.shape), options["network"]
-    on_grid = f"on a grid of {' x '.join(map(str, shape))} voxels"
-    scans = torch.where(brain, torch.rand((SCANS, 1, *shape), generator=torch.Generator().manual_seed(0)), 0.0)
+    on_grid, scan = f"on a grid of {' x '.join(map(str, shape))} voxels", scan_shape(shape, network_options)
+    scans = torch.where(brain, torch.rand((SCANS, *scan), generator=torch.Generator().manual_seed(0)), 0.0)
     with told(f"cannot be built {on_grid}", "correct its options, or choose a smaller register.voxel_size"):
         network = create_network(shape, network_options)
-    with told(f"cannot be run {on_grid}", "correct it, or choose a smaller register.voxel_size"):
+    several = scan[0] > 1  # channels, which it may be too few or too many for
+    of_channels = f" and of {scan[0]} channels" if several else ""
+    taking = f"let its function take their number as in_channels, and its layers {scan[0]}" if several else "correct it"
+    with told(f"cannot be run {on_grid}{of_channels}", f"{taking}, or choose a smaller register.voxel_size"):
         logits = logits_of(network, scans)
     said = ("logits", f", {task.classes[0]} first") if task.classes else (f"the value of {task.target}", "")
     wanted = WANTED.format(what=said[0], count=task.outputs, first=said[1])
@@ -91,7 +95,7 @@ def check_network(brain: Tensor, options: dict, folder: Path, task: Task = PATIE
         targets = torch.arange(len(batch), dtype=torch.int64 if task.classes else torch.float32)
         train_epoch(trained, optimiser, [(batch, targets)], loss_of=objective_of(task, options).loss)
     if not task.classes:
-        rescale_output(trained, shape, 1.0, 2.0)
+        rescale_output(trained, scan, 1.0, 2.0)
     if not all(parameter.isfinite().all() for parameter in trained.parameters()):
         raise StudyError("train.network has gradients that are not finite for random scans, untrained; correct it")
     with told("cannot be written to a file and read again", "keep nothing but tensors in its state_dict"):
@@ -169,19 +173,19 @@ def try_convergence(options: dict, network: nn.Module, scans: Tensor) -> None:
     trace_convergence(network, scans[:1].clone(), method=options["method"], **draws, **walking_options(options))
 
 
-def describe(network: nn.Module, shape: Sequence[int]) -> str:
+def describe(network: nn.Module, scan: Sequence[int]) -> str:
     """Say how deep a network is, if its layers can be followed."""
     try:
-        layers = layers_in_order(network, shape)
+        layers = layers_in_order(network, scan)
     except StudyError as error:
         return str(error)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return f"{len(layers)} layers with weights, {head_size(layers)} of them in the head; {parameters} parameters"
 
 
-def try_check(check: str, network: nn.Module, shape: Sequence[int], parts: int) -> None:
+def try_check(check: str, network: nn.Module, scan: Sequence[int], parts: int) -> None:
     """Find the layers that a sanity check replaces; a cascade needs as many as it has parts."""
-    layers = layers_in_order(network, shape)
+    layers = layers_in_order(network, scan)
     if check == "cascade" and parts > len(layers):
         raise StudyError(f"the network has {len(layers)} layers with weights; set compare.cascade_parts to no more")
 
@@ -218,15 +222,15 @@ def try_all(
         what, name, possible, note, options (of a method, as text).
     """
     methods = {name: options for name, options in sorted(attribute["methods"].items()) if options}
-    shape, rows = scans.shape[2:], []
+    scan, rows = scans.shape[1:], []
 
     def add(what: str, name: str, *made: object) -> None:
         reason = attempt(*made)
         rows.append((what, name, "no" if reason else "yes", reason))
 
-    rows.append(("network", type(network).__name__, "yes", describe(network, shape)))
+    rows.append(("network", type(network).__name__, "yes", describe(network, scan)))
     for check in [check for check in compare["checks"] if check in BY_LAYER]:
-        add("check", check, try_check, check, network, shape, compare["cascade_parts"])
+        add("check", check, try_check, check, network, scan, compare["cascade_parts"])
     for name, options in methods.items():
         add("method", name, try_method, name, options, network, scans, template, task)
     possible = {name for what, name, answer, _ in rows if what == "method" and answer == "yes"}

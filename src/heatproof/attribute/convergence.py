@@ -83,7 +83,7 @@ def trace_convergence(
     ----------
     model : Module
         Network in evaluation mode, images to (N, classes), that `heatproof.attribute.graph` can follow.
-    images : Tensor, shape (N, 1, x, y, z)
+    images : Tensor, shape (N, C, x, y, z)
         Scans on the working grid.
     method : str
         A key of `STEPS_BACK`.

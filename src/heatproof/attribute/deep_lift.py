@@ -45,16 +45,16 @@ def deep_lift(model: nn.Module, images: Tensor, target: int | Tensor, *, baselin
     ----------
     model : Sequential
         Chain of such layers in evaluation mode, images to (N, classes); chains in it are unfolded.
-    images : Tensor, shape (N, 1, x, y, z)
+    images : Tensor, shape (N, C, x, y, z)
         Scans on the working grid.
     target : int or Tensor, shape (N,)
         Class to explain, one for all scans or one each.
-    baseline : float or Tensor, shape (N or 1, 1, x, y, z)
+    baseline : float or Tensor, shape (N or 1, C, x, y, z)
         The reference, or the intensity of all its voxels.
 
     Returns
     -------
-    Tensor, shape (N, 1, x, y, z)
+    Tensor, shape (N, C, x, y, z)
         Signed and unscaled, of the type of ``images``. A map sums to the target's output for the scan less that for
         the reference, to rounding.
 

@@ -24,7 +24,7 @@ from heatproof.attribute.deletion import (
 from heatproof.command import run
 from heatproof.device import prepare_device
 from heatproof.generators import generator
-from heatproof.images import load_array
+from heatproof.images import load_array, load_heatmap
 from heatproof.possible import is_left_out
 from heatproof.regions import SCHEMES, merge_regions, relabel
 from heatproof.store import open_store
@@ -59,7 +59,7 @@ def main() -> None:
     scans, tables = recognised_scans(read_table(args.predictions), most, args.task), []
     for scan in scans:
         image = torch.from_numpy(store.image_of(scan)).to(device)
-        ranked = rank_units(load_array(args.heatmaps / f"{scan}_heatmap.nii.gz"), numbers, by="sum")
+        ranked = rank_units(load_heatmap(args.heatmaps / f"{scan}_heatmap.nii.gz"), numbers, by="sum")
         orders = {"map": ranked, "random": generator("deletion", scan).permutation(np.sort(ranked))}
         for name, order in orders.items():
             curves = deletion_curves(model, image, regions, order, **settings)

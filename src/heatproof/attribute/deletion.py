@@ -91,7 +91,7 @@ def deletion_curves(
     ----------
     model : Module
         Network in evaluation mode, images to logits (N, classes).
-    image : Tensor, shape (x, y, z)
+    image : Tensor, shape (C, x, y, z)
         A scan on the working grid.
     regions : Tensor of int, shape (x, y, z)
         Number of the region that each voxel belongs to; 0, no region, is never changed.
@@ -109,7 +109,7 @@ def deletion_curves(
     deletion, insertion : ndarray of float, each of shape (points,)
         Probability of the target with the first `depths` regions hidden, and with only them shown.
     """
-    shown, blank = image[None], torch.full_like(image, baseline)[None]
+    shown, blank = image, torch.full_like(image, baseline)
     hidden = torch.where(regions > 0, blank, shown)
     deletion, insertion = (
         outputs_in_order(model, start, other, regions, order, depths(len(order)), batch_size=batch_size)
@@ -135,7 +135,7 @@ def recovery_curve(
     ----------
     model, target, batch_size
         As for `deletion_curves`.
-    image, healthy : Tensor, shape (x, y, z)
+    image, healthy : Tensor, shape (C, x, y, z)
         A patient's scan, and what stands for it without the disease.
     units : Tensor of int, shape (x, y, z)
     order : ndarray of int, shape (units,)
@@ -147,9 +147,7 @@ def recovery_curve(
         need not end at 1, as voxels of no unit stay; NaN where the scan's margin is not the larger one.
     """
     network = with_margin(model)
-    outputs = outputs_in_order(
-        network, image[None], healthy[None], units, order, steps(len(order)), batch_size=batch_size
-    )
+    outputs = outputs_in_order(network, image, healthy, units, order, steps(len(order)), batch_size=batch_size)
     margins = outputs[:, target].double().cpu().numpy()
-    gap = margins[0] - float(outputs_of(network, healthy[None, None])[0, target])
+    gap = margins[0] - float(outputs_of(network, healthy[None])[0, target])
     return (margins[0] - margins) / gap if gap > 0 else np.full(len(margins), np.nan)

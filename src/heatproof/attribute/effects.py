@@ -119,6 +119,35 @@ def unit_effects(
     return Effects(margin, margin_reference, first, last, values, errors)
 
 
+@in_float32()
+@torch.no_grad()
+def channel_effects(model: nn.Module, images: Tensor, references: Tensor, target: int) -> Effects:
+    """Measure by how much the margin of a class falls when whole channels of a scan are taken from a reference.
+
+    Parameters
+    ----------
+    model, images, references, target
+        As for `unit_effects`.
+
+    Returns
+    -------
+    Effects
+        first and last of shape (N, channels).
+    """
+    network = with_margin(model)
+
+    def margins(scans: Tensor) -> np.ndarray:
+        return torch.cat([outputs_of(network, scan[None])[:, target] for scan in scans]).double().cpu().numpy()
+
+    margin, margin_reference, first, last = margins(images), margins(references), [], []
+    for channel in range(images.shape[1]):
+        one, others = images.clone(), references.clone()
+        one[:, channel], others[:, channel] = references[:, channel], images[:, channel]
+        first.append(margin - margins(one))
+        last.append(margins(others) - margin_reference)
+    return Effects(margin, margin_reference, np.stack(first, axis=1), np.stack(last, axis=1))
+
+
 def check_scans(images: Tensor, references: Tensor, units: Tensor) -> None:
     """Refuse scans, references and units that do not lie on one grid, no unit, and voxels that are not finite."""
     if images.shape != references.shape or images.shape[2:] != units.shape:

@@ -21,7 +21,7 @@ from heatproof.attribute.unfinished import unfinished
 from heatproof.command import json_option, run, threads
 from heatproof.device import in_float32, prepare_device
 from heatproof.errors import StudyError
-from heatproof.images import load_array, load_image, save_image
+from heatproof.images import load_array, load_image, save_heatmap
 from heatproof.possible import leave_out, read_possible
 from heatproof.references import OPTIONS, REFERENCES, named_references, reference_files
 from heatproof.regions import SCHEMES, merge_regions, relabel
@@ -53,7 +53,7 @@ def explain(
     ----------
     model : Module
         Network in evaluation mode, images to logits (N, classes).
-    images : Tensor, shape (N, 1, x, y, z)
+    images : Tensor, shape (N, C, x, y, z)
         Scans on the working grid.
     method : str
         A key of `METHODS`.
@@ -70,7 +70,7 @@ def explain(
 
     Returns
     -------
-    Tensor, shape (N, 1, x, y, z)
+    Tensor, shape (N, C, x, y, z)
         Heatmaps, unscaled; on a GPU computed in full float32, without TF32. Model and images stay as they were.
 
     Raises
@@ -212,7 +212,7 @@ def explain_store(
             if not all(path.exists() for path in paths):
                 heatmaps = explain_batch(model, store.images[batch], store.scans[batch], options, device)
                 for heatmap, path in zip(heatmaps, paths, strict=True):
-                    later(save_image, heatmap, affine, path)
+                    later(save_heatmap, heatmap, affine, path)
                     constant += is_constant(heatmap)
                 shutil.rmtree(journal, ignore_errors=True)
             progress.update(len(paths))
@@ -223,13 +223,13 @@ def explain_store(
 def explain_batch(
     model: nn.Module, images: np.ndarray, rows: pd.DataFrame, options: dict, device: torch.device
 ) -> np.ndarray:
-    """Return the heatmaps of some scans, float32 of shape (N, x, y, z); all their voxels must be finite."""
+    """Return the heatmaps of some scans, float32 of shape (N, C, x, y, z); all their voxels must be finite."""
     images, names = np.asarray(images, np.float32), rows["scan"].tolist()
     if broken := first_not_finite(images, names):
         raise StudyError(f"the scan {broken} has NaN or infinite voxels; repair it or exclude it (cohort.exclude)")
-    scans = torch.from_numpy(images)[:, None].to(device)
+    scans = torch.from_numpy(images).to(device)
     heatmaps = explain(model, scans, **for_scans(options, scans, rows))
-    heatmaps = heatmaps[:, 0].float().cpu().numpy()
+    heatmaps = heatmaps.float().cpu().numpy()
     if broken := first_not_finite(heatmaps, names):
         raise StudyError(
             f"the heatmap of {broken} by {options['method']} has NaN or infinite voxels; see in the model's "
@@ -274,9 +274,9 @@ def main() -> None:
     store = open_store(arguments.scans)
     template = [arguments.template / file for file in ("brain_mask.nii.gz", "regions.nii.gz", "regions.tsv")]
     grid = load_image(template[0])
-    if store.images.shape[1:] != grid.shape:
+    if store.grid != grid.shape:
         raise StudyError(
-            f"{arguments.scans} holds scans of {store.images.shape[1:]} voxels and {template[0]} has {grid.shape}; "
+            f"{arguments.scans} holds scans of {store.grid} voxels and {template[0]} has {grid.shape}; "
             "delete the older of the two to make it again"
         )
     options, folder = from_template(targeted, arguments.template), arguments.scans.parent

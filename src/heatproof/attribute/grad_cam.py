@@ -42,14 +42,15 @@ def grad_cam(model: nn.Module, images: Tensor, target: int | Tensor, *, layer: i
 
     The sum is brought to the scan by trilinear interpolation, both grids filling the same field of view (torch's
     ``align_corners=False``). The original keeps positive sums only, before interpolation; here both signs stay, and
-    ``sign: positive`` drops the negative ones after it. An activation is found as a step of the recorded computation,
+    ``sign: positive`` drops the negative ones after it. Features know no channels of the scan,
+    which have equal shares of the map. An activation is found as a step of the recorded computation,
     as for `guided_backprop`, so that any network that has some will do and none is left with a hook.
 
     Parameters
     ----------
     model : Module
         Network in evaluation mode, images to (N, classes).
-    images : Tensor, shape (N, 1, x, y, z)
+    images : Tensor, shape (N, C, x, y, z)
         Scans on the working grid.
     target : int or Tensor, shape (N,)
         Class to explain, one for all scans or one each.
@@ -61,7 +62,7 @@ def grad_cam(model: nn.Module, images: Tensor, target: int | Tensor, *, layer: i
 
     Returns
     -------
-    Tensor, shape (N, 1, x, y, z)
+    Tensor, shape (N, C, x, y, z)
         Signed and unscaled, of the type of ``images``.
 
     Raises
@@ -76,7 +77,8 @@ def grad_cam(model: nn.Module, images: Tensor, target: int | Tensor, *, layer: i
     outputs, edge, features = (of_module if isinstance(layer, str) else of_activation)(model, images, layer)
     (slopes,) = torch.autograd.grad(outputs, edge, one_hot(outputs, target))
     weighted = (slopes.mean(dim=(2, 3, 4), keepdim=True) * features).sum(dim=1, keepdim=True)
-    return functional.interpolate(weighted, images.shape[2:], mode="trilinear", align_corners=False)
+    spread = functional.interpolate(weighted, images.shape[2:], mode="trilinear", align_corners=False)
+    return (spread / images.shape[1]).repeat(1, images.shape[1], 1, 1, 1)
 
 
 def of_activation(model: nn.Module, images: Tensor, layer: int) -> tuple[Tensor, GradientEdge, Tensor]:

@@ -29,16 +29,16 @@ def gradient_input(
     ----------
     model : Module
         Network in evaluation mode, images to (N, classes).
-    images : Tensor, shape (N, 1, x, y, z)
+    images : Tensor, shape (N, C, x, y, z)
         Scans on the working grid.
     target : int or Tensor, shape (N,)
         Class to explain, one for all scans or one each.
-    reference : float or Tensor, shape (N or 1, 1, x, y, z), optional
+    reference : float or Tensor, shape (N or 1, C, x, y, z), optional
         What is taken from the scan before it is multiplied; the gradient is that at the scan.
 
     Returns
     -------
-    Tensor, shape (N, 1, x, y, z)
+    Tensor, shape (N, C, x, y, z)
         Signed and unscaled, of the type of ``images``.
 
     References
@@ -64,7 +64,7 @@ def guided_backprop(model: nn.Module, images: Tensor, target: int | Tensor) -> T
 
     Returns
     -------
-    Tensor, shape (N, 1, x, y, z)
+    Tensor, shape (N, C, x, y, z)
         Signed and unscaled, of the type of ``images``.
 
     Raises
@@ -144,7 +144,7 @@ def steps_back(model: nn.Module, images: Tensor, *, guided: bool = False) -> tup
     ----------
     model : Module
         Network in evaluation mode that `graph_of` can follow.
-    images : Tensor, shape (N, 1, x, y, z)
+    images : Tensor, shape (N, C, x, y, z)
     guided : bool
         Whether what is negative is dropped before each ReLU on the way back.
     """

@@ -135,7 +135,7 @@ def require_repeatable(model: nn.Module, images: Tensor) -> None:
     """Refuse a network that gives a scan another output when it is asked again, or in other company.
 
     Networks of layers that take scans apart are known not to. Any other is asked for the first of the images,
-    (N, 1, x, y, z), once more, and beside another one; neither its output nor one of its buffers may change.
+    (N, C, x, y, z), once more, and beside another one; neither its output nor one of its buffers may change.
     """
     require_evaluation(model)
     if all(map(takes_scans_apart, model.modules())):

@@ -33,7 +33,7 @@ def lrp(
     ----------
     model : Module
         Network in evaluation mode, images to (N, classes).
-    images : Tensor, shape (N, 1, x, y, z)
+    images : Tensor, shape (N, C, x, y, z)
         Scans on the working grid.
     target : int or Tensor, shape (N,)
         Class to explain, one for all scans or one each. Its output is the relevance to begin with.
@@ -76,7 +76,7 @@ def lrp(
 
     Returns
     -------
-    Tensor, shape (N, 1, x, y, z)
+    Tensor, shape (N, C, x, y, z)
         Signed and unscaled, of the type of ``images``.
 
     Raises

@@ -3,7 +3,8 @@
 Writes two tables. Effects: scan reference unit_kind unit effect_first effect_last effect, and shapley shapley_error
 where they are asked for. reference is ``twin``, the scan's healthy twin, or ``controls``, some training controls
 whose effects are averaged; unit_kind is ``regions`` or ``cubes``; effect is the mean of first and last. Margins: scan
-reference margin margin_reference, of the target.
+reference margin margin_reference, of the target. Of several channels a third: scan reference channel effect_first
+effect_last effect, when the whole channel is taken from the reference.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from heatproof.attribute.effects import Effects, unit_effects
+from heatproof.attribute.effects import Effects, channel_effects, unit_effects
 from heatproof.attribute.references import chosen_controls
 from heatproof.command import json_option, run
 from heatproof.device import prepare_device
@@ -29,6 +30,7 @@ from heatproof.train.network import load_model
 from heatproof.units import KINDS, unit_table, units_of
 
 COLUMNS = ["scan", "reference", "unit_kind", "unit", "effect_first", "effect_last", "effect"]
+OF_CHANNELS = ["scan", "reference", "channel", "effect_first", "effect_last", "effect"]
 MARGINS = ["scan", "reference", "margin", "margin_reference"]
 
 
@@ -51,6 +53,12 @@ def effect_rows(effects: Effects, table: pd.DataFrame) -> pd.DataFrame:
     return table[["unit_kind", "unit"]].assign(**rows)
 
 
+def channel_rows(effects: Effects, names: list[str]) -> pd.DataFrame:
+    """Average the effects of channels over the references of one scan: one row for each channel."""
+    columns = {"effect_first": effects.first, "effect_last": effects.last, "effect": effects.mean}
+    return pd.DataFrame({"channel": names, **{name: values.mean(axis=0) for name, values in columns.items()}})
+
+
 def measure_scan(
     model: nn.Module, image: Tensor, references: Tensor, units: dict[str, tuple], **settings
 ) -> tuple[pd.DataFrame, dict[str, float]]:
@@ -59,8 +67,8 @@ def measure_scan(
     Parameters
     ----------
     model : Module
-    image : Tensor, shape (x, y, z)
-    references : Tensor, shape (K, 1, x, y, z)
+    image : Tensor, shape (C, x, y, z)
+    references : Tensor, shape (K, C, x, y, z)
     units : dict
         Kind to the numbers of its units, (x, y, z), and their table.
     **settings
@@ -75,9 +83,9 @@ def measure_scan(
 
 
 def references_of(scan: str, twins: Store | None, controls: Tensor | None) -> Iterator[tuple[str, Tensor]]:
-    """Yield the names of a scan's references, and their images (K, 1, x, y, z)."""
+    """Yield the names of a scan's references, and their images (K, C, x, y, z)."""
     if twins is not None:
-        yield "twin", torch.from_numpy(twins.image_of(scan))[None, None]
+        yield "twin", torch.from_numpy(twins.image_of(scan))[None]
     if controls is not None:
         yield "controls", controls
 
@@ -110,27 +118,36 @@ def main() -> None:
     parser.add_argument("--device", required=True)
     parser.add_argument("--out", required=True, help="table of effects")
     parser.add_argument("--margins", required=True, help="table of margins")
+    parser.add_argument("--channels", nargs="*", default=[], help="their names, where a scan has several")
+    parser.add_argument("--of-channels", help="table of the channels' effects")
     args = parser.parse_args()
     device, options, task = prepare_device(args.device), args.options, args.task
 
     store, twins = open_store(args.scans), open_store(args.twins) if args.twins else None
     controls = chosen_controls(args.train, options["controls"], 0, task) if options["controls"] else None
-    model, units = load_model(args.model, device), units_on_grid(args.template, options, store.images.shape[1:])
+    model, units = load_model(args.model, device), units_on_grid(args.template, options, store.grid)
     settings = {"target": task.index, "shapley": options["shapley"], "batch_size": args.batch_size}
     explained = store.scans.loc[task.is_explained(store.scans), "scan"]
-    tables, margins = [], []
+    tables, margins, of_channels = [], [], []
     for scan in tqdm(explained, unit="scan", mininterval=1):
         image = torch.from_numpy(store.image_of(scan)).to(device)
         for name, references in references_of(scan, twins, controls):
             rows, ends = measure_scan(model, image, references.to(device), units, **settings)
             tables.append(rows.assign(scan=scan, reference=name))
             margins.append({"scan": scan, "reference": name, **ends})
+            if args.channels:
+                images = image.expand_as(references).to(device)
+                effects = channel_effects(model, images, references.to(device), task.index)
+                of_channels.append(channel_rows(effects, args.channels).assign(scan=scan, reference=name))
     drawn = ["shapley", "shapley_error"] if options["shapley"] else []
     drawn_from = 0 if controls is None else len(controls)
     logging.info("effects on %d scans, by %d scans of %s", len(explained), drawn_from, task.in_words(task.reference))
     empty = pd.DataFrame(columns=[*COLUMNS, *drawn])
     write_table((pd.concat(tables) if tables else empty)[[*COLUMNS, *drawn]], args.out)
     write_table(pd.DataFrame(margins, columns=MARGINS), args.margins)
+    if args.channels:
+        empty = pd.DataFrame(columns=OF_CHANNELS)
+        write_table((pd.concat(of_channels) if of_channels else empty)[OF_CHANNELS], args.of_channels)
 
 
 if __name__ == "__main__":

@@ -30,9 +30,9 @@ from heatproof.attribute.deletion import (
 from heatproof.command import run
 from heatproof.device import prepare_device
 from heatproof.generators import generator
-from heatproof.images import load_array
+from heatproof.images import load_heatmap
 from heatproof.possible import is_left_out
-from heatproof.store import open_store
+from heatproof.store import open_store, with_channels
 from heatproof.tables import read_table, write_table
 from heatproof.task import task_argument
 from heatproof.train.network import load_model
@@ -91,7 +91,7 @@ def main() -> None:
     numbers, names = units_of("cubes", args.template, None, args.cubes)
     cubes = torch.from_numpy(numbers).to(device)
     effects = read_table(args.effects) if args.effects else None
-    mean_control = np.load(args.mean_control) if args.mean_control else None
+    mean_control = with_channels(np.load(args.mean_control), 4) if args.mean_control else None
     healthy = open_store(args.twins).image_of if args.twins else lambda scan: mean_control
     most = 0 if args.heatmaps and is_left_out(args.heatmaps) else args.most_scans
     scans, tables = recognised_scans(read_table(args.predictions), most, args.task), []
@@ -99,7 +99,7 @@ def main() -> None:
     for scan in scans:
         image, other = (torch.from_numpy(one).to(device) for one in (store.image_of(scan), healthy(scan)))
         if args.heatmaps:
-            heatmap = load_array(args.heatmaps / f"{scan}_heatmap.nii.gz")
+            heatmap = load_heatmap(args.heatmaps / f"{scan}_heatmap.nii.gz")
             orders = {"map": [rank_units(heatmap, numbers, by="density")]}
         else:
             orders = shared_orders(rank_by_effects(effects, scan, names), scan)

@@ -15,12 +15,13 @@ from torch import Tensor
 from heatproof.errors import StudyError
 from heatproof.generators import generator
 from heatproof.references import OPTIONS, name_of
-from heatproof.store import open_store
+from heatproof.store import open_store, with_channels
 from heatproof.task import PATIENTS, Task
 from heatproof.voxels import smoother
 
 FWHM = 20.0  # mm, of what blurs a scan where a config names no other
 
+CHANNELS = ("together", "each")  # how methods that hide parts of a scan hide its channels
 Maker = Callable[[Tensor, pd.DataFrame], Tensor]
 
 
@@ -43,8 +44,8 @@ def reference_of(
     Returns
     -------
     float, None or callable
-        The function takes scans (N, 1, x, y, z) and their rows of the store's table, and returns the reference of
-        each, (N or 1, 1, x, y, z), of the scans' type.
+        The function takes scans (N, C, x, y, z) and their rows of the store's table, and returns the reference of
+        each, (N or 1, C, x, y, z), of the scans' type.
     """
     name = name_of(value)
     if name is None:
@@ -59,7 +60,7 @@ def reference_of(
 
 def mean_control(path: Path) -> Maker:
     """Give every scan the mean of the training controls."""
-    image = torch.from_numpy(np.load(path))[None, None]
+    image = torch.from_numpy(with_channels(np.load(path), 4))[None]
     return lambda scans, rows: image.to(scans)
 
 
@@ -79,7 +80,7 @@ def blurred(brain: Tensor, voxel_size: Sequence[float], fwhm: float) -> Maker:
 
     def make(scans: Tensor, rows: pd.DataFrame) -> Tensor:
         images = np.zeros(scans.shape)
-        for image, scan in zip(images[:, 0], scans[:, 0].cpu().numpy(), strict=True):
+        for image, scan in zip(images.reshape(-1, *brain.shape), scans.flatten(0, 1).cpu().numpy(), strict=True):
             image[inside] = smooth(scan[inside].astype(np.float64))
         return torch.from_numpy(images).to(scans)
 
@@ -101,7 +102,7 @@ def twin(path: Path, task: Task = PATIENTS) -> Maker:
         images = scans.detach().clone()
         for image, scan, needed in zip(images, rows["scan"], needing_twins(rows, task), strict=True):
             if scan in places:
-                image[0] = torch.from_numpy(twins.images[places[scan]].astype(np.float32)).to(scans)
+                image.copy_(torch.from_numpy(twins.images[places[scan]].astype(np.float32)))
             elif needed:
                 whose = f"the {task.target}'s scan" if task.classes else "the scan"
                 raise StudyError(f"{whose} {scan} has no twin in {path}; delete that file to make it again")
@@ -121,7 +122,7 @@ def chosen_controls(path: Path, count: int, seed: int, task: Task = PATIENTS) ->
 
     Returns
     -------
-    Tensor of float32, shape (K, 1, x, y, z)
+    Tensor of float32, shape (K, C, x, y, z)
 
     Raises
     ------
@@ -135,7 +136,7 @@ def chosen_controls(path: Path, count: int, seed: int, task: Task = PATIENTS) ->
             f"{path} has no scan of {task.in_words(task.reference)}; a method with an option controls needs some"
         )
     chosen = np.sort(generator(seed, "controls").permutation(controls)[:count])
-    return torch.from_numpy(store.images[chosen].astype(np.float32))[:, None]
+    return torch.from_numpy(store.images[chosen].astype(np.float32))
 
 
 def from_store(
@@ -171,12 +172,39 @@ def for_scans(options: Mapping, scans: Tensor, rows: pd.DataFrame) -> dict:
     ----------
     options : mapping
         As `from_store` returns them.
-    scans : Tensor, shape (N, 1, x, y, z)
+    scans : Tensor, shape (N, C, x, y, z)
     rows : DataFrame
         scan and label of each.
     """
     made = {name: value(scans, rows) if callable(value) else value for name, value in options.items()}
     return made | ({"controls": made["controls"].to(scans)} if "controls" in made else {})
+
+
+def by_channels(image: Tensor, reference: Tensor, channels: str) -> list[tuple[slice, Tensor]]:
+    """Return what is taken from a reference at once, and which channels are charged for it.
+
+    Parameters
+    ----------
+    image, reference : Tensor, shape (C, x, y, z)
+    channels : {"together", "each"}
+        All channels are taken at once, or one after the other, the others being the scan's.
+
+    Returns
+    -------
+    list of tuple
+        A range of channels, and an image that is the reference in these and the scan in all others.
+
+    Raises
+    ------
+    StudyError
+        If ``channels`` is no such word.
+    """
+    if channels not in CHANNELS:
+        raise StudyError(f"channels is {channels!r}; choose one of {', '.join(CHANNELS)}")
+    if channels == "together":
+        return [(slice(None), reference)]
+    chosen = torch.eye(len(image), dtype=torch.bool, device=image.device)[:, :, None, None, None]
+    return [(slice(i, i + 1), torch.where(one, reference, image)) for i, one in enumerate(chosen)]
 
 
 def require_reference(images: Tensor, reference: object, what: str = "baseline") -> None:

@@ -64,7 +64,7 @@ def main() -> None:
         generator, traced = torch.Generator().manual_seed(seed_of(seed)), []
         try:
             for i in chosen:
-                scan = torch.from_numpy(np.asarray(images[i], np.float32))[None, None].to(device)
+                scan = torch.from_numpy(np.asarray(images[i], np.float32))[None].to(device)
                 draws = {"draws": DRAWS, "generator": generator}
                 traced.append(trace_convergence(model, scan, method=method, **draws, **options))
         except StudyError as error:

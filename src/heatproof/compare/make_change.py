@@ -1,7 +1,7 @@
 """Average where test patients differ from their healthy twins, as networks see them: ``change.nii.gz``.
 
-In intensities of the packed scans, positive where patients are brighter. Registration has moved and blurred what was
-prescribed for regions, and this is what came of it.
+In intensities of the packed scans, positive where patients are brighter; of several channels, that which changed most.
+Registration has moved and blurred what was prescribed for regions, and this is what came of it.
 """
 
 import argparse
@@ -12,12 +12,12 @@ import numpy as np
 from heatproof.command import run
 from heatproof.errors import StudyError
 from heatproof.images import load_image, save_image
-from heatproof.store import Store, mean_image, open_store
+from heatproof.store import Store, mean_image, open_store, strongest
 from heatproof.task import task_argument
 
 
 def mean_change(store: Store, twins: Store) -> np.ndarray:
-    """Return the mean of the target's scans less their twins, float32 of shape (x, y, z), reading one at a time.
+    """Return the mean of the target's scans less their twins, float32 (channels, x, y, z), reading one at a time.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def main() -> None:
     args = parser.parse_args()
 
     change = mean_change(open_store(args.scans, args.task), open_store(args.twins))
-    save_image(change, load_image(args.mask).affine, args.out)
+    save_image(strongest(change), load_image(args.mask).affine, args.out)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import pandas as pd
 from heatproof.command import run
 from heatproof.compare.average_maps import output_arguments, write_maps
 from heatproof.compare.outcomes import divide_participants
-from heatproof.store import Store, open_store
+from heatproof.store import Store, open_store, strongest
 from heatproof.task import PATIENTS, Task, task_in
 
 SLAB_BYTES = 2**26  # of all scans together, read at a time
@@ -69,7 +69,8 @@ def t_maps(store: Store, chosen: np.ndarray) -> np.ndarray:
     """Compare the target with the class it is held against in each voxel, by Welch's t; one mean image per participant.
 
     Where a value is learned, it is the t of the voxel's `slope` on the participant's mean value. Scans are read slab by
-    slab, so that memory grows neither with their number nor with the size of an image.
+    slab, so that memory grows neither with their number nor with the size of an image. Of several channels each voxel
+    has the t that is largest in size.
 
     Parameters
     ----------
@@ -86,16 +87,17 @@ def t_maps(store: Store, chosen: np.ndarray) -> np.ndarray:
     own = people[:, None] == store.scans["participant_id"].to_numpy()
     held, compare = comparison(store, own, first)
     chosen = chosen[:, first]
-    count, *shape = store.images.shape
+    (count, channels), shape = store.images.shape[:2], store.grid
     maps = np.empty((len(chosen), *shape), np.float32)
-    depth = max(1, SLAB_BYTES // (8 * count * shape[1] * shape[2]))
+    depth = max(1, SLAB_BYTES // (8 * count * channels * shape[1] * shape[2]))
     for start in range(0, shape[0], depth):
-        slab = store.images[:, start : start + depth]
+        slab = store.images[:, :, start : start + depth]
         voxels = slab.reshape(count, -1).astype(float)
         images = np.stack([voxels[scans].mean(axis=0) for scans in own])
         for volume, members in zip(maps, chosen, strict=True):
             members = members & held
-            volume[start : start + depth] = compare(images[members], members).reshape(slab.shape[1:])
+            found = compare(images[members], members).reshape(slab.shape[1:])
+            volume[start : start + depth] = strongest(found)
     return maps
 
 

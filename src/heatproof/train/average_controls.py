@@ -7,7 +7,7 @@ import numpy as np
 
 from heatproof.command import run
 from heatproof.errors import StudyError
-from heatproof.store import Store, mean_image, open_store
+from heatproof.store import Store, mean_image, open_store, without_channels
 from heatproof.task import task_argument
 
 
@@ -16,7 +16,7 @@ def average_controls(store: Store) -> np.ndarray:
 
     Returns
     -------
-    ndarray of float32, shape (x, y, z)
+    ndarray of float32, shape (channels, x, y, z)
 
     Raises
     ------
@@ -36,7 +36,7 @@ def main() -> None:
     task_argument(parser)
     parser.add_argument("--out", type=Path, required=True, help="mean_control.npy")
     arguments = parser.parse_args()
-    np.save(arguments.out, average_controls(open_store(arguments.scans, arguments.task)))
+    np.save(arguments.out, without_channels(average_controls(open_store(arguments.scans, arguments.task))))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from heatproof.running import batches
 
-AXES = {"x": 0, "y": 1, "z": 2}
+AXES = {"x": 1, "y": 2, "z": 3}  # of a scan (channels, x, y, z)
 
 
 class Change(NamedTuple):
@@ -37,7 +37,7 @@ def changed(scans: Tensor, changes: Sequence[Change], augmentation: dict) -> Ten
 
     Parameters
     ----------
-    scans : Tensor, shape (N, x, y, z)
+    scans : Tensor, shape (N, channels, x, y, z)
         On any device, where the result is as well.
     changes : sequence of N Change
     augmentation : dict
@@ -45,7 +45,7 @@ def changed(scans: Tensor, changes: Sequence[Change], augmentation: dict) -> Ten
 
     Returns
     -------
-    Tensor of float32, shape (N, 1, x, y, z)
+    Tensor of float32, shape (N, channels, x, y, z)
     """
     flip, shift = AXES[augmentation["flip"]["axis"]], AXES[augmentation["shift"]["axis"]]
     inputs = torch.zeros(scans.shape, device=scans.device)
@@ -53,7 +53,7 @@ def changed(scans: Tensor, changes: Sequence[Change], augmentation: dict) -> Ten
         scan = scan.flip(flip) if mirrored else scan
         left, length = min(max(-by, 0), scan.shape[shift]), max(scan.shape[shift] - abs(by), 0)
         target.narrow(shift, max(by, 0) if length else 0, length).copy_(scan.narrow(shift, left, length))
-    return inputs[:, None]
+    return inputs
 
 
 def training_batches(
@@ -71,7 +71,7 @@ def training_batches(
 
     Parameters
     ----------
-    scans : Tensor of float16, shape (scans, x, y, z)
+    scans : Tensor of float16, shape (scans, channels, x, y, z)
         As `heatproof.running.resident` returns them.
     targets : ndarray, shape (scans,)
     batch_size : int
@@ -83,7 +83,7 @@ def training_batches(
 
     Yields
     ------
-    images : Tensor of float32, shape (N, 1, x, y, z)
+    images : Tensor of float32, shape (N, channels, x, y, z)
     targets : Tensor, shape (N,)
     """
     order = random.permutation(len(scans))

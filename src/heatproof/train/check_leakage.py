@@ -28,7 +28,7 @@ def sample_scans(stores: dict[str, Store]) -> np.ndarray:
     step = max(1, round((voxels / SAMPLED_VOXELS) ** (1 / 3)))
     return np.concatenate(
         [
-            np.asarray(store.images[:, ::step, ::step, ::step], np.float32).reshape(len(store.images), -1)
+            np.asarray(store.images[:, :, ::step, ::step, ::step], np.float32).reshape(len(store.images), -1)
             for store in stores.values()
         ]
     )

@@ -27,7 +27,7 @@ class Layer(NamedTuple):
     in_head: bool
 
 
-def layers_in_order(model: nn.Module, shape: Sequence[int]) -> list[Layer]:
+def layers_in_order(model: nn.Module, scan: Sequence[int]) -> list[Layer]:
     """List the layers that have weights, from input to output, by running the network once on a random scan.
 
     Every operation counts that the logits need and that takes a weight and something that was made of the scan, whether
@@ -39,16 +39,16 @@ def layers_in_order(model: nn.Module, shape: Sequence[int]) -> list[Layer]:
     Parameters
     ----------
     model : Module
-        Images (1, 1, x, y, z) to logits; it is left in evaluation mode.
-    shape : sequence of 3 int
-        Voxels of the working grid along x, y, z.
+        Images (1, channels, x, y, z) to logits; it is left in evaluation mode.
+    scan : sequence of 4 int
+        Shape of a scan, (channels, x, y, z).
 
     Raises
     ------
     StudyError
         If the way from the scan to the logits cannot be followed, as through a scripted module.
     """
-    image = torch.rand((1, 1, *shape), generator=torch.Generator().manual_seed(0))
+    image = torch.rand((1, *scan), generator=torch.Generator().manual_seed(0))
     state = own_weights(model)
     with torch.no_grad(), Tracer(image, state) as trace:
         logits = model.eval()(image)

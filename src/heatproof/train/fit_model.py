@@ -120,7 +120,7 @@ def fit_model(train: Store, validation: Store, options: dict, seeds: dict, devic
     StudyError
         If the loss becomes NaN or infinite.
     """
-    model, optimiser = begin_training(train.images.shape[1:], options, seeds["initialisation"], device)
+    model, optimiser = begin_training(train.grid, options, seeds["initialisation"], device)
     torch.manual_seed(seeds["order"])
     random = np.random.default_rng(seeds["order"])
     training, validating = resident(train.images, device), resident(validation.images, device)
@@ -213,7 +213,7 @@ def main() -> None:
     seeds = {"initialisation": arguments.initialisation_seed, "order": arguments.order_seed}
     logging.info("%d training scans, %d validation scans, seeds %s", len(train.images), len(validation.images), seeds)
     model, history = fit_model(train, validation, arguments.options, seeds, device)
-    save_model(model, train.images.shape[1:], arguments.options["network"], arguments.model)
+    save_model(model, train.grid, arguments.options["network"], arguments.model)
     write_table(history, arguments.history)
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from heatproof.command import json_option, run
 from heatproof.errors import StudyError
 from heatproof.images import load_image
+from heatproof.train.layers import scan_shape
 from heatproof.train.network import behind_zero, network_as_written, save_model, widened
 
 KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")  # of weights in a larger dictionary
@@ -152,7 +153,7 @@ def import_model(path: Path, shape: tuple[int, ...], network: dict) -> nn.Module
     weights = with_two_outputs(without_prefix(find_weights(read_file(path), path), own), own)
     check_weights(weights, own, path)
     model.load_state_dict(own | weights)
-    return (widened(model, shape) if network.get("outputs") == 1 else model).eval()
+    return (widened(model, scan_shape(shape, network)) if network.get("outputs") == 1 else model).eval()
 
 
 def main() -> None:

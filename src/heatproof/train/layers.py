@@ -1,25 +1,24 @@
 """How large each layer of the paper's network is, and what other networks are told of the scans: no tensors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from heatproof.errors import StudyError
 
 PAPER_NETWORK = "heatproof.train.network:build_network"
 VALUE = "value"  # in place of a number of outputs: one, which is the value that is learned
+INPUTS = ("in_channels", "n_input_channels", "in_chans", "input_channels", "num_channels")  # the images of a scan
 OUTPUTS = ("num_classes", "n_classes", "classes", "out_channels", "n_output_channels")  # one for each class
-SHAPED = {  # arguments of networks in other packages that follow from the scans, by name
-    "spatial_dims": lambda shape: len(shape),
-    "in_channels": lambda shape: 1,
-    "n_input_channels": lambda shape: 1,
-    "in_chans": lambda shape: 1,
-    "input_channels": lambda shape: 1,
-    "num_channels": lambda shape: 1,
-    "img_size": tuple,
-    "image_size": tuple,
-    "input_size": tuple,
-    "spatial_size": tuple,
-    "in_shape": lambda shape: (1, *shape),
+SHAPED = {  # arguments of networks in other packages that follow from the shape of a scan, (channels, x, y, z), by name
+    "spatial_dims": lambda scan: len(scan) - 1,
+    **dict.fromkeys(INPUTS, lambda scan: scan[0]),
+    **dict.fromkeys(("img_size", "image_size", "input_size", "spatial_size"), lambda scan: scan[1:]),
+    "in_shape": lambda scan: scan,
 }
+
+
+def scan_shape(shape: Sequence[int], options: Mapping) -> tuple[int, ...]:
+    """Return the shape of a scan (channels, x, y, z) for a network's options: its ``inputs``, 1 where it has none."""
+    return (options.get("inputs", 1), *shape)
 
 
 def feature_edges(

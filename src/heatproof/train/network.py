@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from heatproof.errors import StudyError
 from heatproof.running import to_device
-from heatproof.train.layers import OUTPUTS, PAPER_NETWORK, SHAPED, VALUE, feature_edges
+from heatproof.train.layers import INPUTS, OUTPUTS, PAPER_NETWORK, SHAPED, VALUE, feature_edges, scan_shape
 
 
 def build_network(
@@ -28,6 +28,7 @@ def build_network(
     dropout: float = 0.4,
     hidden: int = 128,
     classes: int = 2,
+    in_channels: int = 1,
 ) -> nn.Sequential:
     """Build blocks of convolution, batch norm, ReLU and max-pooling, followed by two linear layers.
 
@@ -43,11 +44,13 @@ def build_network(
         Probability to drop a feature before each of the two linear layers.
     hidden, classes : int
         Units of the hidden linear layer, and outputs, in the order of ``cohort.classes``.
+    in_channels : int
+        Images of a scan, in the order of ``cohort.channels``.
 
     Returns
     -------
     Sequential
-        Maps (N, 1, x, y, z) to logits (N, classes). Every layer is a module of its own and none works in
+        Maps (N, in_channels, x, y, z) to logits (N, classes). Every layer is a module of its own and none works in
         place, as attribution by hooks requires.
 
     Raises
@@ -56,7 +59,7 @@ def build_network(
         If the grid is too small to reach the last pooling.
     """
     edges = feature_edges(shape, kernel=kernel, padding=padding, pools=pools)
-    blocks, channels = [], 1
+    blocks, channels = [], in_channels
     for width, pool in zip(filters, pools, strict=True):
         blocks += [nn.Conv3d(channels, width, kernel, padding=padding), nn.BatchNorm3d(width), nn.ReLU()]
         blocks += [nn.MaxPool3d(pool)]
@@ -109,21 +112,21 @@ def takes_shape(taken: dict[str, Parameter], options: dict) -> bool:
 def create_network(shape: Sequence[int], options: dict) -> nn.Module:
     """Build the network that ``train.network`` names, as `network_as_written`; of one logit, `widened`."""
     model = network_as_written(shape, options)
-    return widened(model, shape) if options.get("outputs") == 1 else model
+    return widened(model, scan_shape(shape, options)) if options.get("outputs") == 1 else model
 
 
-def widened(model: nn.Module, shape: Sequence[int]) -> nn.Module:
+def widened(model: nn.Module, scan: Sequence[int]) -> nn.Module:
     """Give a network of one output, the logit of the second of two classes, a first one that is always 0.
 
     The margin of the second class is then that logit, and its probability the sigmoid. The last linear layer or
-    convolution gets a unit without weights, and a `torch.nn.Sigmoid` behind it goes.
+    convolution gets a unit without weights, and a `torch.nn.Sigmoid` behind it goes. ``scan`` is the shape of a scan.
 
     Raises
     ------
     StudyError
         If the output does not come from such a layer, and a sigmoid, alone.
     """
-    training, scans = model.training, torch.rand((2, 1, *shape), generator=torch.Generator().manual_seed(0))
+    training, scans = model.training, torch.rand((2, *scan), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         before = model.eval()(scans)
     modules, last = dict(model.named_modules()), last_linear(model)
@@ -158,8 +161,10 @@ def last_linear(model: nn.Module) -> str | None:
 
 
 @torch.no_grad()
-def rescale_output(model: nn.Module, shape: Sequence[int], mean: float, deviation: float) -> None:
+def rescale_output(model: nn.Module, scan: Sequence[int], mean: float, deviation: float) -> None:
     """Make a network of one output say ``mean + deviation * output``, by the weights of its last layer.
+
+    ``scan`` is the shape of a scan, (channels, x, y, z).
 
     Raises
     ------
@@ -169,7 +174,7 @@ def rescale_output(model: nn.Module, shape: Sequence[int], mean: float, deviatio
     last = last_linear(model)
     layer = model.get_submodule(last) if last else None
     device = next(model.parameters()).device
-    scans = torch.rand((2, 1, *shape), generator=torch.Generator().manual_seed(0)).to(device)
+    scans = torch.rand((2, *scan), generator=torch.Generator().manual_seed(0)).to(device)
     training, before = model.training, model.eval()(scans)
     if layer is not None and layer.bias is not None:
         layer.weight.mul_(deviation)
@@ -193,8 +198,9 @@ def network_as_written(shape: Sequence[int], options: dict) -> nn.Module:
 
     A function or class whose first parameter is the shape of the grid is handed it, and by name those of `SHAPED` that
     have no value of their own. Another one, of some package, is handed all of `SHAPED` that it takes. So too the number
-    of outputs, the option ``outputs``, by any of the names in `OUTPUTS`; where there are not two, it goes before a
-    function's own. `VALUE` stands for one output that is the value that is learned. Options that are given go before
+    of outputs, the option ``outputs``, by any of the names in `OUTPUTS`; where there are not two, or where a scan has
+    several channels, the option ``inputs``, these numbers go before a function's own. `VALUE` stands for one output
+    that is the value that is learned. Options that are given go before
     these. Layers that take their size from what they are given get it, and their weights, here. Of a network that
     returns a list or tuple, the first item counts.
 
@@ -206,8 +212,8 @@ def network_as_written(shape: Sequence[int], options: dict) -> nn.Module:
     StudyError
         If there is no such function, or if an option is neither its own nor the paper's network's.
     """
-    options = dict(options)
-    name, outputs = options.pop("function", PAPER_NETWORK), options.pop("outputs", 2)
+    options, scan = dict(options), scan_shape(shape, options)
+    name, outputs, inputs = options.pop("function", PAPER_NETWORK), options.pop("outputs", 2), options.pop("inputs", 1)
     outputs = 1 if outputs == VALUE else outputs
     function = network_function(name)
     taken = parameters_of(function)
@@ -217,9 +223,10 @@ def network_as_written(shape: Sequence[int], options: dict) -> nn.Module:
             raise StudyError(f"train.network: {name} takes no option {min(unknown)!r}; it takes {', '.join(taken)}")
         options = {key: value for key, value in options.items() if key in taken}
     first = [tuple(shape)] if takes_shape(dict(signature(function).parameters), options) else []
-    known = {key: follow(tuple(shape)) for key, follow in SHAPED.items()} | dict.fromkeys(OUTPUTS, outputs)
+    known = {key: follow(scan) for key, follow in SHAPED.items()} | dict.fromkeys(OUTPUTS, outputs)
     own = {key for key in taken if first and taken[key].default is not Parameter.empty}
-    filled = known.keys() & taken.keys() - (own if outputs == 2 else own - {*OUTPUTS})
+    own -= {*(OUTPUTS if outputs != 2 else ()), *(INPUTS if inputs != 1 else ())}
+    filled = known.keys() & taken.keys() - own
     model = function(*first, **{key: known[key] for key in filled} | options)
     if not isinstance(model, nn.Module):
         raise StudyError(f"train.network: {name} returns a {type(model).__name__} and no torch.nn.Module; correct it")
@@ -227,7 +234,7 @@ def network_as_written(shape: Sequence[int], options: dict) -> nn.Module:
         model.register_forward_hook(first_of_several)
     if any(map(is_lazy, model.parameters())):
         with torch.no_grad():
-            model.eval()(torch.zeros(1, 1, *shape))
+            model.eval()(torch.zeros(1, *scan))
         model.train()
     return model
 

@@ -20,7 +20,7 @@ def trusted(precision: str, model: nn.Module, images: Tensor) -> str:
     ----------
     precision : {"float32", "tf32", "bfloat16"}
     model : Module
-    images : Tensor, shape (N, 1, x, y, z)
+    images : Tensor, shape (N, C, x, y, z)
         A batch as it is trained with.
     """
     if precision == "bfloat16" and (off := largest_difference(model, images)) > TOLERANCE:

@@ -14,6 +14,7 @@ def sfcn(
     filters: Sequence[int] = (32, 64, 128, 256, 256, 64),
     dropout: float = 0.5,
     classes: int = 2,
+    in_channels: int = 1,
 ) -> nn.Sequential:
     """Build the simple fully convolutional network, with one output for each class in place of forty ages.
 
@@ -28,7 +29,8 @@ def sfcn(
         Of each convolution.
     dropout : float
         Probability to drop a feature before the last convolution.
-    classes : int
+    classes, in_channels : int
+        Outputs, and images of a scan.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def sfcn(
             f"a working grid of {grid} voxels is too small for train.network, which halves it {len(halving)} times; "
             "choose a smaller register.voxel_size or fewer filters"
         )
-    layers, channels = [], 1
+    layers, channels = [], in_channels
     for width in halving:
         layers += [nn.Conv3d(channels, width, 3, padding=1), nn.BatchNorm3d(width), nn.MaxPool3d(2), nn.ReLU()]
         channels = width
@@ -55,14 +57,16 @@ def sfcn(
     return nn.Sequential(*layers, nn.Dropout(dropout), nn.Conv3d(last, classes, 1), nn.Flatten())
 
 
-def resnet18(shape: Sequence[int], **options: object) -> nn.Module:
+def resnet18(shape: Sequence[int], *, n_input_channels: int = 1, num_classes: int = 2, **options: object) -> nn.Module:
     """Build MONAI's ResNet18 of three dimensions (He et al. 2016, doi:10.1109/CVPR.2016.90); options are MONAI's."""
-    return monai_networks().resnet18(**{"spatial_dims": 3, "n_input_channels": 1, "num_classes": 2} | options)
+    sizes = {"spatial_dims": 3, "n_input_channels": n_input_channels, "num_classes": num_classes}
+    return monai_networks().resnet18(**sizes | options)
 
 
-def densenet121(shape: Sequence[int], **options: object) -> nn.Module:
+def densenet121(shape: Sequence[int], *, in_channels: int = 1, out_channels: int = 2, **options: object) -> nn.Module:
     """Build MONAI's DenseNet121 of three dimensions (Huang et al. 2017, arXiv:1608.06993); options are MONAI's."""
-    return monai_networks().DenseNet121(**{"spatial_dims": 3, "in_channels": 1, "out_channels": 2} | options)
+    sizes = {"spatial_dims": 3, "in_channels": in_channels, "out_channels": out_channels}
+    return monai_networks().DenseNet121(**sizes | options)
 
 
 def monai_networks() -> ModuleType:

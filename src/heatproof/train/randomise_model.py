@@ -17,6 +17,7 @@ from heatproof.errors import StudyError
 from heatproof.generators import generator
 from heatproof.possible import read_possible
 from heatproof.train.execution import Layer, head_size, layers_in_order
+from heatproof.train.layers import scan_shape
 from heatproof.train.network import create_network, load_model, read_model, save_model
 
 AS_BEGUN = ("untrained", "initial_head")
@@ -68,7 +69,7 @@ def randomise_model(path: Path, check: str, seed: int) -> nn.Module:
     model = create_network(shape, network)
     if check != "untrained":
         fresh, model = model, load_model(path)
-        layers = layers_in_order(model, shape)
+        layers = layers_in_order(model, scan_shape(shape, network))
         count = layers_of(check, layers)
         randomise_top(model, layers[-count:], fresh)
         logging.info("%s: the last %d of %d layers with weights", check, count, len(layers))

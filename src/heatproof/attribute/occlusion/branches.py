@@ -32,8 +32,8 @@ def as_graph(model: nn.Module, image: Tensor) -> list[Node] | None:
     Parameters
     ----------
     model : Module
-        In evaluation mode; maps (N, 1, D, H, W) to scores (N, classes).
-    image : Tensor, shape (1, D, H, W)
+        In evaluation mode; maps (N, C, D, H, W) to scores (N, classes).
+    image : Tensor, shape (C, D, H, W)
     """
     if graph.is_plain_chain(model):
         return None

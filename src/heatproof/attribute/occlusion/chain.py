@@ -24,7 +24,7 @@ SLAB = 2**22  # numbers that convolving a slab of the untouched scan may unfold 
 
 
 class Hidden(NamedTuple):
-    """By how much hiding changes each voxel (X, Y, Z, 1)."""
+    """By how much hiding changes each voxel (X, Y, Z, C)."""
 
     difference: Tensor
 
@@ -243,7 +243,7 @@ def keep(nodes: Sequence[Node], image: Tensor, dtype: torch.dtype) -> list[Named
     ----------
     nodes : sequence of Node
         In float64.
-    image : Tensor, shape (1, D, H, W)
+    image : Tensor, shape (C, D, H, W)
     dtype : dtype
         Of differences, and of what is kept for them up to the first linear layer.
     """

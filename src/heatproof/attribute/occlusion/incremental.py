@@ -67,8 +67,8 @@ def stages_for(
     ----------
     nodes : sequence of Node
         In float64.
-    image : Tensor, shape (1, D, H, W)
-    change : Tensor of float64, shape (D, H, W)
+    image : Tensor, shape (C, D, H, W)
+    change : Tensor of float64, shape (C, D, H, W)
         By how much hiding changes each voxel.
     windows : list of 3 ndarray of int, each of shape (2, positions)
         First voxels of the patches and those after their last ones, along each axis.
@@ -76,7 +76,7 @@ def stages_for(
         Number of patches that will be measured.
     """
     dtype = torch.float64 if count * image.numel() <= SMALL else torch.float32
-    records = [chain.Hidden(change[..., None].to(dtype).contiguous()), *chain.keep(nodes, image, dtype)]
+    records = [chain.Hidden(change.movedim(0, 3).to(dtype).contiguous()), *chain.keep(nodes, image, dtype)]
     sources = [(), *(tuple(source + 1 for source in node.sources) for node in nodes)]
     if any(len(each) > 1 for each in sources):
         records = [widened(record) for record in records]
@@ -140,7 +140,8 @@ def follow(
 
     for number, (record, given) in enumerate(zip(records, sources, strict=True), 1):
         taken = tuple(numbers[source] for source in given)
-        before, widths = [windows[each] for each in taken] or [window], [channels[each] for each in taken] or [1]
+        before, widths = [windows[each] for each in taken] or [window], [channels[each] for each in taken]
+        widths = widths or [record.difference.shape[3]]
         after = before[0]
         if isinstance(record, READING):
             after = [np.stack(reached(*axis)) for axis in with_ends(record, before[0])]

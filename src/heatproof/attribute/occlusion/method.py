@@ -22,7 +22,7 @@ from heatproof.attribute.occlusion.chunks import continued, measured
 from heatproof.attribute.occlusion.incremental import incremental_work, share_of_pass, stages_for
 from heatproof.attribute.occlusion.patches import Patches, Work, place_patches, spread_drops, touching
 from heatproof.attribute.occlusion.plain import plain_work, quickened
-from heatproof.attribute.references import require_reference
+from heatproof.attribute.references import by_channels, require_reference
 from heatproof.device import in_float32
 from heatproof.errors import StudyError
 
@@ -43,6 +43,7 @@ def occlusion(
     patch: int | Sequence[int] = 20,
     stride: int | Sequence[int] = 10,
     baseline: float | Tensor = 0.0,
+    channels: str = "together",
     mask: np.ndarray | Tensor | None = None,
     memory: int | None = None,
     journal: Path | None = None,
@@ -58,14 +59,16 @@ def occlusion(
     Parameters
     ----------
     model : Module
-        In evaluation mode; maps (N, 1, D, H, W) to scores (N, classes).
-    images : Tensor, shape (N, 1, D, H, W)
+        In evaluation mode; maps (N, C, D, H, W) to scores (N, classes).
+    images : Tensor, shape (N, C, D, H, W)
     target : int or Tensor of shape (N,)
         Class whose score is explained, for all images or one for each.
     patch, stride : int or sequence of 3 int
         Edge of a patch and step from one to the next, in voxels; patches that overhang the far border are cut there.
-    baseline : float or Tensor, shape (N or 1, 1, D, H, W)
+    baseline : float or Tensor, shape (N or 1, C, D, H, W)
         What a hidden voxel is set to: a number, or its value in a reference image, one for all images or one for each.
+    channels : {"together", "each"}
+        Of several channels, whether a patch hides all of them, which share its drop equally, or one after the other.
     mask : ndarray or Tensor, shape (D, H, W), optional
         Only patches that touch its nonzero voxels are placed.
     memory : int
@@ -80,8 +83,9 @@ def occlusion(
 
     Returns
     -------
-    Tensor of float32, shape (N, 1, D, H, W)
-        Positive where hiding lowers the score; 0 where no patch is placed.
+    Tensor of float32, shape (N, C, D, H, W)
+        Positive where hiding lowers the score; 0 where no patch is placed. Where channels are hidden together, the sum
+        over them is the mean drop.
 
     Raises
     ------
@@ -101,23 +105,28 @@ def occlusion(
     targets = torch.as_tensor(target).expand(len(images)).tolist()
     shared = {} if shared is None else shared
     heatmaps = torch.empty(images.shape, dtype=torch.float32, device=images.device)
-    for number, image in enumerate(images):
-        first = not shared
+    hidden = [
+        (number, charged, reference)
+        for number, image in enumerate(images)
+        for charged, reference in by_channels(image, references[number], channels)
+    ]
+    for turn, (number, charged, reference) in enumerate(hidden):
+        image, heatmap, first = images[number], heatmaps[number, charged], not shared
         if first:
             shared["network"] = read_network(model)
-        work = plan_work(shared["network"], image, targets[number], patches, baseline=references[number], memory=memory)
+        work = plan_work(shared["network"], image, targets[number], patches, baseline=reference, memory=memory)
         if first and work.whole:
             name = type(vars(model).get("explained", model)).__name__
             log.warning("occlusion: windows fail in %s, or save little; the whole network runs for each patch", name)
         if first:
             log.info("occlusion: %s", expectation(work))
-        found = measured(work) if journal is None else continued(work, journal / f"{number}.drops")
+        found = measured(work) if journal is None else continued(work, journal / f"{turn}.drops")
         drops = np.zeros(patches.placed.shape)
         with tqdm(total=sum(map(len, work.chunks)), unit="patch", unit_scale=True, leave=False, delay=5) as progress:
             for chunk, values in zip(work.chunks, found, strict=True):
                 drops[tuple(chunk.T)] = values
                 progress.update(len(chunk))
-        heatmaps[number, 0] = torch.from_numpy(spread_drops(patches, drops, image.shape[1:]))
+        heatmap[:] = torch.from_numpy(spread_drops(patches, drops, image.shape[1:]) / len(heatmap))
     return heatmaps
 
 
@@ -169,20 +178,20 @@ def plan_work(
     Parameters
     ----------
     network : Network
-    image : Tensor, shape (1, D, H, W)
+    image : Tensor, shape (C, D, H, W)
     target, memory
         As in `occlusion`.
     patches : Patches
-    baseline : float or Tensor, shape (1, D, H, W)
+    baseline : float or Tensor, shape (C, D, H, W)
     """
-    wanted = patches.placed & touching(patches, (image.double() != baseline)[0].cpu().numpy())
+    wanted = patches.placed & touching(patches, (image.double() != baseline).any(dim=0).cpu().numpy())
     places, memory = np.argwhere(wanted), memory or default_memory(image.device)
     nodes = network.chain
     if nodes is None and len(places) >= FEW:
         nodes = network.find(as_graph, image)
     if nodes is not None:
         windows = [np.stack(ends) for ends in zip(patches.starts, patches.stops, strict=True)]
-        changed = nodes, image, (baseline - image.double())[0]
+        changed = nodes, image, baseline - image.double()
         if network.chain or share_of_pass(stages_for(*shapes_of(*changed), windows, len(places)), places) < WORTH:
             stages = stages_for(*changed, windows, len(places))
             return incremental_work(stages, target, places, memory=memory)
@@ -199,7 +208,7 @@ def shapes_of(nodes: Sequence[Node], image: Tensor, change: Tensor) -> tuple[lis
 
 
 def hide_patch(patches: Patches, baseline: float | Tensor, scan: Tensor, place: np.ndarray) -> None:
-    """Hide one patch of a scan (1, D, H, W)."""
+    """Hide one patch of a scan (C, D, H, W)."""
     x, y, z = (slice(a[i], b[i]) for a, b, i in zip(patches.starts, patches.stops, place, strict=True))
     scan[:, x, y, z] = baseline[:, x, y, z] if isinstance(baseline, Tensor) else baseline
 

@@ -32,8 +32,8 @@ def plain_work(
     Parameters
     ----------
     model : Module
-        Maps (N, 1, D, H, W) to scores (N, classes).
-    image : Tensor, shape (1, D, H, W)
+        Maps (N, C, D, H, W) to scores (N, classes).
+    image : Tensor, shape (C, D, H, W)
     target : int
         Class whose score is explained.
     places : ndarray of int, shape (n, 3)

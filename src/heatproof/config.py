@@ -11,6 +11,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
+from heatproof.channels import check_channels
 from heatproof.checks import MAP_CHECKS, T_MAP_SPLITS
 from heatproof.cohort.participants import SEVERITY, counts_of
 from heatproof.cohort.twins import has_twins, is_simulated
@@ -22,7 +23,7 @@ from heatproof.references import check_references
 from heatproof.task import FORMER, PREDICTED, classes_of, explained_class, task_of
 from heatproof.train.layers import PAPER_NETWORK, VALUE
 
-BEFORE = {"within": "brain", "loss": "squared_error"}  # what studies had of keys that their version lacked
+BEFORE = {"within": "brain", "loss": "squared_error", "alignment": "headers"}  # of keys that a study's version lacked
 TEXT = ("study", "label", "value", "classes", "patient", "control", "only", "exclude")
 OTHER_BASE = r"[-+]?(0[0-7_]+|\d+(:[0-5]?\d)+(\.\d*)?)"
 BY_YAML = {
@@ -299,6 +300,7 @@ def check_config(config: Mapping, schema: str | Path = "workflow/schemas/config.
     check_methods(config["attribute"]["methods"], reserved=[*T_MAP_SPLITS, "effects"])
     check_value(config) if config["cohort"]["value"] else check_classes(config)
     check_groups(config)
+    check_channels(config)
     check_taken(config)
     check_alone(config)
     check_references(config)

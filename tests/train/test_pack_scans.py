@@ -36,14 +36,14 @@ def test_a_store_holds_the_scans_in_order(tmp_path):
     paths = [tmp_path / f"{i}.nii.gz" for i in range(3)]
     for scan, path in zip(scans, paths, strict=True):
         save_image(scan, np.eye(4), path)
-    pack_scans(["a", "b", "c"], paths, tmp_path / "mask.nii.gz", [0, 100], tmp_path / "train.npy")
+    pack_scans(["a", "b", "c"], [[path] for path in paths], tmp_path / "mask.nii.gz", [0, 100], tmp_path / "train.npy")
     table = pd.DataFrame({"scan": ["a", "b", "c"], "label": ["patient", "control", "patient"]})
     table.to_csv(tmp_path / "train.tsv", sep="\t", index=False)
     store = open_store(tmp_path / "train.npy")
     assert store.images.dtype == np.float16 and isinstance(store.images, np.memmap)
     assert store.classes.tolist() == [1, 0, 1]
     for scan, stored in zip(scans, store.images, strict=True):
-        np.testing.assert_allclose(stored, scale_intensity(scan, mask, [0, 100]), atol=5e-4)
+        np.testing.assert_allclose(stored[0], scale_intensity(scan, mask, [0, 100]), atol=5e-4)
 
 
 def test_scans_of_another_grid_or_without_contrast_are_refused_by_name(tmp_path):
@@ -53,8 +53,8 @@ def test_scans_of_another_grid_or_without_contrast_are_refused_by_name(tmp_path)
     for name, message in (("other", "has shape"), ("flat", "flat has no contrast")):
         with pytest.raises(StudyError, match=message):
             image = tmp_path / f"{name}.nii.gz"
-            pack_scans([name], [image], tmp_path / "mask.nii.gz", [0, 100], tmp_path / "store.npy")
-    flat = [tmp_path / "flat.nii.gz"] * 2
+            pack_scans([name], [[image]], tmp_path / "mask.nii.gz", [0, 100], tmp_path / "store.npy")
+    flat = [[tmp_path / "flat.nii.gz"]] * 2
     with pytest.raises(StudyError, match=r"^one has no contrast .*; two has no contrast"):
         pack_scans(["one", "two"], flat, tmp_path / "mask.nii.gz", [0, 100], tmp_path / "store.npy")
 
@@ -72,14 +72,14 @@ def test_a_twin_is_packed_under_the_name_of_its_patient(tmp_path, monkeypatch):
     main()
     store = open_store(tmp_path / "twins.npy")
     assert store.scans.to_dict("records") == [{"scan": "sub-1", "participant_id": "sub-1", "label": "control"}]
-    np.testing.assert_allclose(store.images[0], scale_intensity(twin, mask, [0, 100]), atol=5e-4)
+    np.testing.assert_allclose(store.images[0, 0], scale_intensity(twin, mask, [0, 100]), atol=5e-4)
 
 
 def test_within_the_grid_all_voxels_are_scaled_and_kept(tmp_path):
     scan = np.random.default_rng(0).normal(100, 20, (5, 5, 5)).astype(np.float32)
     for name, image in {"scan": scan, "mask": np.pad(np.ones((3, 3, 3)), 1)}.items():
         save_image(image, np.eye(4), tmp_path / f"{name}.nii.gz")
-    pack_scans(["a"], [tmp_path / "scan.nii.gz"], tmp_path / "mask.nii.gz", "zscore", tmp_path / "test.npy", "grid")
+    pack_scans(["a"], [[tmp_path / "scan.nii.gz"]], tmp_path / "mask.nii.gz", "zscore", tmp_path / "test.npy", "grid")
     expected = (scan - scan.mean()) / scan.std()
     np.testing.assert_allclose(np.load(tmp_path / "test.npy")[0], expected, atol=2e-3)
 
@@ -101,7 +101,7 @@ def test_what_is_stored_is_what_it_was_but_for_half_precision(tmp_path, intensit
     scan = np.random.default_rng(0).normal(300, 90, mask.shape).astype(np.float32)
     for name, image in (("mask", mask), ("scan", scan)):
         save_image(image, np.eye(4), tmp_path / f"{name}.nii.gz")
-    pack_scans(["a"], [tmp_path / "scan.nii.gz"], tmp_path / "mask.nii.gz", intensity, tmp_path / "a.npy")
+    pack_scans(["a"], [[tmp_path / "scan.nii.gz"]], tmp_path / "mask.nii.gz", intensity, tmp_path / "a.npy")
     expected = scan if intensity == "none" else (scan - scan[mask].mean()) / scan[mask].std()
     np.testing.assert_allclose(np.load(tmp_path / "a.npy")[0], np.where(mask, expected, 0), rtol=1e-3, atol=1e-4)
 

@@ -6,7 +6,11 @@ PARTICIPANTS = [config["cohort"]["participants"] or f"{DATASET}/participants.tsv
 if ALONE and not config["cohort"]["participants"]:
     PARTICIPANTS = []
 SIMULATE = config["cohort"]["simulate"]
-OF_COHORT = as_json({**config["cohort"], "simulate": {key: SIMULATE[key] for key in SIMULATE if key != "twins"}})
+CONTRASTS = {name: SIMULATE["contrasts"][name] for name in CHANNELS[1:] if is_simulated(config["cohort"])}
+OF_SIMULATION = {key: SIMULATE[key] for key in SIMULATE if key not in ("twins", "contrasts")}
+OF_COHORT = as_json(
+    {key: value for key, value in config["cohort"].items() if key != "channels" or value} | {"simulate": OF_SIMULATION}
+)
 LABELLED_LATER = isinstance(config["cohort"]["label"], dict)
 ATROPHY = f"{COHORT}/simulated_atrophy" if LABELLED_LATER else f"{COHORT}/ground_truth"
 
@@ -147,7 +151,10 @@ if is_simulated(config["cohort"]):
         input:
             anatomy=anatomy_of,
         output:
-            f"{COHORT}/{{dataset}}/{{participant}}/{{session}}/anat/{{participant}}_{{session}}_T1w.nii.gz",
+            [
+                f"{COHORT}/{{dataset}}/{{participant}}/{{session}}/anat/{{participant}}_{{session}}_{name}.nii.gz"
+                for name in CHANNELS
+            ],
         log:
             f"{RESULTS}/logs/simulate_scan/{{dataset}}/{{participant}}_{{session}}.log",
         benchmark:
@@ -161,7 +168,10 @@ if is_simulated(config["cohort"]):
             runtime=minutes(10),
         params:
             source=code_of("heatproof.cohort.simulate_scan"),
-            simulate=subset(SIMULATE, "seed", "voxel_size", "anatomy", "bias_field", "noise"),
+            simulate=subset(
+                SIMULATE | {"contrasts": CONTRASTS},
+                *["seed", "voxel_size", "anatomy", "bias_field", "noise", *["contrasts"] * bool(CONTRASTS)],
+            ),
             scan=patient_of,
             severity=lambda wildcards: (
                 0.0 if wildcards.dataset == "twins" else SESSIONS.at[patient_of(wildcards), "severity"]

@@ -15,6 +15,7 @@ SRC = str(BASE / "src")
 sys.path.insert(0, SRC)
 
 from heatproof.atlases import REMOTE
+from heatproof.channels import channels_of, image_column, with_inputs
 from heatproof.checks import BASELINES, FLOORS, T_MAP_SPLITS
 from heatproof.cohort.bids_files import check_spaces
 from heatproof.cohort.bids_tables import PARTICIPANT, SCAN
@@ -69,7 +70,7 @@ try:
         laid_over = deepcopy(config)
         config.update(over_default(config, BASE / "config/config.yaml"))
     read = with_own_classes(renamed(with_own_network(config, laid_over)), laid_over)
-    config.update(with_outputs(with_groups(with_imported_models(typed(read), laid_over), laid_over)))
+    config.update(with_inputs(with_outputs(with_groups(with_imported_models(typed(read), laid_over), laid_over))))
     config.update(expand_paths(config))
     check_config(config, BASE / "workflow/schemas/config.schema.yaml")
     check_imported(config)
@@ -92,8 +93,13 @@ try:
     ).set_index("twin", drop=False)
     PLACED = config["register"]["transform"] == "none"  # scans lie in the template's space as they are
     MASKS = {} if PLACED or ALONE else find_masks(config["register"], config["cohort"]["bids"], SCANS["scan"])
-    IMAGES = {} if ALONE else {**SCANS["image"], **TWIN_SCANS["image"]}
-    check_spaces(SCANS["image"][: None if IMAGES else 0], config["register"])
+    CHANNELS = list(channels_of(config["cohort"]))
+    IMAGES_OF = {
+        name: {} if ALONE else {**SCANS[image_column(name)], **TWIN_SCANS[image_column(name)]} for name in CHANNELS
+    }
+    IMAGES, *FURTHER_IMAGES = IMAGES_OF.values()
+    for name in CHANNELS if IMAGES else []:
+        check_spaces(SCANS[image_column(name)], config["register"])
 except StudyError as error:
     sys.exit(f"error: {error}")
 if workflow.is_main_process:
@@ -122,7 +128,9 @@ POSSIBLE = f"{STUDY}/attribute/possible.tsv"  # a parameter of early jobs, which
 KNOWN_POSSIBLE = [] if ALONE else [POSSIBLE]  # an input of late jobs
 REGION_FILES = expand(f"{TEMPLATE}/{{file}}", file=["brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"])
 TWINS = len(TWIN_SCANS) > 0
-REGISTERED = f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['space']}_T1w.nii.gz"
+REGISTERED, *FURTHER = (
+    f"{RESULTS}/register/{{scan}}/{{scan}}_space-{config['register']['space']}_{name}.nii.gz" for name in CHANNELS
+)
 SEEDS = models_of(config["train"])  # what models are called: their seeds, or network-seed where there are several
 NETWORKS = networks_of(config["train"])
 IMPORTED = config["train"]["models"]
@@ -173,9 +181,10 @@ def one_of(names):
 
 
 def in_order(values, key=""):
-    """Sort the keys of mappings, but for the classes, whose order is that of the network's outputs."""
+    """Sort the keys of mappings, but for classes and channels, whose order is that of networks' outputs and inputs."""
     if isinstance(values, dict):
-        return {name: in_order(values[name], name) for name in (values if key == "classes" else sorted(values))}
+        kept = key in ("classes", "channels")
+        return {name: in_order(values[name], name) for name in (values if kept else sorted(values))}
     return [in_order(value) for value in values] if isinstance(values, list | tuple) else values
 
 

@@ -4,7 +4,7 @@ COARSEST_SCAN = 2.0 if config["cohort"]["bids"] else config["cohort"]["simulate"
 RESOLUTION = config["register"]["resolution"] or min(max(COARSEST_SCAN, 2.0), 3.0)
 GRIDS = {"template": config["register"]["voxel_size"], "fixed": RESOLUTION}
 OWN_GRID = config["register"]["grid"]
-REGISTER_OPTIONS = ["brain_extraction", "transform", "n4", "intensities", "seed"]
+REGISTER_OPTIONS = ["brain_extraction", "transform", "n4", "intensities", "seed", *["alignment"] * bool(FURTHER)]
 FINER_MEGAVOXELS = 8.53 / min(GRIDS.values()) ** 3
 
 
@@ -45,11 +45,12 @@ rule register_scan:
     input:
         image=lambda wildcards: IMAGES[wildcards.scan],
         mask=lambda wildcards: MASKS.get(wildcards.scan, []),
+        further=lambda wildcards: [images[wildcards.scan] for images in FURTHER_IMAGES],
         template=f"{TEMPLATE}/T1w.nii.gz",
         fixed=multiext(f"{RESULTS}/register/fixed/", "T1w.nii.gz", "brain_mask.nii.gz", "regions.nii.gz", "regions.tsv"),
         checked=CHECKED,
     output:
-        scan=REGISTERED,
+        scan=[REGISTERED, *FURTHER],
         transforms=directory(f"{RESULTS}/register/{{scan}}/transforms"),
         volumes=f"{RESULTS}/register/{{scan}}/volumes.tsv",
         quality=f"{RESULTS}/register/{{scan}}/qc.json",
@@ -66,10 +67,11 @@ rule register_scan:
         source=code_of("heatproof.register.take_scan" if PLACED else "heatproof.register.register_scan"),
         options=[] if PLACED else ["--options", options("register", *REGISTER_OPTIONS)],
         mask=lambda wildcards: ["--mask", MASKS[wildcards.scan]] if wildcards.scan in MASKS else [],
+        further=lambda wildcards, input: ["--further", *input.further] if FURTHER else [],
     shell:
         ("python -m heatproof.register.take_scan" if PLACED else "python -m heatproof.register.register_scan")
         + " --image {input.image:q} --template $(dirname {input.template}) "
-        "--fixed $(dirname {input.fixed[0]}) {params.options:q} {params.mask:q} --out {output.scan} --transforms {output.transforms} "
+        "--fixed $(dirname {input.fixed[0]}) {params.options:q} {params.mask:q} {params.further:q} --out {output.scan} --transforms {output.transforms} "
         "--volumes {output.volumes} --quality {output.quality} > {log} 2>&1"
 
 

@@ -19,7 +19,7 @@ rule pack_scans:
     input:
         scans=f"{RESULTS}/cohort/{{split}}.tsv",
         mask=f"{TEMPLATE}/brain_mask.nii.gz",
-        registered=lambda wildcards: expand(REGISTERED, scan=rows_of(wildcards.split).index),
+        registered=lambda wildcards: expand([REGISTERED, *FURTHER], scan=rows_of(wildcards.split).index),
         checked=ancient(f"{RESULTS}/register/checked.tsv") if IMPORTED else [],
     output:
         images=f"{STORE}/{{split}}.npy",
@@ -39,10 +39,10 @@ rule pack_scans:
         source=code_of("heatproof.train.pack_scans"),
         intensity=as_json(config["train"]["intensity"]),
         within=config["train"]["within"],
-        registered=lambda wildcards: REGISTERED,
+        registered=lambda wildcards: REGISTERED if not FURTHER else [REGISTERED, *FURTHER],
     shell:
         "python -m heatproof.train.pack_scans --scans {input.scans} --split {wildcards.split} "
-        "--registered '{params.registered}' --mask {input.mask} --intensity '{params.intensity}' --within {params.within} "
+        "--registered {params.registered:q} --mask {input.mask} --intensity '{params.intensity}' --within {params.within} "
         "--out {output.images} > {log} 2>&1"
 
 

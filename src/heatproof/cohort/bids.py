@@ -1,4 +1,4 @@
-"""Reading a BIDS dataset: who is in it, with which label, and where each T1w scan is. No image is opened."""
+"""Reading a BIDS dataset: who is in it, with which label, and where the images of each scan are. None is opened."""
 
 import logging
 from collections.abc import Iterable
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from heatproof.channels import channels_of, image_column
 from heatproof.cohort.bids_files import check_named, check_single, find_files, select_files
 from heatproof.cohort.bids_tables import Tables, column_of, gather_tables, participants_file, read_people
 from heatproof.cohort.conditions import listed, missing, satisfies
@@ -29,7 +30,8 @@ def read_dataset(options: dict) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        scan, participant_id, session_id, label (a class, or a number), image; sorted by scan.
+        scan, participant_id, session_id, label (a class, or a number), image, and image_{channel} of further channels,
+        empty where a scan lacks it; sorted by scan.
 
     Raises
     ------
@@ -39,11 +41,17 @@ def read_dataset(options: dict) -> pd.DataFrame:
     """
     folder, table = Path(options["bids"]), participants_file(options)
     people = read_people(table)
-    files = find_files(folder, options["exclude"], people["participant_id"])
+    (_, first), *further = channels_of(options).items()
+    others = {
+        name: find_files(folder, [], key=f"cohort.channels.{name}", suffix=entities["suffix"])
+        for name, entities in further
+    }
+    known = [*people["participant_id"], *(Path(path).name for files in others.values() for path in files["image"])]
+    files = find_files(folder, options["exclude"], known)
     columns = [options["label"], *options["only"]]
     tables = gather_tables(people, table.parent, files["participant_id"].unique(), columns)
     check_rows(files, tables, table)
-    scans = select_files(files, options["select"])
+    scans = select_files(files, first | options["select"])
     for column, wanted in options["only"].items():
         values, key = column_of(files, column, tables, "cohort.only"), f"cohort.only.{column}"
         met = meets(values, scans.index, column, wanted, key)
@@ -63,7 +71,28 @@ def read_dataset(options: dict) -> pd.DataFrame:
             scans = name_classes(scans, values, tables, options)
     check_named(scans)
     check_single(scans)
-    return scans[COLUMNS].sort_values("scan", ignore_index=True)
+    scans = scans[COLUMNS]
+    for name, entities in further:
+        scans = with_channel(scans, name, entities, others[name], options["exclude"])
+    return scans.sort_values("scan", ignore_index=True)
+
+
+def with_channel(
+    scans: pd.DataFrame, name: str, entities: dict, files: pd.DataFrame, exclude: Iterable[str]
+) -> pd.DataFrame:
+    """Add the column of a further channel: the one file of each scan that has the channel's entities; empty for none.
+
+    Raises
+    ------
+    StudyError
+        If several files fit.
+    """
+    key = f"cohort.channels.{name}"
+    fitting = select_files(files, entities, key)
+    left_out = fitting["image"].map(lambda path: Path(path).name in exclude)
+    fitting = fitting[fitting["scan"].isin(scans["scan"]) & ~left_out]
+    check_single(fitting, key)
+    return scans.assign(**{image_column(name): scans["scan"].map(fitting.set_index("scan")["image"]).fillna("")})
 
 
 def check_rows(scans: pd.DataFrame, tables: Tables, table: Path) -> None:

@@ -1,4 +1,4 @@
-"""The T1w files of a BIDS dataset: which there are, which of them is a scan's own, and whether they can be read."""
+"""The image files of a BIDS dataset: which there are, which of them is a scan's own, and whether they can be read."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from heatproof.channels import FIRST
 from heatproof.cohort.bids_tables import PARTICIPANT, SESSION, VALUE
 from heatproof.cohort.conditions import satisfies
 from heatproof.errors import StudyError
 from heatproof.images import check_whole
 
-ENTITIES = re.compile(rf"({PARTICIPANT})(?:_({SESSION}))?(?:_[A-Za-z0-9]+-{VALUE})*_T1w\.nii(?:\.gz)?")
+ENTITIES = re.compile(rf"({PARTICIPANT})(?:_({SESSION}))?(?:_[A-Za-z0-9]+-{VALUE})*_[A-Za-z0-9]+\.nii(?:\.gz)?")
 PLACE = re.compile(
     rf"(?:.*/)?({PARTICIPANT})(?:(?:/({SESSION}))?/(?:anat|t1_linear)|(?:_({SESSION}))?)"  # or registered
 )
@@ -28,9 +29,13 @@ FEWEST_BYTES = 352  # of a NIfTI file's header
 
 
 def find_files(
-    folder: Path, exclude: Iterable[str], known: Iterable[str] = (), key: str = "cohort.bids"
+    folder: Path,
+    exclude: Iterable[str],
+    known: Iterable[str] = (),
+    key: str = "cohort.bids",
+    suffix: str = FIRST,
 ) -> pd.DataFrame:
-    """Find the T1w files of a dataset, less those excluded by participant, scan or file name.
+    """Find the files of a suffix in a dataset, less those excluded by participant, scan or file name.
 
     Hidden files, what is no NIfTI by its name and phase images are passed over, as they lie beside scans.
 
@@ -43,6 +48,8 @@ def find_files(
         Further names that may be excluded.
     key : str
         The place in the config that names the folder, for the message.
+    suffix : str
+        Of the files' names.
 
     Returns
     -------
@@ -54,16 +61,17 @@ def find_files(
     StudyError
         If there is no file, an entry of ``exclude`` names nothing, or a file lies where its scan is not known.
     """
-    paths = sorted(path for place in PLACES for path in folder.glob(f"{place}/*_T1w.nii*"))
-    paths = paths or sorted(folder.glob(f"{REGISTERED}/*_T1w.nii*"))
+    paths = sorted(path for place in PLACES for path in folder.glob(f"{place}/*_{suffix}.nii*"))
+    paths = paths or sorted(folder.glob(f"{REGISTERED}/*_{suffix}.nii*"))
     rows, excluded = [row_of(path) for path in paths if is_image(path)], set(exclude)
     names = {*(path.name for path in paths), *(name for row in rows for name in row[:2] if name)}
     check_excluded(excluded, names.union(known), folder)
     rows = [row for row in rows if not excluded & {*row[:2], Path(row[3]).name}]
     if not rows:
         raise StudyError(
-            f"{folder} holds no file sub-*/[ses-*/]anat/*_T1w.nii.gz, nor subjects/sub-*/ses-*/t1_linear/*_T1w.nii.gz "
-            f"of a CAPS, nor is it the folder register of a study; correct {key}"
+            f"{folder} holds no file sub-*/[ses-*/]anat/*_{suffix}.nii.gz, nor "
+            f"subjects/sub-*/ses-*/t1_linear/*_{suffix}.nii.gz of a CAPS, nor is it the folder register of a study; "
+            f"correct {key}"
         )
     files = pd.DataFrame(rows, columns=["scan", "participant_id", "session_id", "image"])
     check_named(files[files["scan"] == ""])
@@ -121,7 +129,7 @@ def entity_of(path: str, entity: str) -> str:
     return Path(path).parent.name if entity == "datatype" else entities(path).get(entity, "")
 
 
-def select_files(files: pd.DataFrame, select: Mapping[str, object]) -> pd.DataFrame:
+def select_files(files: pd.DataFrame, select: Mapping[str, object], key: str = "cohort.select") -> pd.DataFrame:
     """Keep the files whose entities have the values wanted; null is wanted of files without the entity.
 
     Of those, the first or last session of each participant, then run of each scan, where that is wanted.
@@ -133,33 +141,31 @@ def select_files(files: pd.DataFrame, select: Mapping[str, object]) -> pd.DataFr
         if not (values != "").any():
             there = sorted({found for image in files["image"] for found in entities(image)})
             raise StudyError(
-                f"config: cohort.select names the entity {name!r}, which no file has; they have {', '.join(there)}"
+                f"config: {key} names the entity {name!r}, which no file has; they have {', '.join(there)}"
             )
         if isinstance(wanted, str) and wanted in ENDS:
             ends[entity] = wanted
         else:
-            chosen &= wanted_values(values, wanted, name)
+            chosen &= wanted_values(values, wanted, f"{key}.{name}")
     kept = files[chosen]
     for entity, of_each in ENDED.items():
         kept = at_end(kept, entity, of_each, ends.pop(entity)) if entity in ends else kept
     if ends:
         entity, wanted = ends.popitem()
         raise StudyError(
-            f"config: cohort.select.{entity} is {wanted}, which is told of sessions and runs alone; name its value"
+            f"config: {key}.{entity} is {wanted}, which is told of sessions and runs alone; name its value"
         )
     return kept
 
 
-def wanted_values(values: pd.Series, wanted: object, name: str) -> pd.Series:
+def wanted_values(values: pd.Series, wanted: object, key: str) -> pd.Series:
     """Tell which values of an entity are wanted; each that is must be there."""
     met = pd.Series(False, values.index)
     for item in wanted if isinstance(wanted, list) else [wanted]:
-        one = values == "" if item is None else satisfies(values, item, f"cohort.select.{name}")
+        one = values == "" if item is None else satisfies(values, item, key)
         if not one.any():
             told, there = "null" if item is None else item, sorted({value or "null" for value in values})
-            raise StudyError(
-                f"config: cohort.select.{name} names {told}, which no file has; they have {', '.join(there)}"
-            )
+            raise StudyError(f"config: {key} names {told}, which no file has; they have {', '.join(there)}")
         met |= one
     return met
 
@@ -196,14 +202,14 @@ def check_spaces(images: Iterable[str], register: Mapping) -> None:
         )
 
 
-def check_single(scans: pd.DataFrame) -> None:
+def check_single(scans: pd.DataFrame, key: str = "cohort.select") -> None:
     """Refuse scans of which there are several files."""
     twins = scans[scans["scan"].duplicated(keep=False)].groupby("scan")["image"]
     if not len(twins):
         return
     named = "; ".join(", ".join(Path(image).name for image in images) for _, images in twins)
     differing = sorted({entity for _, images in twins for entity in differing_entities(images)})
-    choice = f"choose by cohort.select ({', '.join(differing)}), or " if differing else ""
+    choice = f"choose by {key} ({', '.join(differing)}), or " if differing else ""
     raise StudyError(f"several files for one scan: {named}; {choice}name in cohort.exclude those to leave out")
 
 
@@ -235,6 +241,11 @@ def why_unreadable(image: str, thorough: bool) -> str:
     return ""
 
 
+def lacking(column: str) -> str:
+    """Say that a scan has no image of a further channel, by the channel's column in the table of scans."""
+    return f"there is no file of cohort.channels.{column.removeprefix('image_')}; add it, or correct its entities"
+
+
 def unreadable_files(scans: pd.DataFrame, action: str) -> pd.DataFrame:
     """List scans whose files cannot be read: scan, image, reason.
 
@@ -249,8 +260,14 @@ def unreadable_files(scans: pd.DataFrame, action: str) -> pd.DataFrame:
     StudyError
         If there are any, and they are refused; or if no scan is left.
     """
-    reasons = scans["image"].map(lambda image: why_unreadable(image, action == "leave_out"))
-    bad = scans.assign(reason=reasons)[reasons != ""].reset_index()[["scan", "image", "reason"]]
+    columns = [column for column in scans if column.startswith("image")]
+    told = pd.concat([scans[["scan"]].assign(image=scans[column], column=column) for column in columns])
+    reasons = [
+        why_unreadable(row.image, action == "leave_out") if row.image else lacking(row.column)
+        for row in told.itertuples()
+    ]
+    bad = told.assign(reason=reasons)[["scan", "image", "reason"]]
+    bad = bad[bad["reason"] != ""].drop_duplicates("scan").sort_index().reset_index(drop=True)
     if len(bad) and len(bad) == len(scans):
         first = bad.iloc[0]
         raise StudyError(f"none of the {len(bad)} scans can be read; {first['image']}: {first['reason']}")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from heatproof.channels import channels_of, image_column
 from heatproof.cohort.bids_files import (
     check_excluded,
     check_named,
@@ -134,4 +135,5 @@ def simulated_scans(options: dict, dataset: str) -> pd.DataFrame:
     if isinstance(options["label"], dict):
         scans = scans.assign(label="")
     folders = f"{dataset}/" + scans["participant_id"] + "/" + scans["session_id"] + "/anat/"
-    return scans.assign(image=folders + scans["scan"] + "_T1w.nii.gz")
+    stems = folders + scans["scan"]
+    return scans.assign(**{image_column(name): stems + f"_{name}.nii.gz" for name in channels_of(options)})

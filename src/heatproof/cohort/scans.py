@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from heatproof.channels import channels_of, image_column
 from heatproof.cohort.bids import read_dataset
 from heatproof.cohort.bids_files import unreadable_files
 from heatproof.cohort.bids_tables import check_different, read_text_table
@@ -66,7 +67,8 @@ def read_cohort(options: dict, folder: str) -> Cohort:
         raise StudyError(f"no scan of {one(gone[0])} can be read; {first['image']}: {first['reason']}")
     scans = scans.assign(split=split_participants(scans, options["split"], list(classes_of(options))))
     scans = scans[scans["split"].notna()]
-    return Cohort(scans[COLUMNS].sort_values("scan", ignore_index=True), unreadable)
+    further = [image_column(name) for name in list(channels_of(options))[1:]]
+    return Cohort(scans[[*COLUMNS, *further]].sort_values("scan", ignore_index=True), unreadable)
 
 
 def listed_scans(options: dict) -> pd.DataFrame:

@@ -1,4 +1,7 @@
-"""Simulate one raw T1w scan of one session: an individual brain with its atrophy, in a scanner's own space."""
+"""Simulate one raw scan of one session: an individual brain with its atrophy, in a scanner's own space.
+
+Further contrasts are made of the same head in the same place, by their own voxels, bias field and noise.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -9,7 +12,9 @@ import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter, map_coordinates, zoom
 from scipy.spatial.transform import Rotation
 
+from heatproof.channels import FIRST
 from heatproof.cohort.atrophy import flow, sample
+from heatproof.cohort.bids_files import entity_of
 from heatproof.command import json_option, run
 from heatproof.generators import generator
 from heatproof.images import write_image
@@ -44,6 +49,18 @@ def scanner_affine(random: np.random.Generator, voxel_size: float) -> tuple[tupl
     affine[:3, :3] = tilt * edges
     affine[:3, 3] = CENTRE + random.normal(0, SHIFT_MM, 3) - affine[:3, :3] @ (np.array(shape) - 1) / 2
     return shape, affine
+
+
+def other_voxels(
+    random: np.random.Generator, shape: Sequence[int], affine: np.ndarray, voxel_size: float
+) -> tuple[tuple[int, ...], np.ndarray]:
+    """Draw the shape and affine of another image of the same head: voxels of its own, about the same centre."""
+    edges = voxel_size * random.uniform(0.9, 1.1, 3)
+    own, centre = affine.copy(), affine[:3, :3] @ (np.array(shape) - 1) / 2 + affine[:3, 3]
+    shape = tuple(int(n) for n in np.ceil(FIELD_OF_VIEW / edges))
+    own[:3, :3] *= edges / voxel_sizes(affine)
+    own[:3, 3] = centre - own[:3, :3] @ (np.array(shape) - 1) / 2
+    return shape, own
 
 
 def individual_warp(random: np.random.Generator, points: np.ndarray, deviation: float) -> np.ndarray:
@@ -99,7 +116,9 @@ def to_voxels(points: np.ndarray, affine: np.ndarray) -> np.ndarray:
     return to_points(points, np.linalg.inv(affine))
 
 
-def simulate_scan(anatomy: dict, simulate: dict, participant: str, session: str, severity: float) -> nib.Nifti1Image:
+def simulate_scan(
+    anatomy: dict, simulate: dict, participant: str, session: str, severity: float, contrast: str = FIRST
+) -> nib.Nifti1Image:
     """Simulate one scan from the seed, the participant's and the session's name alone.
 
     Parameters
@@ -107,11 +126,14 @@ def simulate_scan(anatomy: dict, simulate: dict, participant: str, session: str,
     anatomy : dict
         As `heatproof.cohort.prepare_anatomy.prepare_anatomy` returns it.
     simulate : dict
-        From the config's ``cohort.simulate`` section: seed, voxel_size, anatomy, bias_field, noise.
+        From the config's ``cohort.simulate`` section: seed, voxel_size, anatomy, bias_field, noise, and contrasts
+        where there are any beside T1w.
     participant, session : str
         BIDS names, ``sub-P001`` and ``ses-M00``.
     severity : float
         Atrophy at this session.
+    contrast : str
+        T1w, or one of ``contrasts``.
 
     Returns
     -------
@@ -123,6 +145,11 @@ def simulate_scan(anatomy: dict, simulate: dict, participant: str, session: str,
         generator(simulate["seed"], participant, session),
     )
     shape, affine = scanner_affine(scanner, simulate["voxel_size"])
+    own = simulate if contrast == FIRST else simulate["contrasts"][contrast]
+    if contrast != FIRST:
+        scanner = generator(simulate["seed"], participant, session, contrast)
+        shape, affine = other_voxels(scanner, shape, affine, simulate["voxel_size"])
+        severity *= own["atrophy"]
     points = individual_warp(head, to_points(np.indices(shape, np.float32), affine), simulate["anatomy"])
 
     near = binary_dilation(anatomy["brain"] > 0, iterations=5)
@@ -131,11 +158,13 @@ def simulate_scan(anatomy: dict, simulate: dict, participant: str, session: str,
     inside[inside] = near[tuple(nearest[:, inside])]
     signal = np.zeros(shape, np.float32)
     signal[inside] = atrophied_signal(anatomy, points[:, inside], severity)
+    if contrast != FIRST:
+        signal = np.interp(signal, *np.transpose(own["intensities"])).astype(np.float32)
 
     coarse = smooth_field(scanner, [int(np.ceil(n / KNOT_SPACING)) for n in FIELD_OF_VIEW], BIAS_SMOOTHNESS)
     bias = zoom(coarse, np.array(shape) / coarse.shape, order=1)
     signal *= np.exp(simulate["bias_field"] * bias)
-    noise = scanner.normal(0, simulate["noise"], (2, *shape))
+    noise = scanner.normal(0, own["noise"], (2, *shape))
     magnitude = np.hypot(signal + noise[0], noise[1])
     image = nib.Nifti1Image(np.rint(magnitude * scanner.uniform(*SCANNER_GAIN)).astype(np.int16), affine)
     turn = nib.orientations.ornt_transform(
@@ -150,11 +179,14 @@ def main() -> None:
     parser.add_argument("--anatomy", type=Path, required=True, help="the .npz of prepare_anatomy")
     parser.add_argument("--scan", required=True, help="participant and session, as in sub-P001_ses-M00")
     parser.add_argument("--severity", type=float, required=True, help="atrophy at this session")
-    parser.add_argument("--out", type=Path, required=True, help="the image to write")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, help="images to write, of a contrast by suffix")
     arguments = parser.parse_args()
     participant, session = arguments.scan.split("_")
     anatomy = dict(np.load(arguments.anatomy))
-    write_image(simulate_scan(anatomy, arguments.simulate, participant, session, arguments.severity), arguments.out)
+    for path in arguments.out:
+        contrast = entity_of(str(path), "suffix")
+        image = simulate_scan(anatomy, arguments.simulate, participant, session, arguments.severity, contrast)
+        write_image(image, path)
 
 
 if __name__ == "__main__":

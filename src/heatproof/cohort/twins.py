@@ -49,5 +49,7 @@ def list_twins(scans: pd.DataFrame, dataset: str, healthy: str | float = PATIENT
     patients = scans[(scans["split"] == "test") & (scans["label"] != healthy)].reset_index(drop=True)
     names = patients["participant_id"] + "twin"
     twins = names + "_" + patients["session_id"]
-    images = f"{dataset}/" + names + "/" + patients["session_id"] + "/anat/" + twins + "_T1w.nii.gz"
-    return patients.assign(label=healthy, split="twins", image=images, twin=twins)
+    stems = f"{dataset}/" + names + "/" + patients["session_id"] + "/anat/" + twins
+    suffixes = {column: patients[column].str.rpartition("_")[2] for column in patients if column.startswith("image")}
+    images = {column: stems + "_" + suffix for column, suffix in suffixes.items()}
+    return patients.assign(label=healthy, split="twins", **images, twin=twins)

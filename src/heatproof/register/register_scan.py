@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import ants
@@ -17,6 +18,7 @@ from heatproof.command import json_option, run
 from heatproof.images import load_array, load_image, save_image
 from heatproof.register.extract_brain import read_mask
 from heatproof.register.find_pose import coarse_brain
+from heatproof.register.further import register_further
 from heatproof.register.judge import check_inside, cut_area, deep, judge, local_correlation, unevenness
 from heatproof.register.measure_volumes import check_written, region_means, region_volumes, volume_change
 from heatproof.register.prepare_scan import LARGE_TURN, for_voxels_of, prepare, start_of
@@ -67,8 +69,14 @@ def turn_noted(degrees: float) -> list[str]:
 
 
 def register_scan(
-    scan: Path, template_folder: Path, fixed_folder: Path, options: dict, transforms: Path, mask: Path | None = None
-) -> tuple[np.ndarray, dict, pd.DataFrame]:
+    scan: Path,
+    template_folder: Path,
+    fixed_folder: Path,
+    options: dict,
+    transforms: Path,
+    mask: Path | None = None,
+    further: Sequence[Path] = (),
+) -> tuple[list[np.ndarray], dict, pd.DataFrame]:
     """Register a scan.
 
     Parameters
@@ -80,16 +88,19 @@ def register_scan(
     fixed_folder : Path
         T1w.nii.gz, brain_mask.nii.gz, regions.nii.gz and regions.tsv on the grid that the transforms are found on.
     options : dict
-        brain_extraction, transform, n4, intensities and seed of the config's ``register`` section.
+        brain_extraction, transform, n4, intensities, seed and alignment of the config's ``register`` section.
     transforms : Path
         Folder that receives the transforms from the scan to the template, in ANTs' formats.
     mask : Path, optional
         The scan's brain mask: the brain, with ``brain_extraction: mask``; else the brain found is compared with it.
 
+    further : sequence of Path
+        Other images of the scan, which follow by its transform: `heatproof.register.further.register_further`.
+
     Returns
     -------
-    registered : ndarray of float32, shape (x, y, z)
-        The scan on the working grid: in its own intensities, or corrected for bias, as ``intensities`` says.
+    registered : list of ndarray of float32, each of shape (x, y, z)
+        The images on the working grid: in their own intensities, or corrected for bias, as ``intensities`` says.
     quality : dict
         inside_agreement, the mean local correlation with the template in the depth of the brain; correlation with it in
         its brain mask; brain_overlap, Dice of the masks; folded_share of the brain, where the transform turns space
@@ -108,7 +119,8 @@ def register_scan(
     )
     raw, notes = read_scan(scan)
     with tempfile.TemporaryDirectory() as folder:
-        (original, moving, brain, pose), decision = prepare(raw, scan, model, options, mask, folder)
+        prepared, decision = prepare(raw, scan, model, options, mask, folder)
+        original, moving, brain, pose = prepared
         forward = ants.registration(
             fixed,
             moving,
@@ -119,7 +131,11 @@ def register_scan(
         for path in forward:
             check_written(path)
         stored = moving if options["intensities"] == "corrected" else original
-        registered = ants.apply_transforms(grid, for_voxels_of(grid, stored), forward).numpy()
+        registered = [ants.apply_transforms(grid, for_voxels_of(grid, stored), forward).numpy()]
+        for path in further:
+            other, more = register_further(path, prepared, grid, forward, options, folder)
+            registered.append(other)
+            notes += [f"{path.name}: {note}" for note in more]
         aligned = ants.apply_transforms(fixed, for_voxels_of(fixed, moving), forward).numpy()
         overlap = ants.apply_transforms(fixed, brain, forward, interpolator="nearestNeighbor").numpy() > 0
         change = volume_change(fixed, moving, forward, folder)
@@ -156,18 +172,28 @@ def main() -> None:
     parser.add_argument("--fixed", type=Path, required=True, help="folder of the template on the registration's grid")
     parser.add_argument("--options", type=json_option, required=True, help="keys of register as JSON")
     parser.add_argument("--mask", type=Path, help="the scan's brain mask")
-    parser.add_argument("--out", type=Path, required=True, help="the registered scan to write")
+    parser.add_argument("--further", type=Path, nargs="+", default=[], help="other images of the scan")
+    parser.add_argument(
+        "--out", type=Path, nargs="+", required=True, help="the registered scan to write, image by image"
+    )
     parser.add_argument("--transforms", type=Path, required=True, help="the folder of transforms to write")
     parser.add_argument("--volumes", type=Path, required=True, help="the table of regions' volumes to write")
     parser.add_argument("--quality", type=Path, required=True, help="the JSON file of quality figures to write")
     arguments = parser.parse_args()
     registered, quality, volumes = register_scan(
-        arguments.image, arguments.template, arguments.fixed, arguments.options, arguments.transforms, arguments.mask
+        arguments.image,
+        arguments.template,
+        arguments.fixed,
+        arguments.options,
+        arguments.transforms,
+        arguments.mask,
+        arguments.further,
     )
     logging.info("brain extraction: %s", quality["extraction"])
     for note in quality["notes"]:
         logging.warning("%s: %s", arguments.image, note)
-    save_image(registered, load_image(arguments.template / "T1w.nii.gz").affine, arguments.out)
+    for image, path in zip(registered, arguments.out, strict=True):
+        save_image(image, load_image(arguments.template / "T1w.nii.gz").affine, path)
     write_table(volumes, arguments.volumes)
     checksum = hashlib.sha256(arguments.image.read_bytes()).hexdigest()
     arguments.quality.write_text(json.dumps(quality | {"scan_sha256": checksum}, indent=2) + "\n")

@@ -136,20 +136,41 @@ def take_scan(path: Path, template_folder: Path, fixed_folder: Path) -> tuple[np
     return resample(voxels, grid, working).astype(np.float32), quality
 
 
+def take_further(path: Path, template_folder: Path) -> tuple[np.ndarray, list[str]]:
+    """Sample a further image of a scan on the working grid by its affine alone, with what had to be settled.
+
+    Raises
+    ------
+    StudyError
+        If it does not hold the template's brain.
+    """
+    voxels, grid, notes = read_placed(path)
+    mask = load_image(template_folder / "brain_mask.nii.gz")
+    check_place(path, share_within(np.asarray(mask.dataobj) > 0, grid_of(mask), grid), 1.0, 1.0)
+    return resample(voxels, grid, grid_of(mask)).astype(np.float32), notes
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", type=Path, required=True, help="the scan")
     parser.add_argument("--template", type=Path, required=True, help="folder of the template on the working grid")
     parser.add_argument("--fixed", type=Path, required=True, help="folder of the template on the grid of the figures")
-    parser.add_argument("--out", type=Path, required=True, help="the sampled scan to write")
+    parser.add_argument("--further", type=Path, nargs="+", default=[], help="other images of the scan")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, help="the sampled scan to write, image by image")
     parser.add_argument("--transforms", type=Path, required=True, help="a folder, which stays empty")
     parser.add_argument("--volumes", type=Path, required=True, help="a table of volumes to write, without a row")
     parser.add_argument("--quality", type=Path, required=True, help="the JSON file of quality figures to write")
     arguments = parser.parse_args()
     sampled, quality = take_scan(arguments.image, arguments.template, arguments.fixed)
+    images = [sampled]
+    for path in arguments.further:
+        further, notes = take_further(path, arguments.template)
+        images.append(further)
+        quality["notes"] += [f"{path.name}: {note}" for note in notes]
     for note in quality["notes"]:
         logging.warning("%s: %s", arguments.image, note)
-    save_image(sampled, load_image(arguments.template / "T1w.nii.gz").affine, arguments.out)
+    for image, path in zip(images, arguments.out, strict=True):
+        save_image(image, load_image(arguments.template / "T1w.nii.gz").affine, path)
     arguments.transforms.mkdir(parents=True, exist_ok=True)
     write_table(pd.DataFrame(columns=NO_VOLUMES), arguments.volumes)
     checksum = hashlib.sha256(arguments.image.read_bytes()).hexdigest()

@@ -58,20 +58,32 @@ def check_half_precision(inside: np.ndarray) -> None:
 
 
 def pack_scans(
-    names: Sequence[str], images: Sequence[Path], mask: Path, intensity: Intensity, out: Path, within: str = "brain"
+    names: Sequence[str],
+    images: Sequence[Sequence[Path]],
+    mask: Path,
+    intensity: Intensity,
+    out: Path,
+    within: str = "brain",
 ) -> None:
-    """Write the store's array, float16 of shape (scans, x, y, z), reading one scan at a time."""
+    """Write the store's array, see `heatproof.store`, from the images of each scan, its channels, one at a time."""
     brain, refused = load_array(mask) > 0, []
     brain |= within == "grid"
-    store = np.lib.format.open_memmap(out, "w+", np.float16, (len(names), *brain.shape))
-    for i, (name, image) in enumerate(zip(tqdm(names, desc="packing", unit="scan"), images, strict=True)):
-        scan = load_array(image)
-        if scan.shape != brain.shape:
-            raise StudyError(f"{image} has shape {scan.shape}, the working grid {brain.shape}; delete it to redo it")
-        try:
-            store[i] = scale_intensity(scan, brain, intensity)
-        except StudyError as error:
-            refused.append(f"{name} {error}")
+    channels = {len(paths) for paths in images} - {1}
+    store = np.lib.format.open_memmap(out, "w+", np.float16, (len(names), *channels, *brain.shape))
+    for i, (name, paths) in enumerate(zip(tqdm(names, desc="packing", unit="scan"), images, strict=True)):
+        scans = []
+        for image in paths:
+            scan = load_array(image)
+            if scan.shape != brain.shape:
+                raise StudyError(
+                    f"{image} has shape {scan.shape}, the working grid {brain.shape}; delete it to redo it"
+                )
+            try:
+                scans.append(scale_intensity(scan, brain, intensity))
+            except StudyError as error:
+                refused.append(f"{name} {error}")
+        if len(scans) == len(paths):
+            store[i] = np.stack(scans) if channels else scans[0]
     if refused:
         raise StudyError("; ".join(refused))
     store.flush()
@@ -81,7 +93,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scans", type=Path, required=True, help="the split's table of scans")
     parser.add_argument("--split", required=True, help="train, validation, test or twins")
-    parser.add_argument("--registered", required=True, help="path of a registered scan, with {scan} for its name")
+    parser.add_argument(
+        "--registered", nargs="+", required=True, help="paths of a scan's channels, with {scan} for its name"
+    )
     parser.add_argument("--mask", type=Path, required=True, help="brain mask on the working grid")
     parser.add_argument("--intensity", type=json_option, required=True, help="two percentiles, zscore or none, as JSON")
     parser.add_argument(
@@ -94,7 +108,7 @@ def main() -> None:
     if arguments.split != "test":
         scans = scans.dropna(subset="label")
     names = list(scans["twin"] if arguments.split == "twins" else scans["scan"])
-    images = [Path(arguments.registered.format(scan=name)) for name in names]
+    images = [[Path(pattern.format(scan=name)) for pattern in arguments.registered] for name in names]
     pack_scans(names, images, arguments.mask, arguments.intensity, arguments.out, arguments.within)
     write_table(scans[["scan", "participant_id", "label"]], arguments.out.with_suffix(".tsv"))
 

@@ -28,6 +28,7 @@ GROWTH = {  # of a rule: what the time of one of its jobs is proportional to; th
     "recover_by_map": "voxels",
     "trace_convergence": "voxels",
     "average_maps": "voxels test",
+    "average_channels": "voxels test",
     "make_noise": "voxels test",
     "make_t_map": "voxels scans",
     "make_change": "voxels test",

@@ -172,6 +172,7 @@ if EFFECTS:
         output:
             effects=f"{STUDY}/attribute/effects/seed-{{seed}}.tsv",
             margins=f"{STUDY}/attribute/effects/seed-{{seed}}_margins.tsv",
+            of_channels=[f"{STUDY}/attribute/effects/seed-{{seed}}_channels.tsv"] * bool(FURTHER),
         log:
             f"{STUDY}/logs/measure_effects/seed-{{seed}}.log",
         benchmark:
@@ -187,6 +188,9 @@ if EFFECTS:
             options=as_json(EFFECTS | {"regions": config["compare"]["regions"]}),
             twins=["--twins", f"{STORE}/twins.npy"] if TWINS else [],
             train=["--train", f"{STORE}/train.npy"] if EFFECTS["controls"] else [],
+            channels=lambda wildcards, output: (
+                ["--channels", *CHANNELS, "--of-channels", *output.of_channels] if FURTHER else []
+            ),
             batch_size=config["attribute"]["batch_size"],
             device=config["train"]["device"],
             task=OF_TASK,
@@ -195,7 +199,7 @@ if EFFECTS:
             "python -m heatproof.attribute.measure_effects --model {input.model} --scans {input.images} {params.twins} "
             "{params.train} --template $(dirname {input.template[0]}) --options {params.options:q} "
             "--task {params.task:q} --batch-size {params.batch_size} --device {params.device} --out {output.effects} "
-            "--margins {output.margins} > {log} 2>&1"
+            "--margins {output.margins} {params.channels} > {log} 2>&1"
 
 
 if RECOVERED:

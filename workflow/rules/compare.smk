@@ -12,6 +12,7 @@ MAP_FILES = [
     *["mean_maps.tsv", "regions.tsv", "left_out/mean_maps.tsv", "left_out/regions.tsv", *LEFT_OUT],
     *(["units.tsv", "left_out/units.tsv"] if EFFECTS else []),
 ]
+OF_CHANNELS = ["channels"] if FURTHER else []
 OF_NETWORKS = [] if "" in NETWORKS else ["networks"]
 TRUTH_OPTION = f"--truth {TRUTH}" if TRUTH else ""
 CHANGE = [f"{COMPARE}/change.nii.gz"] if TRUTH and TWINS else []
@@ -46,6 +47,72 @@ rule average_maps:
         "python -m heatproof.compare.average_maps --predictions {input.predictions} "
         "--heatmaps {input.heatmaps} --template $(dirname {input.template[0]}) --options {params.options:q} "
         "--out $(dirname {output.maps[0]}) > {log} 2>&1"
+
+
+if FURTHER:
+    OWN_METHODS = [method for method in METHODS if method not in TAKEN]  # maps of others have no channels
+
+    rule average_channels:
+        """Average the heatmaps of one method and model over the scans of each group, channel by channel."""
+        input:
+            predictions=f"{RESULTS}/train/seed-{{seed}}/predictions.tsv",
+            heatmaps=HEATMAPS,
+            brain=f"{TEMPLATE}/brain_mask.nii.gz",
+        output:
+            table=f"{COMPARE}/{{method}}/seed-{{seed}}/channels.tsv",
+            maps=expand(
+                f"{COMPARE}/{{method}}/seed-{{seed}}/mean_{{group}}_{{channel}}.nii.gz",
+                group=TASK.groups,
+                channel=CHANNELS,
+                allow_missing=True,
+            ),
+        log:
+            f"{STUDY}/logs/average_channels/{{method}}_seed-{{seed}}.log",
+        benchmark:
+            f"{STUDY}/benchmarks/compare/average_channels.{{method}}_seed-{{seed}}.tsv"
+        wildcard_constraints:
+            method=one_of(OWN_METHODS),
+        priority: 1  # before further heatmaps are made, for where these are not kept
+        conda:
+            "../../envs/analysis.yaml"
+        resources:
+            mem_mb=megabytes(1000, 30 * len(CHANNELS)),
+            runtime=minutes(60),
+        params:
+            source=code_of("heatproof.compare.average_channels"),
+            channels=CHANNELS,
+            task=OF_TASK,
+        shell:
+            "python -m heatproof.compare.average_channels --predictions {input.predictions} "
+            "--heatmaps {input.heatmaps} --mask {input.brain} --channels {params.channels} --task {params.task:q} "
+            "--out {output.table} > {log} 2>&1"
+
+    rule compare_channels:
+        """Join the share of each channel in the maps of every method and model, and its effect on every model."""
+        input:
+            shares=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/channels.tsv", method=OWN_METHODS, seed=SEEDS),
+            effects=expand(f"{STUDY}/attribute/effects/seed-{{seed}}_channels.tsv", seed=SEEDS if EFFECTS else []),
+            predictions=expand(f"{RESULTS}/train/seed-{{seed}}/predictions.tsv", seed=SEEDS if EFFECTS else []),
+        output:
+            f"{COMPARE}/channels.tsv",
+        log:
+            f"{STUDY}/logs/compare_channels.log",
+        benchmark:
+            f"{STUDY}/benchmarks/compare/compare_channels.tsv"
+        conda:
+            "../../envs/analysis.yaml"
+        resources:
+            mem_mb=megabytes(1000),
+            runtime=minutes(10),
+        params:
+            source=code_of("heatproof.compare.compare_channels"),
+            methods=OWN_METHODS,
+            seeds=SEEDS,
+            effects=lambda wildcards, input: named_options(input, ["effects", "predictions"] if EFFECTS else []),
+            task=OF_TASK,
+        shell:
+            "python -m heatproof.compare.compare_channels --folder $(dirname {output}) --methods {params.methods} "
+            "--seeds {params.seeds} {params.effects} --task {params.task:q} --out {output} > {log} 2>&1"
 
 
 rule make_noise:

@@ -282,7 +282,17 @@ rule write_page:
         quality=[] if ALONE else [f"{RESULTS}/register/qc.tsv", f"{RESULTS}/register/contact_sheet.png"],
         tables=expand(
             f"{STUDY}/compare/{{table}}.tsv",
-            table=["accuracy", "l2", "top_regions", "scores", "seeds", "variance", "notes", *OF_NETWORKS],
+            table=[
+                "accuracy",
+                "l2",
+                "top_regions",
+                "scores",
+                "seeds",
+                "variance",
+                "notes",
+                *OF_NETWORKS,
+                *OF_CHANNELS,
+            ],
         ),
         checks=CHECKED_TABLE,
         check_accuracy=CHECK_ACCURACY,

@@ -29,21 +29,21 @@ from heatproof.compare.outcomes import participant_groups
 from heatproof.compare.regions import measure_regions, reference_map, regions_in_brain
 from heatproof.compare.unit_sums import MEAN, Units, read_units, sum_units
 from heatproof.errors import StudyError
-from heatproof.images import load_array, load_image, save_image
+from heatproof.images import load_array, load_heatmap, load_image, save_image
 from heatproof.possible import is_left_out
 from heatproof.tables import read_table, write_table
 from heatproof.task import PATIENTS, Task, scans_by_group, task_in
 
 
 def read_heatmap(path: Path) -> np.ndarray:
-    """Read a heatmap.
+    """Read a heatmap, of several channels their sum.
 
     Raises
     ------
     StudyError
         If it has a voxel that is not finite.
     """
-    heatmap = load_array(path)
+    heatmap = load_heatmap(path)
     if not np.isfinite(heatmap).all():
         raise StudyError(f"{path} has voxels that are not finite; delete it so that it is made again")
     return heatmap

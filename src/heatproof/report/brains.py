@@ -17,7 +17,7 @@ from nilearn import plotting
 from nilearn.image import crop_img
 
 from heatproof.errors import StudyError
-from heatproof.images import load_array, load_image
+from heatproof.images import load_heatmap, load_image
 from heatproof.space import load_template, voxel_sizes
 
 gc.freeze()  # nilearn collects garbage at every step: without what is imported by now it is ten times as fast
@@ -85,7 +85,7 @@ def read_map(path: str | Path, mask: np.ndarray) -> nib.Nifti1Image | None:
     Nifti1Image or None
         None if the map is empty: no voxel of the brain has a value other than 0.
     """
-    values = np.where(mask, np.nan_to_num(load_array(path)), 0)
+    values = np.where(mask, np.nan_to_num(load_heatmap(path)), 0)
     peak = np.abs(values).max()
     return nib.Nifti1Image(values / peak, load_image(path).affine) if peak > 0 else None
 

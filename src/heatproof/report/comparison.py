@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from heatproof.channels import tells_channels
 from heatproof.compare.regions import METRICS
 from heatproof.models import Model
 from heatproof.register.check_quality import describe_poor
@@ -381,6 +382,43 @@ def network_cell(row: tuple | None) -> tuple[str, str]:
     if row is None:
         return "–", ""
     return decimal(row.value), "" if np.isnan(row.low) else decimals(row.low, row.high)
+
+
+def channel_tables(channels: pd.DataFrame, methods: Mapping[str, Mapping], group: str) -> list[dict]:
+    """Write what each channel has of the maps of every method, and its effects on the models' margins.
+
+    Parameters
+    ----------
+    channels : DataFrame
+        ``channels.tsv``.
+    methods : mapping
+        Options of each method. Those that do not tell channels apart have no shares of their own.
+    group : str
+        Whose scans count.
+
+    Returns
+    -------
+    list of dict
+        title, heads and rows of a table: name and cells, each the mean over models and its range.
+    """
+    rows, names = channels[channels["outcome"] == group], list(dict.fromkeys(channels["channel"]))
+    told = [(name, "share", title_of(name)) for name, options in methods.items() if tells_channels(options)]
+    kinds = {"effects_twin": "taken from the twin", "effects_controls": "taken from controls"}
+    places = {"effect_first": "alone", "effect_last": "as the last", "effect": "mean of both"}
+    fallen = [
+        (kind, measure, f"{words}, {place}") for kind, words in kinds.items() for measure, place in places.items()
+    ]
+    tables = []
+    for title, lines in {"Share of a map’s relevance": told, "Fall of the margin": fallen}.items():
+        made = []
+        for method, measure, line in lines:
+            own = rows[(rows["method"] == method) & (rows["measure"] == measure)]
+            values = [own.loc[own["channel"] == name, "value"].dropna() for name in names]
+            if all(map(len, values)):
+                made.append({"name": line, "cells": [(decimal(v.mean()), decimals(v.min(), v.max())) for v in values]})
+        if made:
+            tables.append({"title": title, "heads": names, "rows": made})
+    return tables
 
 
 def note_rows(notes: pd.DataFrame, seeds: Sequence[Model]) -> list[dict]:

@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 from PIL import Image
 
+from heatproof.channels import channels_of
 from heatproof.command import json_option, run
 from heatproof.compare.measures import heads
 from heatproof.compare.regions import METRICS
@@ -30,6 +31,7 @@ from heatproof.report.comparison import (
     SEEDS,
     bound_rows,
     cause_rows,
+    channel_tables,
     enough_seeds,
     group_rows,
     l2_rows,
@@ -176,12 +178,14 @@ def gather(
 ) -> dict:
     """Gather everything that the page shows from the files of a study, and of the one that its models come from."""
     compare, trained, several = results / "compare", models_of(config["train"]), config["train"].get("networks")
+    with_channels = len(channels_of(config["cohort"])) > 1
     scans, accuracy = read_table(models / "cohort/scans.tsv"), read_table(compare / "accuracy.tsv")
     l2, top = read_table(compare / "l2.tsv"), read_table(compare / "top_regions.tsv")
     methods = {name: options for name, options in used_methods(config).items() if name in set(l2["method"])}
     notes, task = read_table(compare / "notes.tsv"), task_of(config)
     called = names_of(task)
-    names = ["scores", "variance", "seeds", *(["networks"] if several else [])]
+    beside = {"networks": several, "channels": with_channels}
+    names = ["scores", "variance", "seeds", *(name for name, there in beside.items() if there)]
     tables = {name: read_table(compare / f"{name}.tsv") for name in names}
     of_group = {name: table[table["outcome"] == task.explained] for name, table in tables.items()}
     scores, networks = of_group["scores"], of_group.get("networks")
@@ -247,6 +251,7 @@ def gather(
         "enough_seeds": enough_seeds(of_group["seeds"]),
         "notes": note_rows(notes, trained),
         "network_tables": network_tables(networks, methods, config["compare"]["top_k"]) if several else [],
+        "channel_tables": channel_tables(tables["channels"], methods, task.explained) if with_channels else [],
         "methods": {name: title_of(name) for name in in_order(methods)},
         "figures": {figure.stem: embed(figure.read_bytes()) for figure in informative(figures, paired, robust)},
         **(registrations(quality, models / "register/contact_sheet.png") if quality is not None else {"quality": None}),

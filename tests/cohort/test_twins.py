@@ -68,3 +68,7 @@ def test_where_the_severity_is_learned_every_test_scan_has_a_twin_of_severity_0(
     twins = list_twins(scans, "cohort/twins", healthy_label(options))
     assert twins["scan"].tolist() == scans.loc[scans["split"] == "test", "scan"].tolist()
     assert twins["participant_id"].nunique() == 9 and (twins["label"] == 0).all()
+
+
+def test_of_no_scans_there_are_no_twins(scans):
+    assert list_twins(scans[:0], "cohort/twins").empty

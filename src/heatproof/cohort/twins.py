@@ -50,6 +50,8 @@ def list_twins(scans: pd.DataFrame, dataset: str, healthy: str | float = PATIENT
     names = patients["participant_id"] + "twin"
     twins = names + "_" + patients["session_id"]
     stems = f"{dataset}/" + names + "/" + patients["session_id"] + "/anat/" + twins
-    suffixes = {column: patients[column].str.rpartition("_")[2] for column in patients if column.startswith("image")}
+    suffixes = {
+        column: patients[column].str.rsplit("_", n=1).str[-1] for column in patients if column.startswith("image")
+    }
     images = {column: stems + "_" + suffix for column, suffix in suffixes.items()}
     return patients.assign(label=healthy, split="twins", **images, twin=twins)

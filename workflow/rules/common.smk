@@ -89,7 +89,9 @@ try:
     check_maps(*OF_MAPS, COHORT_TABLES.scans.query("split == 'test'")["scan"].tolist())
     SCANS = COHORT_TABLES.scans.set_index("scan", drop=False)
     TWIN_SCANS = list_twins(
-        COHORT_TABLES.scans[: None if has_twins(config["cohort"]) else 0], f"{RESULTS}/cohort/twins", healthy_label(config["cohort"])
+        COHORT_TABLES.scans[: None if has_twins(config["cohort"]) else 0],
+        f"{RESULTS}/cohort/twins",
+        healthy_label(config["cohort"]),
     ).set_index("twin", drop=False)
     PLACED = config["register"]["transform"] == "none"  # scans lie in the template's space as they are
     MASKS = {} if PLACED or ALONE else find_masks(config["register"], config["cohort"]["bids"], SCANS["scan"])

@@ -10,7 +10,7 @@ from small_datasets import FILES, SCAN, TABLE, dataset, put
 
 from heatproof.cohort.bids import read_dataset
 from heatproof.cohort.scans import list_scans, read_cohort
-from heatproof.config import check_config
+from heatproof.config_checks import check_config
 from heatproof.errors import StudyError
 
 SCANS = ["sub-01", "sub-02", "sub-03"]

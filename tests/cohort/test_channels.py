@@ -8,7 +8,7 @@ from small_datasets import SCAN, dataset, put
 from heatproof.channels import channels_of, with_inputs
 from heatproof.cohort.scans import read_cohort
 from heatproof.cohort.twins import list_twins
-from heatproof.config import check_config
+from heatproof.config_checks import check_config
 from heatproof.errors import StudyError
 
 TABLE = "participant_id\tgroup\n" + "".join(f"sub-0{i}\t{'AD' if i < 4 else 'CN'}\n" for i in range(1, 8))

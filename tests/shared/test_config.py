@@ -10,8 +10,6 @@ import yaml
 
 from heatproof.attribute import METHODS
 from heatproof.config import (
-    check_config,
-    check_models,
     check_yaml,
     expand_paths,
     model_checks,
@@ -23,6 +21,7 @@ from heatproof.config import (
     with_own_classes,
     with_own_network,
 )
+from heatproof.config_checks import check_config, check_models
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility, long_occlusions
 from heatproof.models import models_of, networks_of

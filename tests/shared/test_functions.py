@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from heatproof.config import check_config
+from heatproof.config_checks import check_config
 from heatproof.errors import StudyError
 from heatproof.sources import dictionary_entries
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from heatproof.config import check_config
+from heatproof.config_checks import check_config
 from heatproof.errors import StudyError
 from heatproof.maps import check_maps, files_of, strange_maps
 

@@ -12,7 +12,8 @@ from maps_folder import OUTPUTS, SCALED, make_maps, people
 
 from heatproof import cli
 from heatproof.cohort.split import split_participants
-from heatproof.config import check_config, over_default
+from heatproof.config import over_default
+from heatproof.config_checks import check_config
 from heatproof.describe.write_provenance import imported
 from heatproof.errors import StudyError
 from heatproof.feasibility import check_feasibility

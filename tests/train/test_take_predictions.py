@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from heatproof.cohort.scans import listed_scans
-from heatproof.config import check_config
+from heatproof.config_checks import check_config
 from heatproof.errors import StudyError
 from heatproof.task import Task
 from heatproof.train.take_predictions import read_predictions

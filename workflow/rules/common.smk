@@ -24,8 +24,6 @@ from heatproof.cohort.scans import read_cohort
 from heatproof.cohort.twins import has_twins, healthy_label, is_simulated, list_twins
 from heatproof.compare.layout import split_name
 from heatproof.config import (
-    check_config,
-    check_models,
     check_yaml,
     expand_paths,
     model_checks,
@@ -38,6 +36,7 @@ from heatproof.config import (
     with_own_classes,
     with_own_network,
 )
+from heatproof.config_checks import check_config, check_models
 from heatproof.costs import describe_cost, expected_seconds, measured_units
 from heatproof.errors import StudyError
 from heatproof.failures import Failure, describe_failures

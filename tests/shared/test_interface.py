@@ -91,7 +91,7 @@ def test_mistakes_are_told_with_the_choices(model, scans, name):
 def test_a_model_in_training_mode_and_scans_of_another_shape_are_refused(model, scans):
     with pytest.raises(heatproof.StudyError, match=r"training mode; call model.eval\(\) first"):
         heatproof.explain(model.train(), scans, method="lrp")
-    with pytest.raises(heatproof.StudyError, match=r"shape \(6, 7, 8\); give \(scans, 1, x, y, z\)"):
+    with pytest.raises(heatproof.StudyError, match=r"shape \(6, 7, 8\); give \(scans, channels, x, y, z\)"):
         heatproof.explain(model.eval(), scans[0, 0], method="lrp")
     with pytest.raises(heatproof.StudyError, match=r"NaN or infinite"):
         heatproof.explain(model, scans * torch.nan, method="lrp")

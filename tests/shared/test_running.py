@@ -26,7 +26,7 @@ def test_batches_in_order_are_all_scans(images):
 def test_an_input_is_a_copy_in_float32(images):
     scans = resident(images.astype(np.float32), CPU)
     inputs = as_input(scans)
-    assert inputs.shape == (7, 1, 3, 4, 5) and inputs.dtype == torch.float32
+    assert inputs.shape == (7, 3, 4, 5) and inputs.dtype == torch.float32
     inputs.zero_()
     np.testing.assert_array_equal(scans.numpy(), images)
 

@@ -121,7 +121,8 @@ def store_of_values(count: int, seed: int) -> Store:
     images = np.random.default_rng(seed).random((count, 10, 12, 10)).astype(np.float16)
     values = np.linspace(50, 90, count)
     images[:, 2:8, 2:6, 2:6] *= (1 - (values - 50) / 45).astype(np.float16)[:, None, None, None]
-    return Store(images, pd.DataFrame({"scan": [f"sub-{i}" for i in range(count)], "label": values}), SEVERITY)
+    scans = pd.DataFrame({"scan": [f"sub-{i}" for i in range(count)], "label": values})
+    return Store(images[:, None], scans, SEVERITY)
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])

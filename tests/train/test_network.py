@@ -44,7 +44,7 @@ def test_a_grid_too_small_is_refused_with_the_keys_to_change():
 
 def test_a_model_comes_back_as_it_was_saved(tmp_path):
     torch.manual_seed(0)
-    model = create_network((12, 13, 14), OPTIONS).eval()
+    model = to_device(create_network((12, 13, 14), OPTIONS), "cpu").eval()
     save_model(model, (12, 13, 14), OPTIONS, tmp_path / "a.safetensors")
     save_model(model, (12, 13, 14), OPTIONS, tmp_path / "b.safetensors")
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()

@@ -7,8 +7,10 @@ The first is the T1w image, which is registered to the template; all others foll
 from collections.abc import Mapping
 
 from heatproof.errors import StudyError
+from heatproof.models import networks_of
 
 FIRST = "T1w"
+CLINICADL = "heatproof.train.clinicadl_networks:"
 HIDING = ("occlusion", "region_occlusion")  # methods that hide all channels at once, or with ``channels: each`` one
 
 
@@ -49,6 +51,11 @@ def check_channels(config: Mapping) -> None:
     if cohort["scans"]:
         raise StudyError(
             "config: cohort.channels is about images, and cohort.scans names scans without any; leave it out"
+        )
+    if any(network["function"].startswith(CLINICADL) for network in networks_of(config["train"]).values()):
+        raise StudyError(
+            f"config: the networks of ClinicaDL in train.models take one image of a scan, and cohort.channels names "
+            f"{1 + len(further)}; leave all but {FIRST} out"
         )
     if cohort["bids"] is not None:
         return

@@ -51,7 +51,7 @@ def typical(folder: Path, label: str) -> tuple[str, float]:
 def draw_cohort(folder: Path, out: Path) -> np.ndarray:
     """Draw the four rows of slices, and return the size of the groups' difference in each voxel of the brain."""
     store = open_store(folder / "train/store/train.npy")
-    images, patient = np.asarray(store.images[:, 0], np.float32), store.classes == 1
+    images, patient = np.asarray(store.images[:, 0], np.float32), store.targets == 1
     mask = load_array(folder / "register/template/brain_mask.nii.gz") > 0
     affine = load_image(folder / "register/template/brain_mask.nii.gz").affine
     effect = effect_size(images[patient], images[~patient]) * mask

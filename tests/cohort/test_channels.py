@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from small_datasets import SCAN, dataset, put
 
-from heatproof.channels import channels_of, with_inputs
+from heatproof.channels import channels_of, check_channels, with_inputs
 from heatproof.cohort.scans import read_cohort
 from heatproof.cohort.twins import list_twins
 from heatproof.config_checks import check_config
@@ -95,6 +95,17 @@ def test_channels_that_cannot_be_are_refused(config, channels, said):
 def test_the_first_channel_stays_the_first_in_the_options_of_commands(config):
     options = config["cohort"] | {"channels": {"T1w": {}, "FLAIR": {}}}
     assert list(read_cohort(options, "cohort").scans)[-2:] == ["image", "image_FLAIR"]
+
+
+def test_models_of_clinicadl_and_scans_without_images_know_one_channel(config):
+    config["cohort"]["channels"] = {"T1w": {}, "FLAIR": {}}
+    others = {**config, "train": {**config["train"], "network": {"function": "heatproof.train.clinicadl_networks:cnn"}}}
+    with pytest.raises(
+        StudyError, match=r"networks of ClinicaDL .* take one image of a scan, and cohort.channels names 2"
+    ):
+        check_channels(others)
+    with pytest.raises(StudyError, match=r"cohort.channels is about images, and cohort.scans names scans without any"):
+        check_channels({**config, "cohort": {**config["cohort"], "scans": "scans.tsv"}})
 
 
 def test_networks_are_told_the_number_of_channels_where_there_are_several(config):

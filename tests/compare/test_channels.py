@@ -66,7 +66,7 @@ def test_the_page_shows_methods_that_tell_channels_apart(heatmaps):
     methods["each"] = {"method": "occlusion", "channels": "each"}
     (found,) = channel_tables(table, methods, "TP")
     assert found["heads"] == ["T1w", "FLAIR"] and len(found["rows"]) == 2
-    assert found["rows"][0]["cells"] == [("0.70", "0.65 to 0.75"), ("0.30", "0.25 to 0.35")]
+    assert found["rows"][0]["cells"] == [("0.7", "0.65 to 0.75"), ("0.3", "0.25 to 0.35")]
 
 
 def test_the_change_is_that_of_the_channel_that_changed_most():

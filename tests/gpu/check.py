@@ -281,7 +281,7 @@ def measure_epoch() -> list[dict]:
 
             def as_stage(batch=batch, scans_there=scans_there, model=model, optimiser=optimiser) -> None:
                 random = np.random.default_rng(0)
-                made = training_batches(scans_there, data.classes, batch, AUGMENTATION, random, device)
+                made = training_batches(scans_there, data.targets, batch, AUGMENTATION, random, device)
                 train_epoch(model, optimiser, made)
 
             compute, whole = seconds(partial(train_epoch, model, optimiser, there), 3, 1), seconds(as_stage, 3, 1)

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image
 from heatproof.register.prepare_template import prepare_template
-from heatproof.register.take_scan import take_scan
+from heatproof.register.take_scan import take_further, take_scan
 from heatproof.space import grid_of, load_template, resample
 
 
@@ -130,3 +130,15 @@ def test_the_command_writes_what_registration_writes_without_ants(brain, fixed, 
     assert list((tmp_path / "transforms").iterdir()) == []
     assert (tmp_path / "v.tsv").read_text() == "index\tname\tvolume_mm3\tagreement\n"
     assert len(json.loads((tmp_path / "qc.json").read_text())["scan_sha256"]) == 64
+
+
+def test_another_image_of_a_scan_is_sampled_by_its_own_affine_or_refused(brain, small_brain, tmp_path):
+    voxels = 300 - 300 * np.asarray(brain.dataobj, np.float32)
+    path = saved(tmp_path / "sub-1_FLAIR.nii.gz", voxels, brain.affine)
+    sampled, notes = take_further(path, small_brain.folder)
+    grid = grid_of(load_image(small_brain.folder / "T1w.nii.gz"))
+    np.testing.assert_array_equal(sampled, resample(voxels, grid_of(brain), grid).astype(np.float32))
+    assert notes == []
+    aside = saved(tmp_path / "aside.nii.gz", voxels, shift(90, 0, 0) @ brain.affine)
+    with pytest.raises(StudyError, match=r"aside.nii.gz does not lie in the template's space: its field of view holds"):
+        take_further(aside, small_brain.folder)

@@ -20,7 +20,7 @@ def store() -> Store:
 
 def epoch(store, seed=0, augmentation=PLAIN, batch_size=3):
     scans, random = torch.from_numpy(store.images), np.random.default_rng(seed)
-    return list(training_batches(scans, store.classes, batch_size, augmentation, random, torch.device("cpu")))
+    return list(training_batches(scans, store.targets, batch_size, augmentation, random, torch.device("cpu")))
 
 
 def test_an_epoch_has_every_scan_once_with_its_class(store):
@@ -30,7 +30,7 @@ def test_an_epoch_has_every_scan_once_with_its_class(store):
     order = [int(image[0, 0, 0, 0]) // 120 for image in images]
     assert sorted(order) == list(range(7)) and order != list(range(7))
     assert images.shape == (7, 2, 3, 4, 5) and images.dtype == torch.float32
-    assert classes.tolist() == store.classes[order].tolist()
+    assert classes.tolist() == store.targets[order].tolist()
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_a_store_holds_the_scans_in_order(tmp_path):
     table.to_csv(tmp_path / "train.tsv", sep="\t", index=False)
     store = open_store(tmp_path / "train.npy")
     assert store.images.dtype == np.float16 and isinstance(store.images, np.memmap)
-    assert store.classes.tolist() == [1, 0, 1]
+    assert store.targets.tolist() == [1, 0, 1]
     for scan, stored in zip(scans, store.images, strict=True):
         np.testing.assert_allclose(stored[0], scale_intensity(scan, mask, [0, 100]), atol=5e-4)
 

@@ -80,10 +80,11 @@ def input_checksums(models: Path, config: dict) -> dict[str, dict[str, str]]:
         twins = read_table(models / "cohort/twins.tsv")
         images |= dict(zip(twins["image"], twins["twin"], strict=True))
     quality = {image: json.loads((models / f"register/{scan}/qc.json").read_text()) for image, scan in images.items()}
+    further = {path: digest for row in quality.values() for path, digest in row.get("further_sha256", {}).items()}
     template = {part: locate(file) for part, file in template_files(config["register"]["template"]).items() if file}
     files = template | atlas_inputs(config["register"]["atlas"])
     return {
-        "scans": {image: row["scan_sha256"] for image, row in quality.items()},
+        "scans": {image: row["scan_sha256"] for image, row in quality.items()} | further,
         "template_and_atlas": {part: checksum(file) for part, file in files.items()},
         **map_checksums(models, config),
     }

@@ -4,6 +4,9 @@ Outlines do not tell: a brain upside down overlaps with the template by 0.95. Li
 other people (docs/real-scans.md), and do not depend on a study's other scans.
 """
 
+import hashlib
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +88,14 @@ def cut_area(brain: np.ndarray, spacing: tuple[float, ...]) -> float:
     areas = np.prod(spacing) / np.array(spacing) / 100
     on_faces = [brain.take(end, axis).sum() for axis in range(3) for end in (0, -1)]
     return float(np.repeat(areas, 2) @ on_faces)
+
+
+def write_quality(quality: dict, images: Sequence[Path], path: Path) -> None:
+    """Write the figures of a registration, with the checksums of the scan's images, of further ones by their path."""
+    first, *further = [hashlib.sha256(image.read_bytes()).hexdigest() for image in images]
+    of_further = {str(image): digest for image, digest in zip(images[1:], further, strict=True)}
+    checksums = {"scan_sha256": first} | ({"further_sha256": of_further} if further else {})
+    path.write_text(json.dumps(quality | checksums, indent=2) + "\n")
 
 
 def check_inside(agreement: float, correlation: float, path: Path) -> None:

@@ -1,8 +1,6 @@
 """Register one raw T1w scan to the template on the working grid with ANTs; measure how well that went, and volumes."""
 
 import argparse
-import hashlib
-import json
 import logging
 import shutil
 import tempfile
@@ -19,7 +17,7 @@ from heatproof.images import load_array, load_image, save_image
 from heatproof.register.extract_brain import read_mask
 from heatproof.register.find_pose import coarse_brain
 from heatproof.register.further import register_further
-from heatproof.register.judge import check_inside, cut_area, deep, judge, local_correlation, unevenness
+from heatproof.register.judge import check_inside, cut_area, deep, judge, local_correlation, unevenness, write_quality
 from heatproof.register.measure_volumes import check_written, region_means, region_volumes, volume_change
 from heatproof.register.prepare_scan import LARGE_TURN, for_voxels_of, prepare, start_of
 from heatproof.register.read_scan import read_scan
@@ -195,8 +193,7 @@ def main() -> None:
     for image, path in zip(registered, arguments.out, strict=True):
         save_image(image, load_image(arguments.template / "T1w.nii.gz").affine, path)
     write_table(volumes, arguments.volumes)
-    checksum = hashlib.sha256(arguments.image.read_bytes()).hexdigest()
-    arguments.quality.write_text(json.dumps(quality | {"scan_sha256": checksum}, indent=2) + "\n")
+    write_quality(quality, [arguments.image, *arguments.further], arguments.quality)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def gather_quality(scans: pd.DataFrame, folder: Path) -> pd.DataFrame:
         side; and poor, which names the former. Figures that no scan has are left out.
     """
     rows = [scan | json.loads((folder / scan["scan"] / "qc.json").read_text()) for scan in scans.to_dict("records")]
-    table = pd.DataFrame(rows).drop(columns="scan_sha256", errors="ignore")
+    table = pd.DataFrame(rows).drop(columns=["scan_sha256", "further_sha256"], errors="ignore")
     off = pd.DataFrame({name: score(table[name]) for name, score in OFF.items() if name in table})
     outlier = [
         ", ".join(name for name in off if name in poor or scores[name] > OUTLIER_LIMIT)

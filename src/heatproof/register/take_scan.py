@@ -1,8 +1,6 @@
 """Take one scan that already lies in the template's space: check that it does, and sample it on the working grid."""
 
 import argparse
-import hashlib
-import json
 import logging
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from heatproof.command import run
 from heatproof.errors import StudyError
 from heatproof.images import load_array, load_image, save_image
 from heatproof.register.extract_brain import LARGEST_BRAIN_ML, LEAST_SOLID_BRAIN, outline
-from heatproof.register.judge import LEAST_INSIDE, deep, judge, local_correlation, unevenness
+from heatproof.register.judge import LEAST_INSIDE, deep, judge, local_correlation, unevenness, write_quality
 from heatproof.register.read_scan import background_value, check_values, read_volume
 from heatproof.space import Grid, grid_of, is_turned, resample, share_within, turn_of, voxel_sizes
 from heatproof.tables import write_table
@@ -173,8 +171,7 @@ def main() -> None:
         save_image(image, load_image(arguments.template / "T1w.nii.gz").affine, path)
     arguments.transforms.mkdir(parents=True, exist_ok=True)
     write_table(pd.DataFrame(columns=NO_VOLUMES), arguments.volumes)
-    checksum = hashlib.sha256(arguments.image.read_bytes()).hexdigest()
-    arguments.quality.write_text(json.dumps(quality | {"scan_sha256": checksum}, indent=2) + "\n")
+    write_quality(quality, [arguments.image, *arguments.further], arguments.quality)
 
 
 if __name__ == "__main__":

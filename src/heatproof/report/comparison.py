@@ -415,10 +415,16 @@ def channel_tables(channels: pd.DataFrame, methods: Mapping[str, Mapping], group
             own = rows[(rows["method"] == method) & (rows["measure"] == measure)]
             values = [own.loc[own["channel"] == name, "value"].dropna() for name in names]
             if all(map(len, values)):
-                made.append({"name": line, "cells": [(decimal(v.mean()), decimals(v.min(), v.max())) for v in values]})
+                made.append({"name": line, "cells": [mean_and_range(value) for value in values]})
         if made:
             tables.append({"title": title, "heads": names, "rows": made})
     return tables
+
+
+def mean_and_range(values: pd.Series) -> tuple[str, str]:
+    """Write the mean of some numbers with three digits, and, where there are several, their range."""
+    mean, low, high = (f"{value:.3g}".replace("-", "−") for value in (values.mean(), values.min(), values.max()))
+    return mean, f"{low} to {high}" if len(values) > 1 else ""
 
 
 def note_rows(notes: pd.DataFrame, seeds: Sequence[Model]) -> list[dict]:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from heatproof.errors import StudyError
+from heatproof.running import to_device
 from heatproof.train.network import build_network, create_network, load_model, save_model
 from heatproof.train.presets import sfcn
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from heatproof.report import answer
+from heatproof.report.accuracy import still_trained
 from heatproof.report.answer import RESPECTS, RULES, STATES, Cell, answer_heads, answer_rows, answer_sentence
 
 METHODS = {
@@ -120,7 +121,7 @@ def test_a_check_whose_models_still_tell_the_classes_apart_is_no_floor():
     trained = pd.DataFrame({"seed": [0, 1], "auc": [0.9, 0.94]})
     of_checks = {"random_head": [0.9, 0.3], "initial_head": [0.95, 0.7], "untrained": [0.6, 0.8]}  # half way is 0.71
     checks = pd.DataFrame([(name, seed, auc) for name, aucs in of_checks.items() for seed, auc in enumerate(aucs)])
-    assert answer.still_trained(checks.set_axis(["check", "seed", "auc"], axis=1), trained) == ["initial_head"]
+    assert still_trained(checks.set_axis(["check", "seed", "auc"], axis=1), trained) == ["initial_head"]
 
 
 def test_maps_without_a_model_are_no_floor_of_robustness_as_nothing_in_them_can_differ():

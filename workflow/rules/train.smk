@@ -11,6 +11,7 @@ FIRST = config["train"]["seeds"][0]
 FIT_OPTIONS = [
     *["network", "learning_rate", "weight_decay", "batch_size", "epochs"],
     *["patience", "loss", "keep", "augmentation", "device", "precision", "fix"],
+    *(["compile"] if config["train"]["compile"] else []),  # as it was not there before, off is not named
 ]
 
 
@@ -142,7 +143,7 @@ else:
         resources:
             mem_mb=megabytes(1500, 200 * config["train"]["batch_size"]),
             runtime=minutes(720),
-            gpu=GPUS,
+            gpu=GPU_SHARE,
         params:
             source=code_for_model("heatproof.train.fit_model"),
             options=lambda wildcards: of_network_of(wildcards, *FIT_OPTIONS),
@@ -234,7 +235,7 @@ rule predict_scans:
     resources:
         mem_mb=megabytes(1500, 150 * config["train"]["batch_size"]),
         runtime=minutes(60),
-        gpu=GPUS,
+        gpu=GPU_SHARE,
     params:
         source=code_for_model("heatproof.train.predict_scans"),
         batch_size=config["train"]["batch_size"],

@@ -20,6 +20,7 @@ from heatproof.store import Store, open_store
 from heatproof.tables import write_table
 from heatproof.task import task_argument
 from heatproof.train.batches import training_batches
+from heatproof.train.compiling import compiled
 from heatproof.train.network import create_network, rescale_output, save_model
 from heatproof.train.objective import Objective, objective_of
 from heatproof.train.precision import lower, trusted
@@ -126,12 +127,15 @@ def fit_model(train: Store, validation: Store, options: dict, seeds: dict, devic
     training, validating = resident(train.images, device), resident(validation.images, device)
     objective, (mean, deviation) = objective_of(train.task, options), spread_of(train)
     learned, wanted = scaled(train.targets, mean, deviation), scaled(validation.targets, mean, deviation)
-    precision = trusted(options["precision"], model, as_input(training[: options["batch_size"]].to(device)))
+    sample = as_input(training[: options["batch_size"]].to(device))
+    precision = trusted(options["precision"], model, sample)
+    trained = compiled(model, sample, precision) if options.get("compile") else model
+    del sample
     history, best, weights = [], None, None
     for epoch in range(1, options["epochs"] + 1):
         start, clock = time.perf_counter(), {"loading": 0.0}
         batches = training_batches(training, learned, options["batch_size"], options["augmentation"], random, device)
-        train_loss = train_epoch(model, optimiser, timed(batches, clock), precision, objective.loss)
+        train_loss = train_epoch(trained, optimiser, timed(batches, clock), precision, objective.loss)
         fitting = time.perf_counter() - start
         loss, score = evaluate(model, validating, torch.from_numpy(wanted), options["batch_size"], device, objective)
         if not np.isfinite([train_loss, loss]).all():

@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pandas as pd
 
-SECTIONS = ("environment", "training", "epoch", "methods", "writing", "occlusion", "answers", "bytes", "bfloat16")
+SECTIONS = (
+    "environment",
+    "training",
+    "epoch",
+    "methods",
+    "gradients",
+    "writing",
+    "occlusion",
+    "answers",
+    "bytes",
+    "bfloat16",
+)
 SCANS, EPOCHS, MODELS, BATCH = 600, 40, 10, 4  # of the paper's preset; early stopping decides about the epochs
 
 

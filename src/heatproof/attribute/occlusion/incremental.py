@@ -20,7 +20,8 @@ from heatproof.attribute.occlusion.differences import SEVERAL, Layer, Place, thr
 from heatproof.attribute.occlusion.patches import Work
 from heatproof.attribute.occlusion.windows import Bins, Reader, reached, read, runs, span
 
-ROWS = {"cpu": 2**14, "cuda": 2**17}  # patches in a chunk, at most
+ROWS = {"cpu": 2**14, "cuda": 2**19}  # patches in a chunk, at most: a GPU waits for what each chunk asks of a CPU
+AT_ONCE = {"cpu": 4, "cuda": 1}  # chunks that memory must have room for
 PIECE = {"cpu": 2**20, "cuda": 2**26}  # numbers in the windows of a batch, at most: a few of these fit in a CPU's cache
 WIDER = 16  # times as many where channels are many, as torch lays out all weights anew for each batch
 SMALL = 2**26  # voxels that plain sliding windows would run through, up to which differences are float64 as well
@@ -110,7 +111,8 @@ def incremental_work(stages: list[Stage], target: int, places: np.ndarray, *, me
     nearby = [first[axis][0, places[:, axis]] for first in firsts for axis in (2, 1, 0)]
     places = places[np.lexsort(nearby)]
     bytes_each = 3 * difference.element_size() * max(stage.entering for stage in stages)
-    rows = max(1, min(ROWS[difference.device.type], memory // (4 * bytes_each)))
+    device = difference.device.type
+    rows = max(1, min(ROWS[device], memory // (AT_ONCE[device] * bytes_each)))
     chunks = [places[first : first + rows] for first in range(0, len(places), rows)]
     workers = None if difference.is_cuda else max(1, min(torch.get_num_threads(), memory // (rows * bytes_each)))
     return Work(chunks, partial(measure, stages, target), workers)

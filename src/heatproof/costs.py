@@ -21,6 +21,7 @@ GROWTH = {  # of a rule: what the time of one of its jobs is proportional to; th
     "predict_scans": "voxels scans",
     "predict_by_check": "voxels scans",
     "explain_scans": "voxels test",
+    "average_explained": "voxels test",
     "take_maps": "test",
     "delete_regions": "voxels",
     "measure_effects": "voxels test",
@@ -45,8 +46,9 @@ WRITTEN = {  # by a job of a rule, the first word: a file or a folder, and what 
     "pack_scans": ("train/store/train.npy", "voxels train"),
     "explain_scans": ("attribute/*/seed-*/", "voxels test"),
     "average_maps": ("compare/*/seed-*/", "voxels"),
+    "average_explained": ("compare/*/seed-*/", "voxels"),
 }
-BY_METHOD = {"explain_scans", "delete_regions", "recover_by_map", "trace_convergence"}
+BY_METHOD = {"explain_scans", "average_explained", "delete_regions", "recover_by_map", "trace_convergence"}
 TORCH = {*TRAINED, *BY_METHOD, "predict_scans", "predict_by_check", "randomise_model", "check_network"}
 TORCH |= {"measure_effects", "recover_by_effects"}  # take longer to begin
 LEAST_WORK = 0.1  # of a job's time, where it took no longer than the fastest

@@ -99,7 +99,6 @@ def disk(scans: int, size: pd.Series) -> pd.DataFrame:
         ("transforms", scans * (size["files"] - 4), scans * VOXELS * size["transforms"] / 1e9),
         ("stores", 6, scans * VOXELS * STORE_BYTES / 1e9),
         ("heatmaps, `attribute.keep: all`", share(scans, "test") * maps, maps * heatmap),
-        ("heatmaps at once, `attribute.keep: none`, one method and model", share(scans, "test"), heatmap),
         ("mean maps", 4 * maps, 4 * maps * VOXELS * size["heatmap"] / 1e9),
         ("quality, logs, benchmarks", 3 * scans, 3 * scans * 4096 / 1e9),
     ]

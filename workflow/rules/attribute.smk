@@ -1,6 +1,7 @@
 """attribute: every model explains every test scan by every method."""
 
 HEATMAPS = f"{STUDY}/attribute/{{method}}/seed-{{seed}}"
+FEW_HEATMAPS = f"{STUDY}/attribute/{{method}}/seed-{{seed}}_few"  # beside means, where no others are written
 HEALTHY = {"twins": f"{STORE}/twins.npy"} if TWINS else {"mean-control": f"{STORE}/mean_control.npy"}
 
 
@@ -128,7 +129,7 @@ rule delete_regions:
         predictions=f"{RESULTS}/train/seed-{{seed}}/predictions.tsv",
         images=f"{RESULTS}/train/store/test.npy",
         scans=f"{RESULTS}/train/store/test.tsv",
-        heatmaps=HEATMAPS,
+        heatmaps=followed_maps,
         template=REGION_FILES,
     output:
         f"{STUDY}/attribute/{{method}}/deletion_seed-{{seed}}.tsv",
@@ -252,7 +253,7 @@ if RECOVERED:
             images=f"{STORE}/test.npy",
             scans=f"{STORE}/test.tsv",
             healthy=list(HEALTHY.values()),
-            heatmaps=HEATMAPS,
+            heatmaps=followed_maps,
             shared=f"{STUDY}/attribute/effects/recovery_seed-{{seed}}.tsv",
             template=REGION_FILES,
         output:

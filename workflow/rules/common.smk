@@ -143,7 +143,7 @@ NAMED = named_by_user(laid_over)
 CHECK_MAPS = [f"{method}.{check}" for method in JUDGED for check in CHECKS if has_maps(method, check)]
 EXPLAINED = [*METHODS, *CHECK_MAPS]
 TAKEN = [name for name in EXPLAINED if is_taken(options_of(name))]  # whose maps are there; all others are computed
-SUMMED = [name for name in EXPLAINED if name not in TAKEN] if config["attribute"]["keep"] == "none" else []
+SUMMED = [name for name in EXPLAINED if name not in TAKEN and config["attribute"]["keep"] == "none" and not FURTHER]
 CHECK_TABLES = [*(["checks"] if CHECK_MAPS else []), *(["checks_accuracy"] if CHECKS and not ALONE else [])]
 NOISE = [f"{method}.noise" for method in JUDGED if "noise" in config["compare"]["checks"]]
 FOLLOWED = EXPLAINED if config["attribute"]["deletion_scans"] else []

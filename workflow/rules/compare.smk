@@ -33,7 +33,7 @@ rule average_maps:
     benchmark:
         f"{STUDY}/benchmarks/compare/average_maps.{{method}}_seed-{{seed}}.tsv"
     wildcard_constraints:
-        method="|".join(map(re.escape, EXPLAINED)),
+        method=one_of(name for name in EXPLAINED if name not in SUMMED),
     priority: 1  # before further heatmaps are made, for where these are not kept
     conda:
         "../../envs/analysis.yaml"
@@ -46,6 +46,55 @@ rule average_maps:
     shell:
         "python -m heatproof.compare.average_maps --predictions {input.predictions} "
         "--heatmaps {input.heatmaps} --template $(dirname {input.template[0]}) --options {params.options:q} "
+        "--out $(dirname {output.maps[0]}) > {log} 2>&1"
+
+
+rule average_explained:
+    """Explain what one model sees in all test scans, and average it at once: the heatmaps of all scans are not written."""
+    input:
+        unpack(references_of),
+        model=explained_model,
+        predictions=f"{RESULTS}/train/seed-{{seed}}/predictions.tsv",
+        images=f"{STORE}/test.npy",
+        scans=f"{STORE}/test.tsv",
+        template=REGION_FILES,
+    output:
+        maps=expand(f"{COMPARE}/{{method}}/seed-{{seed}}/{{file}}", file=MAP_FILES, allow_missing=True),
+        few=temp(directory(FEW_HEATMAPS)),
+    log:
+        f"{STUDY}/logs/average_explained/{{method}}_seed-{{seed}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/compare/average_explained.{{method}}_seed-{{seed}}.tsv"
+    wildcard_constraints:
+        method=one_of(SUMMED),
+    conda:
+        "../../envs/torch.yaml"
+    resources:
+        mem_mb=megabytes(2500, 300 * config["attribute"]["batch_size"] + 80 + 60 * len(GROUPS)),
+        runtime=minutes(720),
+        gpu=GPUS,
+    params:
+        source=lambda wildcards: [
+            explaining_code(wildcards.method, network_of(wildcards.seed)),
+            code_of(
+                "heatproof.compare.average_explained", apart=["heatproof.attribute", "heatproof.attribute.explain"]
+            ),
+        ],
+        network=lambda wildcards: network_of(wildcards.seed),
+        options=lambda wildcards: as_json(options_of(wildcards.method)),
+        possible=POSSIBLE,
+        compare=MAP_OPTIONS,
+        single=[config["attribute"]["deletion_scans"], config["attribute"]["recovery_scans"] if RECOVERED else 0],
+        batch_size=config["attribute"]["batch_size"],
+        device=config["train"]["device"],
+        task=OF_TASK,
+    shell:
+        "HEATPROOF_GPUS={resources.gpu} "
+        "python -m heatproof.compare.average_explained --model {input.model} --scans {input.images} "
+        "--predictions {input.predictions} --template $(dirname {input.template[0]}) "
+        "--name {wildcards.method} --options {params.options:q} --possible {params.possible} "
+        "--network={params.network} --task {params.task:q} --batch-size {params.batch_size} --device {params.device} "
+        "--compare {params.compare:q} --single {params.single} --single-dir {output.few} "
         "--out $(dirname {output.maps[0]}) > {log} 2>&1"
 
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from inspect import Parameter, signature
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -200,17 +201,14 @@ def explain_store(
         If a scan, or the heatmap of a scan, has a voxel that is not finite.
     """
     names, journal, constant = store.scans["scan"].tolist(), folder / "journal", 0
-    own = keyword_options(METHODS[options["method"]])
-    if SHARED in own:
-        options = {**options, SHARED: {}}
-    if JOURNAL in own:
-        batch_size, writers, options = 1, 0, {**options, JOURNAL: journal}
+    options, batch_size, journals = for_job(options, batch_size, journal)
+    writers = 0 if journals else writers
     with tqdm(total=len(names), unit="scan", mininterval=1) as progress, in_background(writers) as later:
         for first in range(0, len(names), batch_size):
             batch = slice(first, first + batch_size)
             paths = [folder / f"{name}_heatmap.nii.gz" for name in names[batch]]
             if not all(path.exists() for path in paths):
-                heatmaps = explain_batch(model, store.images[batch], store.scans[batch], options, device)
+                heatmaps = explain_batch(model, store.images[batch], store.scans[batch], options, device).cpu().numpy()
                 for heatmap, path in zip(heatmaps, paths, strict=True):
                     later(save_heatmap, heatmap, affine, path)
                     constant += is_constant(heatmap)
@@ -220,16 +218,23 @@ def explain_store(
         logging.warning("%d of %d heatmaps say nothing: they have one value in all voxels", constant, len(names))
 
 
+def for_job(options: dict, batch_size: int, journal: Path) -> tuple[dict, int, bool]:
+    """Return options with what a job hands to methods that ask, the batch size, and whether a method has a journal."""
+    own = keyword_options(METHODS[options["method"]])
+    journals = JOURNAL in own
+    handed = ({JOURNAL: journal} if journals else {}) | ({SHARED: {}} if SHARED in own else {})
+    return options | handed, 1 if journals else batch_size, journals
+
+
 def explain_batch(
     model: nn.Module, images: np.ndarray, rows: pd.DataFrame, options: dict, device: torch.device
-) -> np.ndarray:
-    """Return the heatmaps of some scans, float32 of shape (N, C, x, y, z); all their voxels must be finite."""
-    images, names = np.asarray(images, np.float32), rows["scan"].tolist()
+) -> Tensor:
+    """Return the heatmaps of some scans on a device, float32 (N, C, x, y, z); all their voxels must be finite."""
+    images, names = torch.from_numpy(np.asarray(images, np.float32)), rows["scan"].tolist()
     if broken := first_not_finite(images, names):
         raise StudyError(f"the scan {broken} has NaN or infinite voxels; repair it or exclude it (cohort.exclude)")
-    scans = torch.from_numpy(images).to(device)
-    heatmaps = explain(model, scans, **for_scans(options, scans, rows))
-    heatmaps = heatmaps.float().cpu().numpy()
+    scans = images.to(device)
+    heatmaps = explain(model, scans, **for_scans(options, scans, rows)).float()
     if broken := first_not_finite(heatmaps, names):
         raise StudyError(
             f"the heatmap of {broken} by {options['method']} has NaN or infinite voxels; see in the model's "
@@ -238,18 +243,43 @@ def explain_batch(
     return heatmaps
 
 
-def is_constant(heatmap: np.ndarray) -> bool:
+def is_constant(heatmap: np.ndarray | Tensor) -> bool:
     """Tell whether a heatmap has one value in all voxels, but for rounding."""
-    return bool(np.ptp(heatmap) <= 1e-6 * np.abs(heatmap).max())
+    return bool(heatmap.max() - heatmap.min() <= 1e-6 * abs(heatmap).max())
 
 
-def first_not_finite(arrays: np.ndarray, names: list[str]) -> str | None:
-    """Return the name of the first array that has a NaN or infinite voxel."""
-    return next((name for array, name in zip(arrays, names, strict=True) if not np.isfinite(array).all()), None)
+def first_not_finite(volumes: Tensor, names: list[str]) -> str | None:
+    """Return the name of the first volume that has a NaN or infinite voxel."""
+    return next((name for volume, name in zip(volumes, names, strict=True) if not volume.isfinite().all()), None)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+class Job(NamedTuple):
+    """What a command that explains was given, read and checked.
+
+    Attributes
+    ----------
+    model : Module
+        On ``device``, in evaluation mode.
+    store : Store
+    options : dict
+        As `explain` takes them, or as `from_store` returns them.
+    affine : ndarray, shape (4, 4)
+    device : device
+    files, settings
+        All that heatmaps follow from, as `unfinished` takes it.
+    """
+
+    model: nn.Module
+    store: Store
+    options: dict
+    affine: np.ndarray
+    device: torch.device
+    files: list[Path]
+    settings: dict
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that `why_left_out` and `read_job` read."""
     parser.add_argument("--model", type=Path, required=True, help="model.safetensors")
     parser.add_argument("--scans", type=Path, required=True, help="store of the scans, .npy")
     parser.add_argument("--template", type=Path, required=True, help="folder of the brain mask and the regions")
@@ -260,17 +290,20 @@ def main() -> None:
     parser.add_argument("--possible", help="possible.tsv; what is not is left out")
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--device", required=True)
-    parser.add_argument("--out-dir", type=Path, required=True)
-    arguments = parser.parse_args()
-    targeted = with_target(arguments.options, arguments.task)
-    check_options(arguments.name, targeted)
+
+
+def why_left_out(arguments: argparse.Namespace) -> str | None:
+    """Check the options of a method, and return why it has no heatmaps, None where it has."""
+    check_options(arguments.name, with_target(arguments.options, arguments.task))
     possible, named = read_possible(arguments.possible), (arguments.name, arguments.network)
     if reason := possible.why_no_maps(*named, arguments.options):
         logging.warning("%s is left out: %s", arguments.name, reason)
-        leave_out(arguments.out_dir, reason)
-        return
-    device = prepare_device(arguments.device)
+    return reason
 
+
+def read_job(arguments: argparse.Namespace) -> Job:
+    """Read the files of a command that explains."""
+    targeted, device = with_target(arguments.options, arguments.task), prepare_device(arguments.device)
     store = open_store(arguments.scans)
     template = [arguments.template / file for file in ("brain_mask.nii.gz", "regions.nii.gz", "regions.tsv")]
     grid = load_image(template[0])
@@ -286,9 +319,21 @@ def main() -> None:
     files = [arguments.model, arguments.scans, arguments.scans.with_suffix(".tsv"), *template]
     files += [folder / file for file in reference_files(arguments.options)]
     settings = {"options": targeted, "batch_size": arguments.batch_size, "device": arguments.device}
-    running = {"batch_size": arguments.batch_size, "device": device, "writers": threads() - 1}
-    with unfinished(arguments.out_dir, files, settings) as folder:
-        explain_store(model, store, options, folder, affine=grid.affine, **running)
+    return Job(model, store, options, grid.affine, device, files, settings)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    parser.add_argument("--out-dir", type=Path, required=True)
+    arguments = parser.parse_args()
+    if reason := why_left_out(arguments):
+        leave_out(arguments.out_dir, reason)
+        return
+    job = read_job(arguments)
+    running = {"batch_size": arguments.batch_size, "device": job.device, "writers": threads() - 1}
+    with unfinished(arguments.out_dir, job.files, job.settings) as folder:
+        explain_store(job.model, job.store, job.options, folder, affine=job.affine, **running)
 
 
 if __name__ == "__main__":

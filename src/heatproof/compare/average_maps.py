@@ -77,10 +77,15 @@ def mean_maps(
     sums = np.zeros((count, *shape))
     for image, group in zip(images, groups, strict=True):
         sums[group - 1] += image
+    return means_of(sums, np.bincount(np.asarray(groups, int), minlength=1 + count)[1:])
+
+
+def means_of(sums: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Return what `mean_maps` does from the sum of each group's images in float64, and the number of its images."""
+    count = len(sums)
     kept = [[other for other in range(count) if other != left_out - 1] for left_out in range(1 + count)]
-    members = np.bincount(np.asarray(groups, int), minlength=1 + count)[1:]
     sizes = [int(members[others].sum()) for others in kept]
-    maps = np.zeros((1 + count, *shape), np.float32)
+    maps = np.zeros((1 + count, *sums.shape[1:]), np.float32)
     for volume, others, size in zip(maps, kept, sizes, strict=True):
         volume[:] = sum(sums[other] for other in others) / max(size, 1)
     return maps, sizes

@@ -13,7 +13,7 @@ from heatproof.command import run
 from heatproof.errors import StudyError
 from heatproof.images import load_image, save_image
 from heatproof.store import Store, mean_image, open_store, strongest
-from heatproof.task import task_argument
+from heatproof.task import one, task_argument
 
 
 def mean_change(store: Store, twins: Store) -> np.ndarray:
@@ -25,9 +25,11 @@ def mean_change(store: Store, twins: Store) -> np.ndarray:
         If there is none.
     """
     task = store.task
-    explained, name = store.scans.loc[task.is_explained(store.scans), "scan"], task.target
+    explained = store.scans.loc[task.is_explained(store.scans), "scan"]
     if explained.empty:
-        raise StudyError(f"no test scan is of {name}, and where it would differ from its twin cannot be known")
+        raise StudyError(
+            f"no test scan is of {one(task.target)}, and where it would differ from its twin cannot be known"
+        )
     return mean_image(store.image_of(scan) - twins.image_of(scan) for scan in explained)
 
 

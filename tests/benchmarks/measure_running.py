@@ -1,6 +1,6 @@
 """Time gradient methods at 2 mm and a training step at 1 mm on CPUs, against the code of another commit, in one run.
 
-    python tests/benchmarks/measure_running.py --before 00347ef~1  # before one module had both
+    PYTHONPATH=src python tests/benchmarks/measure_running.py --before 00347ef~1  # before one module had both
 
 Both codes run in processes of their own, in turns, on a machine that does nothing else. Prints a table: seconds of a
 processor by each code, the least of all turns, and their ratio.

@@ -114,6 +114,17 @@ def test_a_single_logit_is_explained_where_that_is_asked_for(method, paper_netwo
     torch.testing.assert_close(heatmaps, METHODS[method](paper_network, scans, 1, **OPTIONS[method]))
 
 
+@each_method
+def test_a_single_output_is_its_own_margin(method, paper_network, scans):
+    torch.manual_seed(5)
+    value = nn.Sequential(*paper_network[:-1], nn.Linear(128, 1)).eval()
+    found = [
+        explain(value, scans, method=method, target=0, output=name, **OPTIONS[method]) for name in ("margin", "logit")
+    ]
+    torch.testing.assert_close(*found)
+    assert found[0].any()
+
+
 def with_more_in_all_logits(model, weight, bias):
     """Add the same linear function of the last features, and the same number, to all logits."""
     more = copy.deepcopy(model)

@@ -413,7 +413,7 @@ def merge_margin(nodes: Sequence[Node]) -> list[Node]:
     """Return an equal graph whose last layer with weights gives the differences of which a margin is made.
 
     What all classes share is thereby gone before any relevance is shared out: weights and biases are differences of
-    classes, and of two classes one difference is left (Montavon et al. 2019).
+    classes, and of two classes one difference is left (Montavon et al. 2019). A single output is its own margin.
 
     Parameters
     ----------
@@ -438,6 +438,8 @@ def merge_margin(nodes: Sequence[Node]) -> list[Node]:
         )
     differing = copy.deepcopy(body[last].layer)
     classes = len(differing.weight)
+    if classes == 1:
+        return body
     one, other = torch.arange(classes).repeat_interleave(classes - 1), others(classes).flatten()
     for parameter in differing.parameters():
         parameter.data = parameter.data[one.to(parameter.device)] - parameter.data[other.to(parameter.device)]

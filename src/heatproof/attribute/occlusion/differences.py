@@ -332,8 +332,10 @@ def log_sum_exp(shares: Tensor, moves: Tensor) -> Tensor:
 def lead(layer: chain.Leads, change: Tensor, place: Place) -> Tensor:
     """Ask how far each margin moves: its own score does, less the others' log-sum-exp, log sum_j p_j exp(d_j).
 
-    p is the softmax of the others' untouched scores.
+    p is the softmax of the others' untouched scores. A single score moves by itself.
     """
+    if change.shape[1] == 1:
+        return change
     rest = others(change.shape[1]).to(change.device)
     shares, moves = torch.log_softmax(layer.before[rest], 1), change[:, rest]
     return change - log_sum_exp(shares, moves)

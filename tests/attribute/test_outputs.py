@@ -117,7 +117,7 @@ def test_a_single_logit_is_explained_where_that_is_asked_for(method, paper_netwo
 @each_method
 def test_a_single_output_is_its_own_margin(method, paper_network, scans):
     torch.manual_seed(5)
-    value = nn.Sequential(*paper_network[:-1], nn.Linear(128, 1)).eval()
+    value = nn.Sequential(*paper_network[:-1], nn.Linear(128, 1)).double().eval()
     found = [
         explain(value, scans, method=method, target=0, output=name, **OPTIONS[method]) for name in ("margin", "logit")
     ]

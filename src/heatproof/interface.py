@@ -75,7 +75,8 @@ def explain(
     Returns
     -------
     Tensor, shape (N, C, x, y, z), or Nifti1Image
-        Signed and unscaled, on the model's device; of a file an image, in RAS order.
+        Signed and unscaled, on the model's device; of a file an image on its own grid. The model is given a file's
+        voxels in RAS order, as in a study.
 
     Raises
     ------
@@ -91,7 +92,13 @@ def explain(
         return command.explain(model, as_scans(image, like), method=method, target=target, **options)
     scans = as_scans(load_channels(image)[None], like)
     heatmap = command.explain(model, scans, method=method, target=target, **options)
-    return nib.Nifti1Image(as_volume(heatmap[0].float().cpu().numpy()), load_image(image).affine)
+    return like_file(nib.Nifti1Image(as_volume(heatmap[0].float().cpu().numpy()), load_image(image).affine), image)
+
+
+def like_file(image: nib.Nifti1Image, path: str | Path) -> nib.Nifti1Image:
+    """Turn an image in RAS order to the order of axes that a file has."""
+    order, own = (nib.io_orientation(one.affine) for one in (image, nib.load(path)))
+    return image.as_reoriented(nib.orientations.ornt_transform(order, own))
 
 
 def as_scans(image: Tensor | np.ndarray, like: Tensor) -> Tensor:

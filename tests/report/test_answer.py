@@ -124,6 +124,18 @@ def test_a_check_whose_models_still_tell_the_classes_apart_is_no_floor():
     assert still_trained(checks.set_axis(["check", "seed", "auc"], axis=1), trained) == ["initial_head"]
 
 
+def test_models_that_order_scans_no_better_than_chance_leave_every_check_a_floor():
+    checks = pd.DataFrame({"check": ["random_head"] * 2, "seed": [0, 1], "auc": [0.6, 0.7]})
+    assert still_trained(checks, pd.DataFrame({"seed": [0, 1], "auc": [0.2, 0.4]})) == []
+    assert still_trained(checks, pd.DataFrame({"seed": [0, 1], "auc": [0.6, 0.7]})) == ["random_head"]
+
+
+def test_where_no_model_has_a_mean_map_every_column_says_so():
+    scores = scores_of(("from_controls", "", FAITHFUL, np.nan, np.nan))
+    heads = answer_heads(scores, None, METHODS, "No model recognised a patient.")
+    assert {head["measure"] for head in heads.values()} == {"No model recognised a patient."}
+
+
 def test_maps_without_a_model_are_no_floor_of_robustness_as_nothing_in_them_can_differ():
     rows = [*sound(), ("input", "", "agreement_pearson_cubes", 1.0, 0.0)]
     assert row_of("from_controls", scores_of(*rows))["cells"]["robust"].floor == 0

@@ -111,8 +111,10 @@ def still_trained(check_accuracy: pd.DataFrame, accuracy: pd.DataFrame) -> list[
     -------
     list of str
         Checks whose mean area under the ROC curve, or correlation, lies at least half way from chance to that of the
-        trained models.
+        trained models; none where these order the scans no better than chance.
     """
     column = ranking(accuracy)
+    if not accuracy[column].mean() > RANKING[column]:
+        return []
     means, half_way = check_accuracy.groupby("check")[column].mean(), (RANKING[column] + accuracy[column].mean()) / 2
     return list(means.index[means >= half_way])

@@ -384,11 +384,16 @@ def beside_rows(scores: pd.DataFrame, checks: pd.DataFrame | None, methods: Mapp
     return rows
 
 
-def answer_heads(scores: pd.DataFrame, checks: pd.DataFrame | None, methods: Mapping[str, Mapping]) -> dict[str, dict]:
-    """Describe each column: title, asks, measure (in words, or why there is none), ends (of its scale), known."""
+def answer_heads(
+    scores: pd.DataFrame, checks: pd.DataFrame | None, methods: Mapping[str, Mapping], nothing: str = ""
+) -> dict[str, dict]:
+    """Describe each column: title, asks, measure (in words, or why there is none), ends (of its scale), known.
+
+    ``nothing`` is why no method has a mean map, where that is so.
+    """
     found, heads = measured(scores, checks, methods), {}
     for key, respect in RESPECTS.items():
-        words, rows = found.get(key, (respect.absent, None))
+        words, rows = found.get(key, (nothing or respect.absent, None))
         ends = scale_of(own(rows)[["value", "low"]].to_numpy(float)) if rows is not None else (0.0, 1.0)
         heads[key] = {
             "title": respect.title,

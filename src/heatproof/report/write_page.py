@@ -107,6 +107,14 @@ def count_scans(scans: pd.DataFrame, task: Task = PATIENTS) -> list[dict]:
     return [{"split": split, "cells": [tuple(groups.loc[(split, label)]) for label in labels]} for split in splits]
 
 
+def no_mean_maps(accuracy: pd.DataFrame, task: Task) -> str:
+    """Say that no model has a mean map, where none has a scan of the group that is explained; else an empty text."""
+    if accuracy[f"n_{task.explained}"].any():
+        return ""
+    title = one(task.target) if task.classes else "a test scan"
+    return f"No model recognised {title}, so that there are no mean maps, and nothing is measured of them."
+
+
 def informative(figures: Sequence[Path], paired: bool, robust: bool) -> list[Path]:
     """Leave out figures that say no more than that no two models could be compared."""
     empty = {"bounds": not robust, "figure-3-overlap": not paired, "overlap-curve": not paired, "scale": not robust}
@@ -202,12 +210,16 @@ def gather(
     no_floor = still_trained(of_checks, accuracy) if check_accuracy else []
     judging = scores[~scores["check"].isin(no_floor)], read_table(checks) if checks else None, methods
     answers = answer_rows(*judging, judged, called["references"])
+    nothing = no_mean_maps(accuracy, task)
     return {
         "config": config,
         "imported": imported,
         "answer": answer_sentence(answers, len(trained), len(set(map(network_of, trained)))),
-        "alarms": [] if quality is None else poor_registrations(quality),
-        "answer_heads": answer_heads(*judging),
+        "alarms": [
+            *filter(None, [config["report"].get("note"), nothing]),
+            *([] if quality is None else poor_registrations(quality)),
+        ],
+        "answer_heads": answer_heads(*judging, nothing),
         "answer_rows": answers,
         "beside_rows": beside_rows(*judging),
         "rules": RULES,

@@ -34,13 +34,17 @@ each_method = pytest.mark.parametrize(
 )
 
 
+def range_by_channel(image):
+    return image.amax((1, 2, 3), keepdim=True) - image.amin((1, 2, 3), keepdim=True)
+
+
 @pytest.fixture
 def captum_smooth_grad(monkeypatch):
-    """SmoothGrad by captum's own loop, with the noise that is drawn for each scan, a share of its range."""
+    """SmoothGrad by captum's own loop, with the noise that is drawn for each scan, a share of each channel's range."""
 
     def attribute(model, images, target, samples, scale, seed):
         drawn = [
-            (image.max() - image.min()) * normal_noise(image.shape, noise_key(image, seed) + sample, "cpu")
+            range_by_channel(image) * normal_noise(image.shape, noise_key(image, seed) + sample, "cpu")
             for image in images
             for sample in range(samples)
         ]
@@ -60,9 +64,7 @@ def captum_gradient_shap(monkeypatch):
         keys = [noise_key(image, seed) + sample for image in images for sample in range(samples)]
         chosen, ways = zip(*(drawn_control(key, len(controls)) for key in keys), strict=True)
         drawn = torch.stack([normal_noise(images.shape[1:], key, "cpu") for key in keys]).double()
-        drawn *= torch.stack([image.max() - image.min() for image in images]).repeat_interleave(samples)[
-            :, None, None, None, None
-        ]
+        drawn *= torch.stack([range_by_channel(image) for image in images]).repeat_interleave(samples, 0)
         monkeypatch.setattr(np.random, "choice", lambda number, size: np.array(chosen))
         monkeypatch.setattr(np.random, "uniform", lambda low, high, size: np.array(ways))
         monkeypatch.setattr(torch, "normal", lambda mean, scales: scales * drawn)
@@ -119,11 +121,9 @@ def test_smooth_grad_of_a_chain_is_captums_under_the_same_noise(random_chain, ca
 
 def test_noise_is_a_share_of_the_scan_s_range_which_is_1_for_scans_in_0_to_1(random_chain):
     _, images = random_chain(2)
-    images = (images - images.amin((1, 2, 3, 4), keepdim=True)) / (
-        images.amax((1, 2, 3, 4), keepdim=True) - images.amin((1, 2, 3, 4), keepdim=True)
-    )
-    assert ranges(images).tolist() == [[[[[1.0]]]], [[[[1.0]]]]]
-    assert ranges(7 * images - 3).flatten().tolist() == pytest.approx([7.0, 7.0])
+    images = torch.stack([(image - image.amin((1, 2, 3), keepdim=True)) / range_by_channel(image) for image in images])
+    assert ranges(images).shape == (2, 2, 1, 1, 1) and (ranges(images) == 1).all()
+    assert ranges(7 * images - 3).flatten().tolist() == pytest.approx([7.0] * 4)
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -7,7 +7,7 @@ export NO_MKDOCS_2_WARNING := 1
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH
 
-.PHONY: demo test cluster-test bench docs lint lock niivue
+.PHONY: demo test coverage cluster-test bench docs lint lock niivue
 
 demo: $(READY)
 	@snakemake --cores all
@@ -24,6 +24,9 @@ bench: $(READY) # after make demo
 	PYTHONPATH=src:tests/workflow python tests/benchmarks/kill_study.py
 
 test: $(READY)
+	python -m pytest
+
+coverage: $(READY) # the tests once more, a third slower, and the lines that none of them runs
 	python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 cluster-test: $(READY) $(patsubst %,.venv-%/.ready,head ants torch analysis)

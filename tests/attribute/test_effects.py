@@ -111,7 +111,7 @@ def boxes(shape, rng):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 10.0])
-@pytest.mark.parametrize("seed", [0, 1, 3, 4, 6, 7, 9, 10])  # the others ignore their images
+@pytest.mark.parametrize("seed", [0, 1, 3, 4, 6, 9, 10])  # the others ignore their images
 def test_units_on_windows_are_those_of_plain_passes_for_chains_at_random(random_chain, monkeypatch, seed, share):
     monkeypatch.setattr(replacement, "LARGEST", share)
     model, (image, other) = random_chain(seed)

@@ -422,7 +422,7 @@ def test_any_graph_is_explained_as_captum_does_in_float64(data):
     placed = place_patches(shape, patch, patch)
     places = np.argwhere(placed.placed)
     windows = [np.stack(ends) for ends in zip(placed.starts, placed.stops, strict=True)]
-    stages = incremental.stages_for(nodes, image[0], -image[0, 0].double(), windows, len(places))
+    stages = incremental.stages_for(nodes, image[0], -image[0].double(), windows, len(places))
     work = incremental.incremental_work(stages, 1, places, memory=10**8)
     drops = np.zeros(placed.placed.shape)
     for chunk, found in zip(work.chunks, measured(work), strict=True):

@@ -11,6 +11,8 @@ from heatproof.images import load_array
 from heatproof.space import grid_of, load_template, resample, working_grid
 from heatproof.tables import read_table, write_table
 
+pytestmark = pytest.mark.long
+
 SCANS = [f"sub-{number:02d}" for number in range(1, 9)]
 SETTINGS = (
     "--configfile",

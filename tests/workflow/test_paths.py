@@ -10,6 +10,8 @@ from heatproof.atlases import atlas_files
 from heatproof.images import load_image, save_image
 from heatproof.space import template_files
 
+pytestmark = pytest.mark.long
+
 NASTY = """my data (v1) it's #2 $HOME {} & ü "x" [a]"""
 
 

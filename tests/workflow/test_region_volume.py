@@ -4,6 +4,8 @@ import pytest
 
 from heatproof.tables import read_table
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def study(volume_study):

@@ -1,5 +1,9 @@
 """A study that is killed with all its processes, time and again, ends as if it had not been, and does nothing twice."""
 
+import pytest
+
+pytestmark = pytest.mark.long
+
 
 def test_what_had_finished_before_a_kill_is_not_done_again(resumed_study, smaller_study):
     study, kills = resumed_study

@@ -7,6 +7,8 @@ import pytest
 from killing import SMALLER
 from same_bytes import study_bytes
 
+pytestmark = pytest.mark.long
+
 KEEP_NONE = [*SMALLER, "--config", "attribute={keep: none}"]
 
 

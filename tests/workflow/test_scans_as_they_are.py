@@ -18,6 +18,8 @@ from heatproof.store import open_store
 from heatproof.tables import read_table
 from heatproof.train.network import create_network
 
+pytestmark = pytest.mark.long
+
 NAMES = [f"sub-{number:02d}" for number in range(1, 9)]
 PLACES = {
     "fmriprep": ("fmriprep/{0}/anat/{0}", "_space-MNI152NLin2009cAsym_desc-preproc_T1w", "_desc-preproc_T1w"),

@@ -11,6 +11,8 @@ from heatproof.store import open_store
 from heatproof.tables import read_table
 from heatproof.train.network import load_model, read_model
 
+pytestmark = pytest.mark.long
+
 CONFIGS = [f"tests/workflow/{name}.yaml" for name in ("tiny", "smaller", "two")]
 CHANNELS = ["T1w", "FLAIR"]
 

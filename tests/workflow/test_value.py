@@ -9,6 +9,8 @@ from conftest import Checkout
 from heatproof.images import load_array
 from heatproof.tables import read_table
 
+pytestmark = pytest.mark.long
+
 CONFIGS = [f"tests/workflow/{name}.yaml" for name in ("tiny", "smaller", "severity")]
 
 

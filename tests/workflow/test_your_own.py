@@ -13,6 +13,8 @@ import pytest
 import torch
 from planning import make_adni
 
+pytestmark = pytest.mark.long
+
 BLOCKS = re.findall(r"```(python|yaml)\n(.*?)```", Path("docs/your-own.md").read_text(), re.DOTALL)
 
 

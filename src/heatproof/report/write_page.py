@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 
 from heatproof.channels import channels_of
+from heatproof.checks import T_MAP_SPLITS
 from heatproof.command import json_option, run
 from heatproof.compare.measures import heads
 from heatproof.compare.regions import METRICS
@@ -235,6 +236,7 @@ def gather(
         "classes": [f"{name[0].upper()}{name[1:]}" for name in map(plural, task.shown)] if task.classes else ["All"],
         "target": one(task.target) if len(task.classes) == 2 else task.target,
         "called": called,
+        "t_maps": bool(scores["method"].isin(T_MAP_SPLITS).any()),
         "counted": [column.removeprefix("n_").replace("_", " ") for column in count_columns(accuracy)],
         "compared": [plural_title(task, group) for group in task.compared],
         "groups": group_rows(read_table(models / "cohort/demographics.tsv")),

@@ -7,7 +7,7 @@ The first is the T1w image, which is registered to the template; all others foll
 from collections.abc import Mapping
 
 from heatproof.errors import StudyError
-from heatproof.models import networks_of
+from heatproof.models import networks_of, with_option
 
 FIRST = "T1w"
 CLINICADL = "heatproof.train.clinicadl_networks:"
@@ -72,9 +72,4 @@ def with_inputs(config: Mapping) -> dict:
     train, inputs = config["train"], len(channels_of(config["cohort"]))
     if inputs == 1 or not isinstance(train, Mapping):
         return dict(config)
-    if isinstance(several := train.get("networks"), Mapping):
-        return {
-            **config,
-            "train": {**train, "networks": {name: {**own, "inputs": inputs} for name, own in several.items()}},
-        }
-    return {**config, "train": {**train, "network": {**train["network"], "inputs": inputs}}}
+    return with_option(config, "inputs", inputs)

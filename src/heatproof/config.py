@@ -9,6 +9,7 @@ import yaml
 
 from heatproof.checks import MAP_CHECKS
 from heatproof.errors import StudyError
+from heatproof.models import with_option
 from heatproof.task import FORMER, classes_of, explained_class, task_of
 from heatproof.train.layers import PAPER_NETWORK, VALUE
 
@@ -102,25 +103,28 @@ def with_own_classes(config: Mapping, laid_over: Mapping) -> dict:
 
 def with_value(config: Mapping, own: Mapping) -> dict:
     """Read ``cohort.value`` as the label, explained in place of a class, and by itself in place of a margin."""
-    cohort, attribute = config["cohort"], config.get("attribute")
+    cohort = config["cohort"]
     if given := next((key for key in ("label", "classes", *FORMER) if own.get(key)), None):
         raise StudyError(
             f"config: cohort.{given} and cohort.value are both given; name a value to learn, or classes, alone"
         )
     cohort = {key: item for key, item in cohort.items() if key not in FORMER}
     config = {**config, "cohort": cohort | {"label": cohort["value"], "classes": None}}
-    if not isinstance(attribute, Mapping) or not isinstance(attribute.get("methods"), Mapping):
-        return config
-    read = {"target": {"patient": cohort["value"]}, "output": {"margin": "logit"}}
-    methods = {
-        name: {
-            key: read.get(key, {}).get(item, item) if isinstance(item, str) else item for key, item in options.items()
-        }
-        if isinstance(options, Mapping)
-        else options
-        for name, options in attribute["methods"].items()
+    config = with_method_option(config, "target", "patient", cohort["value"])
+    return with_method_option(config, "output", "margin", "logit")
+
+
+def with_method_option(config: Mapping, name: str, value: str, other: str) -> dict:
+    """Read another value of an option in place of one, in each entry of ``attribute.methods`` that has it."""
+    attribute = config.get("attribute")
+    methods = attribute.get("methods") if isinstance(attribute, Mapping) else None
+    if not isinstance(methods, Mapping):
+        return dict(config)
+    read = {
+        entry: {**options, name: other} if isinstance(options, Mapping) and options.get(name) == value else options
+        for entry, options in methods.items()
     }
-    return {**config, "attribute": {**attribute, "methods": methods}}
+    return {**config, "attribute": {**attribute, "methods": read}}
 
 
 def with_targets(config: Mapping) -> dict:
@@ -129,14 +133,7 @@ def with_targets(config: Mapping) -> dict:
     methods = attribute.get("methods") if isinstance(attribute, Mapping) else None
     if "patient" in classes or not isinstance(methods, Mapping):
         return dict(config)
-    target = explained_class(methods, list(classes))
-    methods = {
-        name: {**options, "target": target}
-        if isinstance(options, Mapping) and options.get("target") == "patient"
-        else options
-        for name, options in methods.items()
-    }
-    return {**config, "attribute": {**attribute, "methods": methods}}
+    return with_method_option(config, "target", "patient", explained_class(methods, list(classes)))
 
 
 def with_outputs(config: Mapping) -> dict:
@@ -144,13 +141,7 @@ def with_outputs(config: Mapping) -> dict:
     train, outputs = config["train"], len(classes_of(config["cohort"])) or VALUE
     if outputs == 2 or not isinstance(train, Mapping):
         return dict(config)
-    several = train.get("networks")
-    if isinstance(several, Mapping):
-        return {
-            **config,
-            "train": {**train, "networks": {name: {**own, "outputs": outputs} for name, own in several.items()}},
-        }
-    return {**config, "train": {**train, "network": {**train["network"], "outputs": outputs}}}
+    return with_option(config, "outputs", outputs)
 
 
 def with_groups(config: Mapping, laid_over: Mapping) -> dict:

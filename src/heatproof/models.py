@@ -19,6 +19,16 @@ def networks_of(train: Mapping) -> dict[str, dict]:
     return dict(train.get("networks") or {"": train["network"]})
 
 
+def with_option(config: Mapping, name: str, value: object) -> dict:
+    """Give an option to the network of a config, or where ``train.networks`` names several to each of them."""
+    train = config["train"]
+    if isinstance(several := train.get("networks"), Mapping):
+        given = {"networks": {network: {**own, name: value} for network, own in several.items()}}
+    else:
+        given = {"network": {**train["network"], name: value}}
+    return {**config, "train": {**train, **given}}
+
+
 def models_of(train: Mapping) -> list[Model]:
     """Name the models of the config's ``train``, network by network."""
     named = train.get("networks")

@@ -139,6 +139,14 @@ def rules_of(environment: str) -> set[str]:
     return names | (set(re.findall(r'^    "(draw_\w+)": {$', text, re.MULTILINE)) if "" in names else set())
 
 
+def run_over_smaller(folder: Path, study: str) -> Path:
+    """Run whole the study of tests/workflow/{study}.yaml, laid over the smaller one, and return its results."""
+    checkout = Checkout(folder / "checkout")
+    done = checkout.snakemake("--cores", "2", *SMALLER, f"tests/workflow/{study}.yaml")
+    assert done.returncode == 0, done.stdout[-5000:]
+    return checkout.folder / f"results/{study}"
+
+
 @pytest.fixture(scope="session")
 def volume_study(tmp_path_factory) -> Checkout:
     """A checkout in which the tiny study has run whole with labels from a region's volume; not to be changed."""

@@ -5,22 +5,18 @@ import re
 import numpy as np
 import pytest
 
-from conftest import Checkout
+from conftest import run_over_smaller
 from heatproof.images import load_array
 from heatproof.tables import read_table
 
 pytestmark = pytest.mark.long
 
-CONFIGS = [f"tests/workflow/{name}.yaml" for name in ("tiny", "smaller", "three")]
 CLASSES = ["AD", "MCI", "CN"]
 
 
 @pytest.fixture(scope="module")
 def three_study(tmp_path_factory):
-    study = Checkout(tmp_path_factory.mktemp("three") / "checkout")
-    done = study.snakemake("--cores", "2", "--configfile", *CONFIGS)
-    assert done.returncode == 0, done.stdout[-5000:]
-    return study.folder / "results/three"
+    return run_over_smaller(tmp_path_factory.mktemp("three"), "three")
 
 
 def test_every_class_is_split_trained_and_counted(three_study):

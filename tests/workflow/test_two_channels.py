@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import Checkout
+from conftest import run_over_smaller
 from heatproof.images import load_array, load_heatmap
 from heatproof.store import open_store
 from heatproof.tables import read_table
@@ -13,16 +13,12 @@ from heatproof.train.network import load_model, read_model
 
 pytestmark = pytest.mark.long
 
-CONFIGS = [f"tests/workflow/{name}.yaml" for name in ("tiny", "smaller", "two")]
 CHANNELS = ["T1w", "FLAIR"]
 
 
 @pytest.fixture(scope="module")
 def two_study(tmp_path_factory):
-    study = Checkout(tmp_path_factory.mktemp("two") / "checkout")
-    done = study.snakemake("--cores", "2", "--configfile", *CONFIGS)
-    assert done.returncode == 0, done.stdout[-5000:]
-    return study.folder / "results/two"
+    return run_over_smaller(tmp_path_factory.mktemp("two"), "two")
 
 
 def test_each_image_is_simulated_registered_and_packed(two_study):

@@ -5,21 +5,16 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr
 
-from conftest import Checkout
+from conftest import run_over_smaller
 from heatproof.images import load_array
 from heatproof.tables import read_table
 
 pytestmark = pytest.mark.long
 
-CONFIGS = [f"tests/workflow/{name}.yaml" for name in ("tiny", "smaller", "severity")]
-
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    made = Checkout(tmp_path_factory.mktemp("value") / "checkout")
-    done = made.snakemake("--cores", "2", "--configfile", *CONFIGS)
-    assert done.returncode == 0, done.stdout[-5000:]
-    return made.folder / "results/severity"
+    return run_over_smaller(tmp_path_factory.mktemp("severity"), "severity")
 
 
 def test_every_scan_has_its_severity_and_each_third_a_part_in_every_split(study):

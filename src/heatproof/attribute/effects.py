@@ -101,10 +101,7 @@ def unit_effects(
     require_repeatable(model, images)
     network, orders = with_margin(model), generator(seed, "shapley")
     pairs = list(zip(images, references, strict=True))
-    margin, margin_reference = (
-        torch.cat([outputs_of(network, scan[None])[:, target] for scan in scans]).double().cpu().numpy()
-        for scans in (images, references)
-    )
+    margin, margin_reference = (margins_of(network, scans, target) for scans in (images, references))
     running = {"target": target, "batch_size": batch_size}
     first = [falls(network, *pair, units, before, **running) for pair, before in zip(pairs, margin, strict=True)]
     last = [
@@ -134,18 +131,19 @@ def channel_effects(model: nn.Module, images: Tensor, references: Tensor, target
     Effects
         first and last of shape (N, channels).
     """
-    network = with_margin(model)
-
-    def margins(scans: Tensor) -> np.ndarray:
-        return torch.cat([outputs_of(network, scan[None])[:, target] for scan in scans]).double().cpu().numpy()
-
-    margin, margin_reference, first, last = margins(images), margins(references), [], []
+    network, first, last = with_margin(model), [], []
+    margin, margin_reference = (margins_of(network, scans, target) for scans in (images, references))
     for channel in range(images.shape[1]):
         one, others = images.clone(), references.clone()
         one[:, channel], others[:, channel] = references[:, channel], images[:, channel]
-        first.append(margin - margins(one))
-        last.append(margins(others) - margin_reference)
+        first.append(margin - margins_of(network, one, target))
+        last.append(margins_of(network, others, target) - margin_reference)
     return Effects(margin, margin_reference, np.stack(first, axis=1), np.stack(last, axis=1))
+
+
+def margins_of(network: nn.Module, scans: Tensor, target: int) -> np.ndarray:
+    """Return an output of a network for each scan, run one by one; float64, shape (N,)."""
+    return torch.cat([outputs_of(network, scan[None])[:, target] for scan in scans]).double().cpu().numpy()
 
 
 def check_scans(images: Tensor, references: Tensor, units: Tensor) -> None:

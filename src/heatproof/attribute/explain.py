@@ -214,8 +214,13 @@ def explain_store(
                     constant += is_constant(heatmap)
                 shutil.rmtree(journal, ignore_errors=True)
             progress.update(len(paths))
+    warn_of_constant(constant, len(names))
+
+
+def warn_of_constant(constant: int, count: int) -> None:
+    """Say in the log how many of the heatmaps have one value in all voxels, if any."""
     if constant:
-        logging.warning("%d of %d heatmaps say nothing: they have one value in all voxels", constant, len(names))
+        logging.warning("%d of %d heatmaps say nothing: they have one value in all voxels", constant, count)
 
 
 def for_job(options: dict, batch_size: int, journal: Path) -> tuple[dict, int, bool]:
@@ -304,7 +309,7 @@ def why_left_out(arguments: argparse.Namespace) -> str | None:
 def read_job(arguments: argparse.Namespace) -> Job:
     """Read the files of a command that explains."""
     targeted, device = with_target(arguments.options, arguments.task), prepare_device(arguments.device)
-    store = open_store(arguments.scans)
+    store = open_store(arguments.scans, arguments.task)
     template = [arguments.template / file for file in ("brain_mask.nii.gz", "regions.nii.gz", "regions.tsv")]
     grid = load_image(template[0])
     if store.grid != grid.shape:

@@ -34,6 +34,12 @@ OF_CHANNELS = ["scan", "reference", "channel", "effect_first", "effect_last", "e
 MARGINS = ["scan", "reference", "margin", "margin_reference"]
 
 
+def over_references(effects: Effects) -> dict[str, np.ndarray]:
+    """Average the effects in one scan over its references, by column."""
+    columns = {"effect_first": effects.first, "effect_last": effects.last, "effect": effects.mean}
+    return {name: values.mean(axis=0) for name, values in columns.items()}
+
+
 def effect_rows(effects: Effects, table: pd.DataFrame) -> pd.DataFrame:
     """Average the effects over the references of one scan: one row for each unit.
 
@@ -45,8 +51,7 @@ def effect_rows(effects: Effects, table: pd.DataFrame) -> pd.DataFrame:
         unit_kind, number, unit of the units that have voxels.
     """
     places = table["number"].to_numpy() - 1
-    columns = {"effect_first": effects.first, "effect_last": effects.last, "effect": effects.mean}
-    rows = {name: values.mean(axis=0)[places] for name, values in columns.items()}
+    rows = {name: values[places] for name, values in over_references(effects).items()}
     if effects.shapley is not None:
         errors = np.sqrt((effects.shapley_error**2).sum(axis=0)) / len(effects.shapley_error)
         rows |= {"shapley": effects.shapley.mean(axis=0)[places], "shapley_error": errors[places]}
@@ -55,8 +60,7 @@ def effect_rows(effects: Effects, table: pd.DataFrame) -> pd.DataFrame:
 
 def channel_rows(effects: Effects, names: list[str]) -> pd.DataFrame:
     """Average the effects of channels over the references of one scan: one row for each channel."""
-    columns = {"effect_first": effects.first, "effect_last": effects.last, "effect": effects.mean}
-    return pd.DataFrame({"channel": names, **{name: values.mean(axis=0) for name, values in columns.items()}})
+    return pd.DataFrame({"channel": names, **over_references(effects)})
 
 
 def measure_scan(
@@ -132,12 +136,12 @@ def main() -> None:
     for scan in tqdm(explained, unit="scan", mininterval=1):
         image = torch.from_numpy(store.image_of(scan)).to(device)
         for name, references in references_of(scan, twins, controls):
-            rows, ends = measure_scan(model, image, references.to(device), units, **settings)
+            references = references.to(device)
+            rows, ends = measure_scan(model, image, references, units, **settings)
             tables.append(rows.assign(scan=scan, reference=name))
             margins.append({"scan": scan, "reference": name, **ends})
             if args.channels:
-                images = image.expand_as(references).to(device)
-                effects = channel_effects(model, images, references.to(device), task.index)
+                effects = channel_effects(model, image.expand_as(references), references, task.index)
                 of_channels.append(channel_rows(effects, args.channels).assign(scan=scan, reference=name))
     drawn = ["shapley", "shapley_error"] if options["shapley"] else []
     drawn_from = 0 if controls is None else len(controls)

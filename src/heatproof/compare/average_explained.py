@@ -6,7 +6,6 @@ health, in the heatmaps' order.
 """
 
 import argparse
-import logging
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from heatproof.attribute.explain import (
     for_job,
     is_constant,
     read_job,
+    warn_of_constant,
     why_left_out,
 )
 from heatproof.attribute.unfinished import unfinished
@@ -131,8 +131,7 @@ def sum_explained(
                 saved = time.monotonic()
             shutil.rmtree(folder / "journal", ignore_errors=True)
             progress.update(len(heatmaps))
-    if sums.constant:
-        logging.warning("%d of %d heatmaps say nothing: they have one value in all voxels", sums.constant, len(names))
+    warn_of_constant(sums.constant, len(names))
     return sums
 
 
@@ -166,7 +165,6 @@ def main() -> None:
         write_means(Sums(), predictions[:0], args.template, args.out, options)
         return
     job = read_job(args)
-    job = job._replace(store=job.store._replace(task=args.task))
     single = [scan for most in args.single for scan in recognised_scans(predictions, most, args.task)]
     units, count = read_units(args.template, options), options["participant_groups"]
     settings = job.settings | {"compare": options, "single": args.single}

@@ -92,9 +92,8 @@ def cut_area(brain: np.ndarray, spacing: tuple[float, ...]) -> float:
 
 def write_quality(quality: dict, images: Sequence[Path], path: Path) -> None:
     """Write the figures of a registration, with the checksums of the scan's images, of further ones by their path."""
-    first, *further = [hashlib.sha256(image.read_bytes()).hexdigest() for image in images]
-    of_further = {str(image): digest for image, digest in zip(images[1:], further, strict=True)}
-    checksums = {"scan_sha256": first} | ({"further_sha256": of_further} if further else {})
+    first, *further = [(str(image), hashlib.sha256(image.read_bytes()).hexdigest()) for image in images]
+    checksums = {"scan_sha256": first[1]} | ({"further_sha256": dict(further)} if further else {})
     path.write_text(json.dumps(quality | checksums, indent=2) + "\n")
 
 

@@ -41,7 +41,7 @@ def quantities_of(accuracy: pd.DataFrame) -> dict[str, Quantity]:
 
 def headline(accuracy: pd.DataFrame) -> tuple[str, Quantity]:
     """Return the first quantity, by which models are known, and its column."""
-    return next((name, quantity) for name, quantity in quantities_of(accuracy).items())
+    return next(iter(quantities_of(accuracy).items()))
 
 
 def ranking(accuracy: pd.DataFrame) -> str:
@@ -65,17 +65,16 @@ def accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
         range).
     """
     told, counts = quantities_of(accuracy), accuracy[count_columns(accuracy)]
-    shares = {name: accuracy[name] for name in told}
     rows = [
         {
             "name": title_of_model(seed),
-            "shares": [quantity.write(shares[name][i]) for name, quantity in told.items()],
+            "shares": [quantity.write(accuracy.at[i, name]) for name, quantity in told.items()],
             "counts": counts.loc[i].tolist(),
         }
         for i, seed in accuracy["seed"].items()
     ]
-    means = [quantity.write(shares[name].mean()) for name, quantity in told.items()]
-    spans = [quantity.write_range(shares[name].min(), shares[name].max()) for name, quantity in told.items()]
+    means = [quantity.write(accuracy[name].mean()) for name, quantity in told.items()]
+    spans = [quantity.write_range(accuracy[name].min(), accuracy[name].max()) for name, quantity in told.items()]
     rows.append({"name": "Mean", "shares": means, "counts": [""] * counts.shape[1]})
     return [*rows, {"name": "Range", "shares": spans, "counts": [""] * counts.shape[1]}]
 

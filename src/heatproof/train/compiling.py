@@ -21,7 +21,7 @@ def compiled(model: nn.Module, images: Tensor, precision: str) -> Callable[[Tens
     ----------
     model : Module
         Left as it was.
-    images : Tensor, shape (N, 1, x, y, z)
+    images : Tensor, shape (N, channels, x, y, z)
         A batch as it is trained with: one step is tried on it.
     precision : {"float32", "tf32", "bfloat16"}
     """

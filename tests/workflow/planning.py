@@ -1,13 +1,16 @@
-"""Plan the paper's preset over a dataset of files without a brain, and measure what that takes."""
+"""Plan the paper's preset over a dataset of images without a brain, and measure what that takes."""
 
+import gzip
 import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import nibabel as nib
+import numpy as np
 from measured import run_measured
 
-from heatproof.cohort.bids_files import FEWEST_BYTES
+NOISE = np.random.default_rng(0).standard_normal((8, 8, 8), dtype=np.float32)
 
 
 class Plan(NamedTuple):
@@ -20,7 +23,8 @@ class Plan(NamedTuple):
 
 
 def make_adni(folder: Path, participants: int = 344, patients: int = 193, scans: int = 969) -> None:
-    """Make files in place of scans of patients and controls, two or three sessions each, labels per session."""
+    """Make tiny images in place of scans of patients and controls, two or three sessions each, labels per session."""
+    image = gzip.compress(nib.Nifti1Image(NOISE, np.eye(4)).to_bytes())
     sessions = ["ses-M000", "ses-M006", "ses-M012"]
     surplus = scans - 2 * participants
     folder.mkdir(parents=True)
@@ -30,7 +34,7 @@ def make_adni(folder: Path, participants: int = 344, patients: int = 193, scans:
         label, visits = "AD" if i < patients else "CN", sessions[: 3 if i < surplus else 2]
         for session in visits:
             (folder / name / session / "anat").mkdir(parents=True)
-            (folder / name / session / "anat" / f"{name}_{session}_T1w.nii.gz").write_bytes(bytes(FEWEST_BYTES))
+            (folder / name / session / "anat" / f"{name}_{session}_T1w.nii.gz").write_bytes(image)
         rows = "".join(f"{session}\t{label}\n" for session in visits)
         (folder / name / f"{name}_sessions.tsv").write_text("session_id\tdiagnosis\n" + rows)
 

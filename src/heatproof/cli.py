@@ -74,7 +74,7 @@ def run(words: list[str]) -> int:
 
 
 def explain(words: list[str]) -> None:
-    """Write the map of one scan by one method, as `heatproof.explain` makes it."""
+    """Write the map of one scan by one method, as `heatproof.explain` makes it, and say what was explained."""
     parser = argparse.ArgumentParser(prog="heatproof explain", description=explain.__doc__)
     parser.add_argument(
         "model", help="a study's model.safetensors, or one of a MAPS of ClinicaDL; or weights, with --network"
@@ -82,16 +82,26 @@ def explain(words: list[str]) -> None:
     parser.add_argument("scan", help="NIfTI file, preprocessed as the model was trained")
     parser.add_argument("--method", required=True, help="as attribute.methods.*.method of a config")
     parser.add_argument("--network", type=yaml.safe_load, help="of weights, as train.network: '{function: my:build}'")
-    parser.add_argument("--options", type=yaml.safe_load, default={}, help="of the method: '{rule: epsilon}'")
+    parser.add_argument(
+        "--options",
+        type=yaml.safe_load,
+        default={},
+        help="of the method, and target, output and sign, as in attribute: '{rule: epsilon, target: 0, output: logit}'",
+    )
     parser.add_argument("--out", required=True, help="NIfTI file to write")
     given = parser.parse_args(words)
     import heatproof  # torch, which the other commands do without
     from heatproof.images import load_image, save_image
+    from heatproof.interface import outputs
 
     sys.path.insert(0, str(Path.cwd()))  # where the function of a network may lie
     model = heatproof.load_model(given.model, given.network, load_image(given.scan).shape[:3])
     heatmap = heatproof.explain(model, given.scan, method=given.method, **given.options)
     save_image(heatmap.get_fdata(), heatmap.affine, given.out)
+    chosen, values = {"target": "patient", "output": "margin"} | given.options, outputs(model, given.scan)[0]
+    of = {"patient": "class 1", "predicted": "the predicted class"}.get(chosen["target"], f"class {chosen['target']}")
+    told = ", ".join(f"{value:.4g}" for value in values)
+    print(f"{given.out} explains the {chosen['output']} of {of} by {given.method}; the model's outputs: {told}")
 
 
 def compare(words: list[str]) -> None:

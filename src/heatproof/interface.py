@@ -87,11 +87,9 @@ def explain(
         raise StudyError("the model is in training mode; call model.eval() first")
     if isinstance(target, int) and target < 0:
         raise StudyError(f"target is {target}; give a class index from 0 on, or patient or predicted")
-    like = next(iter(model.parameters()), torch.empty(0))
+    heatmap = command.explain(model, scans_for(model, image), method=method, target=target, **options)
     if not isinstance(image, str | Path):
-        return command.explain(model, as_scans(image, like), method=method, target=target, **options)
-    scans = as_scans(load_channels(image)[None], like)
-    heatmap = command.explain(model, scans, method=method, target=target, **options)
+        return heatmap
     return like_file(nib.Nifti1Image(as_volume(heatmap[0].float().cpu().numpy()), load_image(image).affine), image)
 
 
@@ -99,6 +97,18 @@ def like_file(image: nib.Nifti1Image, path: str | Path) -> nib.Nifti1Image:
     """Turn an image in RAS order to the order of axes that a file has."""
     order, own = (nib.io_orientation(one.affine) for one in (image, nib.load(path)))
     return image.as_reoriented(nib.orientations.ornt_transform(order, own))
+
+
+def outputs(model: nn.Module, image: Tensor | np.ndarray | str | Path) -> np.ndarray:
+    """Return what a model makes of scans, shape (N, classes)."""
+    with torch.no_grad():
+        return model(scans_for(model, image)).cpu().numpy()
+
+
+def scans_for(model: nn.Module, image: Tensor | np.ndarray | str | Path) -> Tensor:
+    """Return scans (N, C, x, y, z), or the one of a file, of the type and on the device of a model's weights."""
+    like = next(iter(model.parameters()), torch.empty(0))
+    return as_scans(load_channels(image)[None] if isinstance(image, str | Path) else image, like)
 
 
 def as_scans(image: Tensor | np.ndarray, like: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from statistics import mean
 from typing import NamedTuple, TextIO
 
 from heatproof.costs import kind_of
@@ -93,16 +94,18 @@ class Progress:
         ]
 
     def time_left(self) -> str:
-        """Write the time left, with jobs as long as those of their kind before them; empty where little is known."""
-        seconds, unknown = 0.0, False
-        for kind, count in (+self.left).items():
-            spent = self.spent.get(kind)
-            each = sum(spent) / len(spent) if spent else self.earlier.get(kind)
-            unknown |= each is None
-            seconds += count * (each or 0)
+        """Write the time left, with jobs as long as those of their kind before them; empty where nothing is known.
+
+        Of a kind that has not run yet, jobs are taken to be as long as the run's others.
+        """
+        spent = [time for times in self.spent.values() for time in times]
+        usual = mean(spent) if spent else 0.0
+        known = self.earlier | {kind: mean(times) for kind, times in self.spent.items()}
+        seconds = sum(count * known.get(kind, usual) for kind, count in (+self.left).items())
         if not seconds:
             return ""
-        return f", {'at least' if unknown else 'about'} {rounded(seconds / self.widest)} left"
+        word = "about" if known.keys() >= (+self.left).keys() else "roughly" if spent else "at least"
+        return f", {word} {rounded(seconds / self.widest)} left"
 
 
 class ProgressHandler(logging.StreamHandler):
@@ -257,15 +260,26 @@ class LockFilter(logging.Filter):
         return True
 
 
-class CostFilter(logging.Filter):
-    """Adds the cost to the last line of a plan."""
+class PlanFilter(logging.Filter):
+    """Adds the cost to the last line of a plan; and leaves out the second table of its jobs.
 
-    def __init__(self, describe: Callable[[], str]):
+    Parameters
+    ----------
+    describe : callable
+        Takes nothing, returns the cost.
+    tables : int
+        How many tables are printed: Snakemake writes one before its list of jobs and one after it.
+    """
+
+    def __init__(self, describe: Callable[[], str], tables: int = 2):
         super().__init__()
-        self.describe = describe
+        self.describe, self.tables = describe, tables
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Pass every message on."""
+        """Pass every message on but a table too many."""
+        if getattr(record, "event", None) == "run_info":
+            self.tables -= 1
+            return self.tables >= 0
         if str(record.msg).startswith("This was a dry-run"):
             record.msg = f"{record.msg}\n\n{self.describe()}"
         return True

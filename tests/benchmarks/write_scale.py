@@ -3,7 +3,7 @@
     PYTHONPATH=src:tests/workflow python tests/benchmarks/write_scale.py
 
 Run by ``make bench`` after ``make demo`` and write_benchmarks.py: seconds a scan are read from docs/benchmarks.md,
-bytes a voxel and files a scan from results/demo. Planning is timed on files without an image.
+bytes a voxel and files a scan from results/demo. Planning is timed on tiny images.
 """
 
 import argparse
@@ -106,7 +106,7 @@ def disk(scans: int, size: pd.Series) -> pd.DataFrame:
 
 
 def plan_study(name: str, participants: int, scans: int, *options: str) -> dict:
-    """Plan a study of files without an image by ``snakemake -n``."""
+    """Plan a study of tiny images by ``snakemake -n``."""
     with tempfile.TemporaryDirectory() as folder:
         checkout = Checkout(Path(folder, "checkout")).folder
         make_adni(checkout / "data/adni", participants, participants * 193 // 344, scans)

@@ -60,10 +60,15 @@ def scan(tmp_path, monkeypatch):
     sys.modules.pop("linear_network", None)
 
 
-def test_one_scan_is_explained_by_one_method(scan):
+def test_one_scan_is_explained_by_one_method_and_what_was_explained_is_said(scan, capsys):
     words = "weights.pt scan.nii.gz --method gradient_input --out map.nii.gz --network"
     explain([*words.split(), "{function: linear_network:build}"])
-    weights = torch.load("weights.pt")["1.weight"].numpy()
+    weights, biases = (torch.load("weights.pt")[f"1.{name}"].numpy() for name in ("weight", "bias"))
+    first, second = weights @ scan.ravel() + biases
+    said = (
+        f"map.nii.gz explains the margin of class 1 by gradient_input; the model's outputs: {first:.4g}, {second:.4g}\n"
+    )
+    assert capsys.readouterr().out == said
     heatmap = nib.load("map.nii.gz").get_fdata().ravel()
     np.testing.assert_allclose(heatmap, (weights[1] - weights[0]) * scan.ravel(), rtol=1e-3, atol=1e-6)
     with pytest.raises(StudyError, match="is no model of a study"):

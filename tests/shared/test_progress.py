@@ -7,7 +7,16 @@ import threading
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from heatproof.progress import UNLOCK, LockFilter, Progress, ProgressHandler, keep_ticking, replace_log, rounded
+from heatproof.progress import (
+    UNLOCK,
+    LockFilter,
+    PlanFilter,
+    Progress,
+    ProgressHandler,
+    keep_ticking,
+    replace_log,
+    rounded,
+)
 
 STAGES = {"register_scan": "register", "fit_model": "train"}
 JOBS = [("register_scan", ""), ("register_scan", ""), ("fit_model", "")]
@@ -147,6 +156,25 @@ def test_jobs_side_by_side_halve_the_time_left():
     run.start(1, "register_scan", scan="sub-1")
     run.start(2, "register_scan", scan="sub-2")
     assert run.handler.progress.time_left() == ", at least 5 min left"
+
+
+def test_jobs_of_a_kind_that_has_not_run_are_taken_to_be_as_long_as_the_others():
+    run = Run(io.StringIO())
+    run.start(1, "register_scan", scan="sub-1")
+    run.finish(1, after=40)
+    assert run.lines[1].endswith("1 of 3 jobs, roughly 80 s left")
+
+
+@pytest.mark.parametrize("tables", [1, 2])
+def test_a_plan_has_its_cost_last_and_as_many_tables_as_are_asked_for(tables):
+    logger, stream = logging.Logger("plan"), io.StringIO()
+    logger.addHandler(logging.StreamHandler(stream))
+    logger.addFilter(PlanFilter(lambda: "Cost: 3 jobs", tables))
+    for message, event in (("table", LogEvent.RUN_INFO), ("job", None), ("table", LogEvent.RUN_INFO)):
+        logger.info(message, extra={"event": event})
+    logger.info("This was a dry-run.")
+    told = ["table", "job", *["table"] * (tables - 1), "This was a dry-run.", "", "Cost: 3 jobs"]
+    assert stream.getvalue().splitlines() == told
 
 
 def test_a_terminal_shows_what_runs_and_writes_over_it():

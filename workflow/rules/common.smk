@@ -44,7 +44,7 @@ from heatproof.feasibility import check_feasibility, long_occlusions
 from heatproof.gpus import gpus_here, gpus_of_job
 from heatproof.maps import check_maps, files_of, is_taken, pattern_of, strange_maps
 from heatproof.models import models_of, network_of, networks_of, seed_of
-from heatproof.progress import CostFilter, LockFilter, Progress, replace_log
+from heatproof.progress import LockFilter, PlanFilter, Progress, replace_log
 from heatproof.references import reference_files
 from heatproof.register.check_quality import describe_poor
 from heatproof.register.find_masks import find_masks
@@ -55,6 +55,7 @@ from heatproof.task import task_of
 from heatproof.train.clinicadl import check_learned, taken_on_trust
 from heatproof.train.imported import check_imported, check_parts, is_imported, with_imported_models
 from heatproof.train.take_predictions import read_predictions
+from snakemake.settings.types import Quietness
 
 shell.prefix(
     f"set -euo pipefail; export PYTHONPATH={shlex.quote(SRC)}${{{{PYTHONPATH:+:$PYTHONPATH}}}} MPLBACKEND=Agg "
@@ -446,7 +447,8 @@ def show_run():
     """Show progress in place of Snakemake's log, unless that is asked for; in a plan, show what it will cost."""
     logger.addFilter(LockFilter())
     if workflow.output_settings.dryrun:
-        logger.addFilter(CostFilter(cost_of_plan))
+        listed = Quietness.RULES not in (workflow.output_settings.quiet or ())
+        logger.addFilter(PlanFilter(cost_of_plan, tables=2 if listed else 1))
     elif not (workflow.output_settings.printshellcmds or workflow.output_settings.verbose):
         expected = lambda: expected_seconds(measured_units(Path("results")), planned_sizes())
         return replace_log(logger, Progress(stage_of, lambda: [job[:2] for job in planned_jobs()], expected))

@@ -15,7 +15,7 @@ REMEDIES = {
     ),
     SENTENCE: None,  # says itself what to do
     re.compile(r"(?i)MemoryError|out of memory|can't allocate memory"): (
-        "lower train.batch_size or attribute.batch_size, choose a larger register.voxel_size, or run fewer jobs at once"
+        "set train.micro_batch, lower attribute.batch_size, use a larger register.voxel_size, or run fewer jobs at once"
     ),
     re.compile(r"KeyboardInterrupt"): "it was interrupted: the same command goes on where it was",
     re.compile(r"ModuleNotFoundError|ImportError"): (

@@ -41,9 +41,9 @@ def test_the_last_error_counts_whatever_came_before():
     ("exception", "remedy"),
     [
         ("RuntimeError: shape '[2, 3]' is invalid", "network or a method of your own"),
-        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "lower train.batch_size"),
-        ("numpy._core._exceptions._ArrayMemoryError: Unable to allocate 9 GiB", "lower train.batch_size"),
-        ("RuntimeError: [enforce fail] DefaultCPUAllocator: can't allocate memory: 12 bytes", "lower train.batch_size"),
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "set train.micro_batch"),
+        ("numpy._core._exceptions._ArrayMemoryError: Unable to allocate 9 GiB", "set train.micro_batch"),
+        ("RuntimeError: [enforce fail] DefaultCPUAllocator: can't allocate memory: 12 bytes", "set train.micro_batch"),
         ("KeyboardInterrupt", "the same command goes on"),
         ("ModuleNotFoundError: No module named 'zennit'", "--use-conda"),
     ],

@@ -10,7 +10,7 @@ from torch import nn
 from heatproof.errors import StudyError
 from heatproof.store import Store
 from heatproof.task import PATIENTS, Task
-from heatproof.train.fit_model import better, evaluate, fit_model, should_stop
+from heatproof.train.fit_model import better, evaluate, fit_model, should_stop, train_epoch
 from heatproof.train.objective import objective_of
 from heatproof.train.predict_scans import predict
 
@@ -71,6 +71,36 @@ def test_the_initialisation_seed_alone_rules_the_first_weights(stores):
     same = torch.isclose(*first)
     running = sum(buffer.numel() for buffer in fit(stores, epochs=1)[0].buffers())
     assert (~same).sum() <= running
+
+
+def test_parts_of_a_batch_train_as_the_whole_does():
+    images, targets = torch.rand(5, 1, 2, 2, 2, dtype=torch.float64), torch.tensor([0, 1, 1, 0, 1])
+    losses, trained = [], []
+    for micro_batch in (None, 5, 2, 1):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(8, 4), nn.Tanh(), nn.Linear(4, 2)).double()
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
+        losses.append(train_epoch(model, optimiser, [(images, targets)] * 3, micro_batch=micro_batch))
+        trained.append(weights(model))
+    assert losses == pytest.approx([losses[0]] * 4, rel=1e-12) and torch.equal(trained[0], trained[1])
+    for others in trained[2:]:
+        torch.testing.assert_close(others, trained[0], rtol=1e-12, atol=1e-14)
+
+
+def test_no_more_scans_than_a_micro_batch_are_in_a_pass(stores):
+    sizes = []
+
+    class Watched(nn.Linear):
+        def forward(self, scans):
+            sizes.append(len(scans))
+            return super().forward(scans)
+
+    model = nn.Sequential(nn.Flatten(), Watched(8, 2))
+    batch = (torch.rand(7, 1, 2, 2, 2), torch.arange(7) % 2)
+    train_epoch(model, torch.optim.SGD(model.parameters()), [batch], micro_batch=3)
+    assert sizes == [3, 2, 2]
+    history = fit(stores, epochs=1, micro_batch=3)[1]
+    assert np.isfinite(history["train_loss"]).all()
 
 
 @pytest.mark.parametrize("name", ["normed_head", "slices"])

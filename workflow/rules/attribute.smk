@@ -39,7 +39,7 @@ rule check_network:
                 explaining_code(method, network) for network in NETWORKS for method in METHODS if method not in TAKEN
             )
         ),
-        train=options("train", "network" if "" in NETWORKS else "networks", "batch_size", "loss"),
+        train=options("train", "network" if "" in NETWORKS else "networks", "batch_size", "loss", *MICRO_BATCH),
         attribute=as_json(
             {
                 "methods": {

@@ -8,10 +8,11 @@ PREDICTED = [split for split in splits_up_to("test") if split != "train"]
 LEAKAGE = [f"{STORE}/leakage_test.tsv"] if len(splits_up_to("test")) > 1 else []
 FIXED = config["train"]["fix"]
 FIRST = config["train"]["seeds"][0]
+MICRO_BATCH = ["micro_batch"] if config["train"]["micro_batch"] else []  # as it was not there before, off is not named
 FIT_OPTIONS = [
-    *["network", "learning_rate", "weight_decay", "batch_size", "epochs"],
+    *["network", "learning_rate", "weight_decay", "batch_size", *MICRO_BATCH, "epochs"],
     *["patience", "loss", "keep", "augmentation", "device", "precision", "fix"],
-    *(["compile"] if config["train"]["compile"] else []),  # as it was not there before, off is not named
+    *(["compile"] if config["train"]["compile"] else []),
 ]
 
 
@@ -141,7 +142,7 @@ else:
         conda:
             "../../envs/torch.yaml"
         resources:
-            mem_mb=megabytes(1500, 200 * config["train"]["batch_size"]),
+            mem_mb=megabytes(1500, 200 * (config["train"]["micro_batch"] or config["train"]["batch_size"])),
             runtime=minutes(720),
             gpu=GPU_SHARE,
         params:

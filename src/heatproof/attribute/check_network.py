@@ -88,12 +88,15 @@ def check_network(brain: Tensor, options: dict, folder: Path, task: Task = PATIE
     if not logits.isfinite().all():
         raise StudyError("train.network returns logits that are not finite for random scans, untrained; correct it")
     require_repeatable(network, scans)
-    with told("cannot be trained", "correct it, or raise train.batch_size if one scan at once is too few"):
+    with told(
+        "cannot be trained", "correct it, or raise train.batch_size (or micro_batch) if one scan at once is too few"
+    ):
         still = options | {"learning_rate": 0.0, "weight_decay": 0.0}
         trained, optimiser = begin_training(shape, still, 0, torch.device("cpu"))
         batch = scans[: options["batch_size"]].clone()
         targets = torch.arange(len(batch), dtype=torch.int64 if task.classes else torch.float32)
-        train_epoch(trained, optimiser, [(batch, targets)], loss_of=objective_of(task, options).loss)
+        loss = objective_of(task, options).loss
+        train_epoch(trained, optimiser, [(batch, targets)], loss_of=loss, micro_batch=options.get("micro_batch"))
     if not task.classes:
         rescale_output(trained, scan, 1.0, 2.0)
     if not all(parameter.isfinite().all() for parameter in trained.parameters()):

@@ -42,17 +42,23 @@ def train_epoch(
     batches: Iterable,
     precision: str = "float32",
     loss_of: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy,
+    micro_batch: int | None = None,
 ) -> float:
-    """Take one step per batch on the loss; return its mean over scans, the only number that is waited for."""
+    """Take one step per batch on the loss; return its mean over scans, the only number that is waited for.
+
+    A batch of more scans than ``micro_batch`` goes through the network in parts, whose gradients add up to its own.
+    """
     model.train()
     total, count = 0.0, 0
     for images, targets in batches:
-        with lower(precision, images.device):
-            loss = loss_of(model(images), targets)
         optimiser.zero_grad()
-        loss.backward()
+        parts = -(-len(targets) // (micro_batch or len(targets)))
+        for some, wanted in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
+            with lower(precision, images.device):
+                loss = loss_of(model(some), wanted)
+            (loss * (len(wanted) / len(targets))).backward()
+            total, count = total + loss.detach().double() * len(wanted), count + len(wanted)
         optimiser.step()
-        total, count = total + loss.detach().double() * len(targets), count + len(targets)
     return (total / count).item()
 
 
@@ -127,7 +133,8 @@ def fit_model(train: Store, validation: Store, options: dict, seeds: dict, devic
     training, validating = resident(train.images, device), resident(validation.images, device)
     objective, (mean, deviation) = objective_of(train.task, options), spread_of(train)
     learned, wanted = scaled(train.targets, mean, deviation), scaled(validation.targets, mean, deviation)
-    sample = as_input(training[: options["batch_size"]].to(device))
+    micro_batch = options.get("micro_batch")
+    sample = as_input(training[: micro_batch or options["batch_size"]].to(device))
     precision = trusted(options["precision"], model, sample)
     trained = compiled(model, sample, precision) if options.get("compile") else model
     del sample
@@ -135,7 +142,7 @@ def fit_model(train: Store, validation: Store, options: dict, seeds: dict, devic
     for epoch in range(1, options["epochs"] + 1):
         start, clock = time.perf_counter(), {"loading": 0.0}
         batches = training_batches(training, learned, options["batch_size"], options["augmentation"], random, device)
-        train_loss = train_epoch(trained, optimiser, timed(batches, clock), precision, objective.loss)
+        train_loss = train_epoch(trained, optimiser, timed(batches, clock), precision, objective.loss, micro_batch)
         fitting = time.perf_counter() - start
         loss, score = evaluate(model, validating, torch.from_numpy(wanted), options["batch_size"], device, objective)
         if not np.isfinite([train_loss, loss]).all():

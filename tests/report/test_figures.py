@@ -1,4 +1,5 @@
 import json
+import shutil
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,7 @@ from heatproof.images import load_array, load_image
 from heatproof.models import models_of
 from heatproof.report import (
     draw_bounds,
+    draw_channels,
     draw_convergence,
     draw_ensembles,
     draw_methods,
@@ -27,7 +29,7 @@ from heatproof.report import (
     draw_training,
 )
 from heatproof.report.answer import mean_with_interval
-from heatproof.report.brains import average, colour_scale, draw_map, load_brain, panel_size, read_map
+from heatproof.report.brains import average, colour_scale, draw_map, load_brain, panel_size, read_map, read_maps
 from heatproof.report.comparison import bound_rows
 from heatproof.report.figures import TITLES, method_styles
 from heatproof.tables import read_table
@@ -176,9 +178,33 @@ def test_figure_1_labels_each_model_and_says_which_has_no_map(study, brain):
 
 def test_figure_2_survives_a_method_without_any_map(brain):
     template, _ = brain
-    figure = draw_methods.draw_methods({"lrp": None}, template, [(26, -20, -16)], "RdYlBu_r", 0.2)
+    figure = draw_methods.draw_methods({"lrp": [None]}, template, [(26, -20, -16)], "RdYlBu_r", 0.2)
     assert "no model has a map" in texts(figure)
     plt.close(figure)
+
+
+def test_maps_of_channels_are_drawn_side_by_side_by_name(study, tmp_path, monkeypatch):
+    (folder, config), made = study, tmp_path / "compare/lrp/seed-0"
+    made.mkdir(parents=True)
+    for channel in ("T1w", "FLAIR"):
+        shutil.copy(folder / "compare/lrp/seed-0/mean_TP.nii.gz", made / f"mean_TP_{channel}.nii.gz")
+    drawn = []
+    monkeypatch.setattr(draw_channels, "save_figure", lambda figure, *_: drawn.append(texts(figure)))
+    shared = commands(folder, config)[draw_methods]
+    shared = shared[shared.index("--mask") :]
+    words = ["--maps", tmp_path / "compare", "--methods", "lrp", "--seeds", 0, "--channels", "T1w", "FLAIR"]
+    run_command(monkeypatch, draw_channels, [*words, *shared, "--output", tmp_path / "figure.png"])
+    assert [text for text in drawn[0] if text.endswith(("T1w", "FLAIR"))] == ["LRP\nT1w", "FLAIR"]
+
+
+def test_channels_of_a_model_share_a_scale(tmp_path):
+    for name, values in (("T1w", [1, -4, 0]), ("FLAIR", [2, 0, 100]), ("none", [0, 0, 0])):
+        image = nib.Nifti1Image(np.float32(values).reshape(3, 1, 1), np.eye(4))
+        nib.save(image, tmp_path / f"{name}.nii.gz")
+    brain = np.array([True, True, False]).reshape(3, 1, 1)
+    found = read_maps([tmp_path / "T1w.nii.gz", tmp_path / "FLAIR.nii.gz"], brain)
+    assert [image.get_fdata().ravel().tolist() for image in found] == [[0.25, -1, 0], [0.5, 0, 0]]
+    assert read_maps([tmp_path / "none.nii.gz"] * 2, brain) == [None, None]
 
 
 def test_figure_3_shows_the_mean_over_pairs_and_what_is_missing():

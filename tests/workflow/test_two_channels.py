@@ -85,4 +85,9 @@ def test_the_table_has_shares_and_effects_of_each_channel(two_study):
 
 def test_the_page_has_a_table_of_channels_where_someone_is_recognised(two_study):
     page, found = (two_study / "report/report.html").read_text(), read_table(two_study / "compare/accuracy.tsv")
-    assert ('id="channels"' in page) == bool(found["n_TP"].iloc[0])
+    assert (
+        ('id="channels"' in page)
+        == ("Mean maps over all models of each channel" in page)
+        == bool(found["n_TP"].iloc[0])
+    )
+    assert (two_study / "report/channels.png").is_file()

@@ -15,7 +15,7 @@ SRC = str(BASE / "src")
 sys.path.insert(0, SRC)
 
 from heatproof.atlases import REMOTE
-from heatproof.channels import channels_of, image_column, with_inputs
+from heatproof.channels import channels_of, image_column, tells_channels, with_inputs
 from heatproof.checks import BASELINES, FLOORS, T_MAP_SPLITS
 from heatproof.cohort.bids_files import check_spaces
 from heatproof.cohort.bids_tables import PARTICIPANT, SCAN

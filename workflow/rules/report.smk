@@ -4,6 +4,8 @@ REPORT = f"{STUDY}/report"
 BRAIN_KEYS = ("colormap", "threshold", "points")
 VIEWER_KEYS = (*BRAIN_KEYS, "viewer_voxel_size", "viewer_outcomes")
 MEAN_MAPS = f"{STUDY}/compare/{{method}}/seed-{{seed}}/mean_{TASK.explained}.nii.gz"
+CHANNEL_MAPS = MEAN_MAPS.replace(".nii.gz", "_{channel}.nii.gz")
+TELLING = [name for name in (OWN_METHODS if FURTHER else []) if tells_channels(config["attribute"]["methods"][name])]
 PATCHES = cubic_patches(config["attribute"]["methods"])
 TABLES = f"{STUDY}/compare/{{table}}.tsv"
 SCALES = expand(f"{STUDY}/compare/{{method}}/scale.tsv", method=SCALED)
@@ -40,6 +42,18 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
             "--maps", f"{STUDY}/compare", OF_STUDY, "--possible", KNOWN_POSSIBLE, BRAIN_OPTIONS, TASK_WORDS
         ),
         "of_brains": True,
+    },
+    "draw_channels": {
+        "figure": "channels",
+        "made_of": [
+            *BRAIN,
+            *expand(CHANNEL_MAPS, method=TELLING, seed=SEEDS, channel=CHANNELS),
+            *KNOWN_POSSIBLE,
+        ],
+        "arguments": words("--maps", f"{STUDY}/compare", "--methods", TELLING, "--seeds", SEEDS)
+        + words(" --channels", CHANNELS, "--possible", KNOWN_POSSIBLE, BRAIN_OPTIONS, TASK_WORDS),
+        "of_brains": True,
+        "drawn": bool(TELLING),
     },
     "draw_overlaps": {
         "figure": "figure-3-overlap",

@@ -71,23 +71,30 @@ def load_brain(template: str | dict, points: Sequence[Sequence[float]]) -> nib.N
 
 
 def read_map(path: str | Path, mask: np.ndarray) -> nib.Nifti1Image | None:
-    """Read a mean map, scaled by its largest absolute value in the brain and zero outside.
+    """Read a mean map, scaled by its largest absolute value in the brain and zero outside; see `read_maps`."""
+    return read_maps([path], mask)[0]
+
+
+def read_maps(paths: Sequence[str | Path], mask: np.ndarray) -> list[nib.Nifti1Image | None]:
+    """Read the mean maps of one model, scaled by the largest absolute value in the brain of all, and zero outside.
 
     Parameters
     ----------
-    path : path
-        A mean map on the working grid.
+    paths : sequence of path
+        Maps on the working grid, of one channel each.
     mask : ndarray of bool
         The brain on the working grid.
 
     Returns
     -------
-    Nifti1Image or None
-        None if the map is empty: no voxel of the brain has a value other than 0.
+    list of Nifti1Image or None
+        None if all are empty: no voxel of the brain has a value other than 0.
     """
-    values = np.where(mask, np.nan_to_num(load_heatmap(path)), 0)
+    values = [np.where(mask, np.nan_to_num(load_heatmap(path)), 0) for path in paths]
     peak = np.abs(values).max()
-    return nib.Nifti1Image(values / peak, load_image(path).affine) if peak > 0 else None
+    if not peak > 0:
+        return [None] * len(values)
+    return [nib.Nifti1Image(map / peak, load_image(path).affine) for map, path in zip(values, paths, strict=True)]
 
 
 def average(maps: Iterable[nib.Nifti1Image | None]) -> nib.Nifti1Image | None:

@@ -6,6 +6,7 @@ alike; models without a map do not count, and methods that no network of the stu
 
 import argparse
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -23,40 +24,45 @@ MARGIN, GAP, LABEL, BAR = 0.05, 0.2, 0.28, 0.6  # inches: left and below, betwee
 
 
 def draw_methods(
-    maps: Mapping[str, nib.Nifti1Image | None],
+    maps: Mapping[str, Sequence[nib.Nifti1Image | None]],
     template: nib.Nifti1Image,
     points: Sequence[Sequence[float]],
     colormap: str,
     threshold: float,
+    heads: Sequence[str] = (),
 ) -> plt.Figure:
-    """Draw one row for each method, with a colour scale of its own and one panel for each point.
+    """Draw one row for each method, with a colour scale of its own and one panel for each map and point.
 
     Parameters
     ----------
-    maps : mapping from method to Nifti1Image or None
-        Means over models.
+    maps : mapping from method to sequence of Nifti1Image or None
+        Means over models: one, or one for each channel.
     template : Nifti1Image
         T1w of the brain, zero outside.
     points : sequence of sequences of 3 float
         Millimetres; the slices of a panel pass through its point.
     colormap, threshold
         As in `colour_scale`.
+    heads : sequence of str
+        What is written above each panel.
     """
     width, height = panel_size(template)
-    panel_width = (WIDTH - MARGIN - BAR - GAP * (len(points) - 1)) / len(points)
+    columns = max(map(len, maps.values()), default=1) * len(points)
+    panel_width = (WIDTH - MARGIN - BAR - GAP * (columns - 1)) / columns
     panel_height = panel_width * height / width
-    total = len(maps) * (LABEL + panel_height) + MARGIN
+    label = LABEL * (1 + bool(heads))
+    total = len(maps) * (label + panel_height) + MARGIN
     figure = plt.figure(figsize=(WIDTH, total))
-    for row, (method, image) in enumerate(maps.items()):
-        bottom = 1 - (row + 1) * (LABEL + panel_height) / total
-        scale = colour_scale([image], colormap, threshold)
-        for column, point in enumerate(points):
+    for row, (method, images) in enumerate(maps.items()):
+        bottom = 1 - (row + 1) * (label + panel_height) / total
+        scale = colour_scale(images, colormap, threshold)
+        for column, (image, point) in enumerate(product(images, points)):
             left = (MARGIN + column * (panel_width + GAP)) / WIDTH
             axes = figure.add_axes([left, bottom, panel_width / WIDTH, panel_height / total])
             draw_map(axes, image, template, point, scale, coordinates=row == 0, reason="no model has a map")
-            if column == 0:
-                axes.set_title(title_of(method), loc="left", weight="bold", pad=5)
-        if image is not None:
+            words = [title_of(method)] * (column == 0) + [*heads[column : column + 1]]
+            axes.set_title("\n".join(words), loc="left", weight="bold", pad=5)
+        if images[0] is not None:
             low = bottom + 0.2 * panel_height / total
             bar = figure.add_axes([1 - (BAR - 0.1) / WIDTH, low, 0.08 / WIDTH, 0.6 * panel_height / total])
             draw_colour_bar(bar, scale, "", "vertical")
@@ -79,7 +85,7 @@ def main() -> None:
 
     mask, file = load_array(args.mask) > 0, f"mean_{args.task.explained}.nii.gz"
     maps = {
-        method: average(read_map(args.maps / method / f"seed-{seed}" / file, mask) for seed in args.seeds)
+        method: [average(read_map(args.maps / method / f"seed-{seed}" / file, mask) for seed in args.seeds)]
         for method in filter(read_possible(args.possible).somewhere, args.methods)
     }
     options = args.options

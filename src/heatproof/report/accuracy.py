@@ -1,13 +1,15 @@
 """How well models predict the test scans' classes, or their value, in words and cells."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from heatproof.models import title_of_model
 from heatproof.report.comparison import decimal, decimals, number, numbers
 from heatproof.report.figures import CHECKS, percent, percents
+from heatproof.task import Task
 
 
 class Quantity(NamedTuple):
@@ -31,6 +33,7 @@ QUANTITIES = {
     "pearson": Quantity("Correlation", decimal, decimals),
     "spearman": Quantity("Rank correlation", decimal, decimals),
 }
+LUCK = 2  # standard errors above chance, which models without knowledge reach in one of 40 studies
 RANKING = {"auc": 0.5, "pearson": 0.0}  # how well models order the scans, of classes and of a value, and at chance
 
 
@@ -77,6 +80,47 @@ def accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:
     spans = [quantity.write_range(accuracy[name].min(), accuracy[name].max()) for name, quantity in told.items()]
     rows.append({"name": "Mean", "shares": means, "counts": [""] * counts.shape[1]})
     return [*rows, {"name": "Range", "shares": spans, "counts": [""] * counts.shape[1]}]
+
+
+def by_luck(test: pd.DataFrame, task: Task) -> tuple[str, float]:
+    """Return a column of ``accuracy.tsv``, and what models that know nothing may reach there: `LUCK` above chance.
+
+    Participants are independent, their scans are not: standard errors are those of one scan each. NaN where test scans
+    are all of one class.
+    """
+    if not task.classes:
+        return "pearson", min(1.0, LUCK / np.sqrt(max(1, test["participant_id"].nunique() - 1)))
+    people = test.groupby("label")["participant_id"].nunique()
+    if len(people) < 2:
+        return "balanced_accuracy", np.nan
+    chance = 1 / len(people)
+    return "balanced_accuracy", min(1.0, chance + LUCK * np.sqrt((chance * (1 - chance) / people).sum()) * chance)
+
+
+def not_above_chance(accuracy: pd.DataFrame, scans: pd.DataFrame, task: Task) -> Iterator[str]:
+    """Say of each network whose models are not shown to predict better than chance that they are not.
+
+    Models share their test scans: their mean is taken to be as uncertain as one of them.
+
+    Parameters
+    ----------
+    accuracy : DataFrame
+        ``accuracy.tsv``, with a column network where the study has several.
+    scans : DataFrame
+        participant_id, split, label.
+    task : Task
+    """
+    test = scans[scans["split"] == "test"]
+    (name, luck), of = by_luck(test, task), task.target if not task.classes else "what tells the classes apart"
+    title, write, _ = QUANTITIES[name]
+    for network, models in accuracy.groupby("network") if "network" in accuracy else [("", accuracy)]:
+        if (mean := models[name].mean()) <= luck:
+            named, often = f" of {network}" if network else "", " on average" if len(models) > 1 else ""
+            yield (
+                f"The models{named} are not shown to be better than chance: their {title.lower()} is {write(mean)}{often}. "
+                f"With {test['participant_id'].nunique()} participants in the test set luck alone may reach "
+                f"{write(luck)}. The maps say what these models use. That it has to do with {of} is not shown."
+            )
 
 
 def check_accuracy_rows(accuracy: pd.DataFrame) -> list[dict]:

@@ -19,7 +19,14 @@ from heatproof.compare.measures import heads
 from heatproof.compare.regions import METRICS
 from heatproof.models import Model, models_of, network_of
 from heatproof.report import paper
-from heatproof.report.accuracy import accuracy_rows, check_accuracy_rows, count_columns, quantities_of, still_trained
+from heatproof.report.accuracy import (
+    accuracy_rows,
+    check_accuracy_rows,
+    count_columns,
+    not_above_chance,
+    quantities_of,
+    still_trained,
+)
 from heatproof.report.answer import (
     RESPECTS,
     RULES,
@@ -218,6 +225,7 @@ def gather(
         "answer": answer_sentence(answers, len(trained), len(set(map(network_of, trained)))),
         "alarms": [
             *filter(None, [config["report"].get("note"), nothing]),
+            *not_above_chance(accuracy, scans, task),
             *([] if quality is None else poor_registrations(quality)),
         ],
         "answer_heads": answer_heads(*judging, nothing),

@@ -116,10 +116,11 @@ def not_above_chance(accuracy: pd.DataFrame, scans: pd.DataFrame, task: Task) ->
     for network, models in accuracy.groupby("network") if "network" in accuracy else [("", accuracy)]:
         if (mean := models[name].mean()) <= luck:
             named, often = f" of {network}" if network else "", " on average" if len(models) > 1 else ""
+            people = test["participant_id"].nunique()
             yield (
-                f"The models{named} are not shown to be better than chance: their {title.lower()} is "
-                f"{write(mean)}{often}. With {test['participant_id'].nunique()} participants in the test set luck alone may reach "
-                f"{write(luck)}. The maps say what these models use. That it has to do with {of} is not shown."
+                f"The models{named} are not shown to be better than chance: their {title.lower()} is {write(mean)}"
+                f"{often}. With {people} participants in the test set luck alone may reach {write(luck)}. The maps say "
+                f"what these models use. That it has to do with {of} is not shown."
             )
 
 

@@ -51,7 +51,7 @@ def describe(study: Path, group: str) -> dict[str, str]:
     effects = yaml.safe_load(Path("config/config.yaml").read_text())["attribute"]["effects"]
     return {
         "models": str(len(accuracy)),
-        "people": ", ".join(f"{people[split]} for {split}" for split in ("train", "validation", "test")),
+        "people": ", ".join(f"{people[split]} {split}" for split in ("train", "validation", "test")),
         "training": str(people["train"]),
         "controls": str(effects["controls"]),
         "accuracy": accuracy_table(accuracy),

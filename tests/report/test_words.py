@@ -51,6 +51,7 @@ def test_patients_and_controls_are_called_so_and_other_classes_by_their_names():
         "explained_class": "the class patient",
         "output": "output 1 is the class patient",
         "references": "controls",
+        "reference": "healthy reference",
         "targets_of": "patients",
         "t_map": "patients against controls",
         "question": "what makes this a patient rather than healthy?",
@@ -70,6 +71,7 @@ def test_patients_and_controls_are_called_so_and_other_classes_by_their_names():
     assert names_of(Task(PATIENTS.classes, "control"))["references"] == "patients"
     of_value = names_of(Task((), "age"))
     assert of_value.keys() == names_of(PATIENTS).keys() and of_value["references"] == "lowest-third scans"
+    assert of_value["reference"] == "reference from the lowest-third scans"
     assert of_value["explained"] == "scans" and "patient" not in " ".join(of_value.values())
 
 

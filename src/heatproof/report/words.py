@@ -24,11 +24,11 @@ def names_of(task: Task) -> dict[str, str]:
     dict of str
         explained (the scans that most maps are averaged over), explained_class (what positive values speak for), output
         (which one is explained), targets_of (after "scans of"), references (scans that the target is held against),
-        t_map (of what), question and empty_question (what maps with a healthy reference answer, and others), gain (of a
-        region), note (what these words are; empty of patients and controls).
+        reference (one of them), t_map (of what), question and empty_question (what maps with such a reference answer,
+        and others), gain (of a region), note (what these words are; empty of patients and controls).
     """
     target, group, references = task.target, f"{task.groups[task.explained].title}s", scans_of(task, task.reference)
-    named = {"explained": group, "references": references}
+    named = {"explained": group, "references": references, "reference": f"reference from the {references}"}
     if not task.classes:
         return named | {
             "explained_class": f"a higher {target}",
@@ -49,6 +49,7 @@ def names_of(task: Task) -> dict[str, str]:
     if task.shown == PATIENTS.shown:
         return named | {
             "targets_of": "patients",
+            "reference": "healthy reference",
             "question": "what makes this a patient rather than healthy?",
             "empty_question": "what makes this a patient rather than nothing?",
             "gain": "patients’ sum divided by controls’ sum",

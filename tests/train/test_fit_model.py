@@ -87,7 +87,19 @@ def test_parts_of_a_batch_train_as_the_whole_does():
         torch.testing.assert_close(others, trained[0], rtol=1e-12, atol=1e-14)
 
 
-def test_no_more_scans_than_a_micro_batch_are_in_a_pass(stores):
+@pytest.mark.parametrize(
+    ("scans", "micro_batch", "expected"),
+    [
+        (7, 3, [3, 2, 2]),
+        (4, 1, [1, 1, 1, 1]),
+        (4, 2, [2, 2]),
+        (3, 2, [3]),
+        (5, 2, [3, 2]),
+        (2, 8, [2]),
+        (1, 2, [1]),
+    ],
+)
+def test_no_more_scans_than_a_micro_batch_are_in_a_pass_but_one_that_would_be_alone(scans, micro_batch, expected):
     sizes = []
 
     class Watched(nn.Linear):
@@ -96,10 +108,15 @@ def test_no_more_scans_than_a_micro_batch_are_in_a_pass(stores):
             return super().forward(scans)
 
     model = nn.Sequential(nn.Flatten(), Watched(8, 2))
-    batch = (torch.rand(7, 1, 2, 2, 2), torch.arange(7) % 2)
-    train_epoch(model, torch.optim.SGD(model.parameters()), [batch], micro_batch=3)
-    assert sizes == [3, 2, 2]
-    history = fit(stores, epochs=1, micro_batch=3)[1]
+    batch = (torch.rand(scans, 1, 2, 2, 2), torch.arange(scans) % 2)
+    train_epoch(model, torch.optim.SGD(model.parameters()), [batch], micro_batch=micro_batch)
+    assert sizes == expected
+
+
+def test_a_network_that_norms_over_scans_is_trained_by_parts(stores):
+    network = {"function": f"{networks.__name__}:normed_head"}
+    train = Store(stores[0].images[:11], stores[0].scans[:11])
+    history = fit((train, stores[1]), network=network, epochs=1, batch_size=4, micro_batch=2)[1]
     assert np.isfinite(history["train_loss"]).all()
 
 

@@ -36,6 +36,13 @@ def begin_training(
     return model, torch.optim.Adam(model.parameters(), **rates)
 
 
+def parts_of(scans: int, micro_batch: int | None) -> int:
+    """Return into how many parts a batch goes: of ``micro_batch`` scans at most, or one more for none to be alone."""
+    if micro_batch in (None, 1):
+        return scans if micro_batch else 1
+    return min(-(-scans // micro_batch), max(1, scans // 2))
+
+
 def train_epoch(
     model: nn.Module,
     optimiser: torch.optim.Optimizer,
@@ -52,7 +59,7 @@ def train_epoch(
     total, count = 0.0, 0
     for images, targets in batches:
         optimiser.zero_grad()
-        parts = -(-len(targets) // (micro_batch or len(targets)))
+        parts = parts_of(len(targets), micro_batch)
         for some, wanted in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
             with lower(precision, images.device):
                 loss = loss_of(model(some), wanted)

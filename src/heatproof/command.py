@@ -10,6 +10,10 @@ from inspect import getmodule
 from heatproof.errors import StudyError
 from heatproof.versions import version_line
 
+HUGE_PAGES = (
+    "glibc.malloc.hugetlb=1"  # GLIBC_TUNABLES of jobs: on single pages networks wait half of their time for them
+)
+
 
 def run(main: Callable[[], None]) -> None:
     """Run a command: log to standard error; a `StudyError` is one sentence there and exit status 1."""

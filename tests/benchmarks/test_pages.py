@@ -15,7 +15,8 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 
 
 TEMPLATES = {"benchmarks": "page", "real-scans": "real_scans", "finding-brains": "finding"} | {
-    name: name for name in ("ages", "comparison", "determinism", "intervals", "networks", "occlusion", "scale")
+    name: name
+    for name in ("ages", "comparison", "determinism", "intervals", "networks", "occlusion", "running", "scale")
 }
 TEMPLATES = {name: Path(__file__).with_name(f"{template}.md") for name, template in TEMPLATES.items()}
 TEMPLATES["reruns"] = Path("tests/workflow/reruns.md")

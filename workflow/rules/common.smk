@@ -22,6 +22,7 @@ from heatproof.cohort.bids_tables import PARTICIPANT, SCAN
 from heatproof.cohort.participants import real_brains, simulated_sessions
 from heatproof.cohort.scans import read_cohort
 from heatproof.cohort.twins import has_twins, healthy_label, is_simulated, list_twins
+from heatproof.command import HUGE_PAGES
 from heatproof.compare.layout import split_name
 from heatproof.config import (
     check_yaml,
@@ -59,6 +60,7 @@ from snakemake.settings.types import Quietness
 
 shell.prefix(
     f"set -euo pipefail; export PYTHONPATH={shlex.quote(SRC)}${{{{PYTHONPATH:+:$PYTHONPATH}}}} MPLBACKEND=Agg "
+    f"GLIBC_TUNABLES=${{{{GLIBC_TUNABLES:-{HUGE_PAGES}}}}} "
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=${{OMP_NUM_THREADS:-1}}; "
 )
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from zennit.attribution import Gradient
@@ -18,10 +19,11 @@ from zennit.types import Activation, AvgPool, BatchNorm, Linear
 
 from heatproof.attribute.convergence import STEPS_BACK, trace_convergence
 from heatproof.attribute.gradients import gradient, gradient_input, guided_backprop
-from heatproof.attribute.graph import graph_of, walk_back
+from heatproof.attribute.graph import graph_of, lies_elsewhere, walk_back
 from heatproof.attribute.lrp import lrp
 from heatproof.attribute.outputs import one_hot, with_margin, with_softmax
 from heatproof.errors import StudyError
+from heatproof.running import to_device
 
 SHAPE = (12, 10, 14)
 OWN = ("sfcn", "sfcn_averaged_last", "resnet", "squeezed_resnet", "dense", "by_hand", "normed_head", "slices")
@@ -69,6 +71,29 @@ def test_with_biases_epsilon_tends_to_gradient_times_input(name):
         expected = gradient_input(network, images, 1)
     assert expected.abs().max() > 0
     assert (heatmaps - expected).norm() < 1e-5 * expected.norm()
+
+
+@pytest.mark.parametrize("name", [*OWN, *MONAI])
+def test_weights_that_lie_as_in_a_job_give_the_same_relevance_in_batches_as_plain_ones_scan_by_scan(name):
+    network, images = made(name)
+    expected = torch.cat([lrp(network, image[None], 1) for image in images])
+    assert expected.abs().max() > 0
+    torch.testing.assert_close(lrp(to_device(network, "cpu"), images, 1), expected, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "strides", "same"),
+    [
+        ((2, 3, 1, 1, 1), (2, 3, 1, 1, 1), (3, 1, 3, 3, 3), True),
+        ((2, 2), (2, 2), (2, 1), True),
+        ((2, 2), (2, 2), (1, 2), False),
+        ((4,), (2, 2), (2, 1), False),
+    ],
+)
+def test_the_same_numbers_that_lie_otherwise_are_told_from_numbers_in_another_order(shape, size, strides, same):
+    node = make_fx(lambda numbers: numbers.clone().as_strided_(size, strides))(torch.rand(shape))
+    (found,) = [one for one in node.graph.nodes if "as_strided_" in str(one.target)]
+    assert lies_elsewhere(found) is same
 
 
 def without_biases(network):

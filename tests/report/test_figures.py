@@ -17,7 +17,6 @@ from heatproof.images import load_array, load_image
 from heatproof.models import models_of
 from heatproof.report import (
     draw_bounds,
-    draw_channels,
     draw_convergence,
     draw_ensembles,
     draw_methods,
@@ -189,11 +188,11 @@ def test_maps_of_channels_are_drawn_side_by_side_by_name(study, tmp_path, monkey
     for channel in ("T1w", "FLAIR"):
         shutil.copy(folder / "compare/lrp/seed-0/mean_TP.nii.gz", made / f"mean_TP_{channel}.nii.gz")
     drawn = []
-    monkeypatch.setattr(draw_channels, "save_figure", lambda figure, *_: drawn.append(texts(figure)))
+    monkeypatch.setattr(draw_methods, "save_figure", lambda figure, *_: drawn.append(texts(figure)))
     shared = commands(folder, config)[draw_methods]
     shared = shared[shared.index("--mask") :]
     words = ["--maps", tmp_path / "compare", "--methods", "lrp", "--seeds", 0, "--channels", "T1w", "FLAIR"]
-    run_command(monkeypatch, draw_channels, [*words, *shared, "--output", tmp_path / "figure.png"])
+    run_command(monkeypatch, draw_methods, [*words, *shared, "--output", tmp_path / "figure.png"])
     assert [text for text in drawn[0] if text.endswith(("T1w", "FLAIR"))] == ["LRP\nT1w", "FLAIR"]
 
 

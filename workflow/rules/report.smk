@@ -19,7 +19,7 @@ BRAIN = [*register_files(), f"{TEMPLATE}/brain_mask.nii.gz"]
 TASK_WORDS = f"--task {quoted(TASK._asdict())}"
 BRAIN_OPTIONS = f"--mask {TEMPLATE}/brain_mask.nii.gz --template {quoted(config['register']['template'])}"
 OVERLAP = expand(TABLES, table=["top_regions_pairs", "top_regions"])
-FIGURES = {  # by the rule that draws it: its name, what it is made of, and the command's options
+FIGURES = {  # by the rule that draws it: its name, what it is made of, and the command's options; the command, if not the rule's
     "draw_seeds": {
         "figure": "figure-1-{method}",
         "labels": {"figure": "1", "method": "{method}"},
@@ -44,6 +44,7 @@ FIGURES = {  # by the rule that draws it: its name, what it is made of, and the 
         "of_brains": True,
     },
     "draw_channels": {
+        "command": "draw_methods",
         "figure": "channels",
         "made_of": [
             *BRAIN,
@@ -153,8 +154,8 @@ for name, figure in FIGURES.items():
             mem_mb=megabytes(1000, 120 if "of_brains" in figure else 0),
             runtime=minutes(20),
         params:
-            source=code_of(f"heatproof.report.{name}"),
-            command=name,
+            source=code_of(f"heatproof.report.{figure.get('command', name)}"),
+            command=figure.get("command", name),
             arguments=figure["arguments"],
             options=options("report", "dpi", *(BRAIN_KEYS if "of_brains" in figure else [])),
         shell:

@@ -111,12 +111,12 @@ def not_above_chance(accuracy: pd.DataFrame, scans: pd.DataFrame, task: Task) ->
     task : Task
     """
     test = scans[scans["split"] == "test"]
-    (name, luck), of = by_luck(test, task), task.target if not task.classes else "what tells the classes apart"
-    title, write, _ = QUANTITIES[name]
+    name, luck = by_luck(test, task)
+    (title, write, _), people = QUANTITIES[name], test["participant_id"].nunique()
+    of = "what tells the classes apart" if task.classes else task.target
     for network, models in accuracy.groupby("network") if "network" in accuracy else [("", accuracy)]:
         if (mean := models[name].mean()) <= luck:
             named, often = f" of {network}" if network else "", " on average" if len(models) > 1 else ""
-            people = test["participant_id"].nunique()
             yield (
                 f"The models{named} are not shown to be better than chance: their {title.lower()} is {write(mean)}"
                 f"{often}. With {people} participants in the test set luck alone may reach {write(luck)}. The maps say "

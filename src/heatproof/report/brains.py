@@ -1,5 +1,6 @@
 """Mean maps on the template: how they are read, scaled, coloured and drawn."""
 
+import argparse
 import gc
 import warnings
 from collections.abc import Iterable, Sequence
@@ -16,14 +17,25 @@ from nibabel.affines import apply_affine
 from nilearn import plotting
 from nilearn.image import crop_img
 
+from heatproof.command import json_option
 from heatproof.errors import StudyError
 from heatproof.images import load_heatmap, load_image
 from heatproof.space import load_template, voxel_sizes
+from heatproof.task import task_argument
 
 gc.freeze()  # nilearn collects garbage at every step: without what is imported by now it is ten times as fast
 
 SATURATED = 0.1  # per cent of the voxels that may lie beyond the end of the colour scale
 LEVELS = 256
+
+
+def brain_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes that draws maps of a task on the template."""
+    parser.add_argument("--mask", required=True, help="brain mask on the working grid")
+    parser.add_argument("--template", required=True, type=json_option, help="the config's register.template as JSON")
+    task_argument(parser)
+    parser.add_argument("--options", required=True, type=json_option, help="the config's report as JSON")
+    parser.add_argument("--output", required=True, nargs="+", help="png and svg")
 
 
 class Scale(NamedTuple):

@@ -2,6 +2,9 @@
 
 Each model's map is scaled by its largest absolute value in the brain before they are averaged, so that models count
 alike; models without a map do not count, and methods that no network of the study can have are left out.
+
+With ``--channels`` the maps of the channels stand side by side at the first point. Those of a model are scaled by the
+largest absolute value that one of them has: channels keep their proportions.
 """
 
 import argparse
@@ -12,13 +15,21 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import nibabel as nib
 
-from heatproof.command import json_option, run
+from heatproof.command import run
 from heatproof.images import load_array
 from heatproof.models import model_name
 from heatproof.possible import read_possible
-from heatproof.report.brains import average, colour_scale, draw_colour_bar, draw_map, load_brain, panel_size, read_map
+from heatproof.report.brains import (
+    average,
+    brain_arguments,
+    colour_scale,
+    draw_colour_bar,
+    draw_map,
+    load_brain,
+    panel_size,
+    read_maps,
+)
 from heatproof.report.figures import STYLE, WIDTH, save_figure, title_of
-from heatproof.task import task_argument
 
 MARGIN, GAP, LABEL, BAR = 0.05, 0.2, 0.28, 0.6  # inches: left and below, between panels, above a row, for its colours
 
@@ -76,22 +87,21 @@ def main() -> None:
     parser.add_argument("--methods", required=True, nargs="+")
     parser.add_argument("--seeds", required=True, nargs="+", type=model_name)
     parser.add_argument("--possible", nargs="?", help="possible.tsv; what is not is left out")
-    parser.add_argument("--mask", required=True, help="brain mask on the working grid")
-    parser.add_argument("--template", required=True, type=json_option, help="the config's register.template as JSON")
-    task_argument(parser)
-    parser.add_argument("--options", required=True, type=json_option, help="the config's report as JSON")
-    parser.add_argument("--output", required=True, nargs="+", help="png and svg")
+    parser.add_argument("--channels", nargs="*", default=[], help="of several, their names: a panel for each")
+    brain_arguments(parser)
     args = parser.parse_args()
 
-    mask, file = load_array(args.mask) > 0, f"mean_{args.task.explained}.nii.gz"
-    maps = {
-        method: [average(read_map(args.maps / method / f"seed-{seed}" / file, mask) for seed in args.seeds)]
-        for method in filter(read_possible(args.possible).somewhere, args.methods)
-    }
+    mask, maps, mean = load_array(args.mask) > 0, {}, f"mean_{args.task.explained}"
+    files = [f"{mean}_{channel}.nii.gz" for channel in args.channels] or [f"{mean}.nii.gz"]
+    for method in filter(read_possible(args.possible).somewhere, args.methods):
+        folders = [args.maps / method / f"seed-{seed}" for seed in args.seeds]
+        of_models = [read_maps([folder / file for file in files], mask) for folder in folders]
+        maps[method] = [average(of_channel) for of_channel in zip(*of_models, strict=True)]
     options = args.options
-    template = load_brain(args.template, options["points"])
+    points = options["points"][:1] if args.channels else options["points"]
+    colours, template = (options["colormap"], options["threshold"]), load_brain(args.template, points)
     with plt.rc_context(STYLE):
-        figure = draw_methods(maps, template, options["points"], options["colormap"], options["threshold"])
+        figure = draw_methods(maps, template, points, *colours, args.channels)
         save_figure(figure, args.output, options["dpi"])
 
 

@@ -10,14 +10,23 @@ import matplotlib.pyplot as plt
 import nibabel as nib
 import pandas as pd
 
-from heatproof.command import json_option, run
+from heatproof.command import run
 from heatproof.images import load_array
 from heatproof.models import model_name, title_of_model
 from heatproof.report.accuracy import headline
-from heatproof.report.brains import Scale, colour_scale, draw_colour_bar, draw_map, load_brain, panel_size, read_map
+from heatproof.report.brains import (
+    Scale,
+    brain_arguments,
+    colour_scale,
+    draw_colour_bar,
+    draw_map,
+    load_brain,
+    panel_size,
+    read_map,
+)
 from heatproof.report.figures import STYLE, WIDTH, save_figure, title_of
 from heatproof.tables import read_table
-from heatproof.task import PATIENTS, Task, task_argument
+from heatproof.task import PATIENTS, Task
 
 COLUMNS = 2
 MARGIN, GAP, LABEL, BAR = 0.05, 0.25, 0.28, 0.6  # inches: left and right, between panels, above one, for the colours
@@ -79,11 +88,7 @@ def main() -> None:
     parser.add_argument("--seeds", required=True, nargs="+", type=model_name)
     parser.add_argument("--maps", required=True, nargs="+", help="mean map of each seed, in the order of --seeds")
     parser.add_argument("--accuracy", required=True, help="compare/accuracy.tsv")
-    parser.add_argument("--mask", required=True, help="brain mask on the working grid")
-    parser.add_argument("--template", required=True, type=json_option, help="the config's register.template as JSON")
-    task_argument(parser)
-    parser.add_argument("--options", required=True, type=json_option, help="the config's report as JSON")
-    parser.add_argument("--output", required=True, nargs="+", help="png and svg")
+    brain_arguments(parser)
     args = parser.parse_args()
 
     mask = load_array(args.mask) > 0

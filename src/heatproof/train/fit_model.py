@@ -38,9 +38,10 @@ def begin_training(
 
 def parts_of(scans: int, micro_batch: int | None) -> int:
     """Return into how many parts a batch goes: of ``micro_batch`` scans at most, or one more for none to be alone."""
-    if micro_batch in (None, 1):
-        return scans if micro_batch else 1
-    return min(-(-scans // micro_batch), max(1, scans // 2))
+    if micro_batch is None:
+        return 1
+    most = scans if micro_batch == 1 else max(1, scans // 2)
+    return min(-(-scans // micro_batch), most)
 
 
 def train_epoch(

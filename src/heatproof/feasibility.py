@@ -104,9 +104,9 @@ def own_grid(register: dict) -> Grid:
 def long_occlusions(config: dict, scans: int) -> Iterator[str]:
     """Say which methods of a config will occlude for an hour or more with each model.
 
-    The estimate is rough: within a factor of three of what docs/occlusion.md has for the paper's network. That another
-    network is no chain of known layers, and runs as a whole for each patch, cannot be known before it is built; it is
-    taken to cost as much for each voxel as the paper's.
+    The estimate is rough: within a factor of three of what docs/occlusion.md has for the paper's network. What a hidden
+    patch changes in another network cannot be known before it is built; it is taken to run as a whole for each patch,
+    and to cost as much for each voxel as the paper's.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def long_occlusions(config: dict, scans: int) -> Iterator[str]:
         share = 1 if whole else math.prod(min(1, (p + 2 * REACH) / n) for n, p, _ in axes)
         hours = scans * passes * share * PASS * math.prod(grid.shape) / 3600
         if hours >= 1:
-            unless = " unless the network is a chain of layers that docs/occlusion.md names" if whole else ""
+            unless = ", or less if docs/occlusion.md names all layers of the network" if whole else ""
             yield (
                 f"attribute.methods.{name} hides about {passes} patches in each of {scans} test scans, which takes "
                 f"some {hours:.1f} hours for each model on one CPU thread{unless}; a larger stride takes less"

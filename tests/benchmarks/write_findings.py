@@ -225,17 +225,27 @@ def sections_of(page: Path) -> dict[str, str]:
     }
 
 
+def beginning_of(page: Path) -> str:
+    """Return what a page says before its first section on a study."""
+    titles = "|".join(map(re.escape, STUDIES.values()))
+    return re.split(rf"^## (?:{titles})$", page.read_text(), maxsplit=1, flags=re.M)[0].rstrip() + "\n"
+
+
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--out", type=Path, default=Path("docs/findings.md"))
+    parser.add_argument(
+        "--sections", nargs="+", choices=STUDIES, help="write these alone; the rest of the page stays as it is"
+    )
     args = parser.parse_args()
 
     texts, before = Path(__file__).parent / "findings", sections_of(args.out)
-    done = [study for study in STUDIES if (args.results / study / "report/report.html").is_file()]
+    done = [s for s in args.sections or STUDIES if (args.results / s / "report/report.html").is_file()]
     described = {study: describe(args.results / study) for study in done}
-    sections = [tell((texts / "page.md").read_text(), **over_studies(described))]
+    text = (texts / "page.md").read_text()
+    sections = [beginning_of(args.out) if args.sections else tell(text, **over_studies(described))]
     for study, title in STUDIES.items():
         if study in described:
             own = texts / f"{study}.md"
@@ -245,7 +255,7 @@ def main() -> None:
                 source = args.results / study / f"report/{figure}.png"
                 shutil.copy(source, args.out.parent / f"images/{study}-{figure}.png")
         elif title in before:
-            sections.append(mark_as_old(before[title]))
+            sections.append(before[title] if args.sections else mark_as_old(before[title]))
     for study in set(PUBLISHED) & set(described):
         publish(args.results / study / "compare", args.out.parent / study, PUBLISHED[study])
     args.out.write_text("\n".join(sections))

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from matplotlib.image import imsave
 
-from heatproof.report import write_page
+from heatproof.report import sections, write_page
 from heatproof.report.answer import RULES
 from heatproof.report.comparison import note_rows, quality_rows
 from heatproof.tables import write_table
@@ -145,7 +145,7 @@ def test_classes_are_called_by_their_own_names(study, page, tmp_path):
 
 def test_scans_that_are_all_for_test_are_counted():
     scans = pd.DataFrame({"split": "test", "label": ["patient", "control"] * 2, "participant_id": list("aabc")})
-    counted = {row["split"]: row["cells"] for row in write_page.count_scans(scans)}
+    counted = {row["split"]: row["cells"] for row in sections.count_scans(scans)}
     assert counted == {"train": [(0, 0), (0, 0)], "validation": [(0, 0), (0, 0)], "test": [(2, 2), (2, 2)]}
 
 
@@ -418,6 +418,4 @@ def test_the_same_files_give_the_same_page(page, study):
 
 
 def test_a_method_that_is_switched_off_is_not_on_the_page():
-    assert list(write_page.used_methods({"attribute": {"methods": {"lrp": None, "x": {"method": "occlusion"}}}})) == [
-        "x"
-    ]
+    assert list(sections.used_methods({"attribute": {"methods": {"lrp": None, "x": {"method": "occlusion"}}}})) == ["x"]

@@ -67,7 +67,7 @@ def test_the_plan_warns_that_another_network_may_run_as_a_whole_for_each_patch(c
     config["attribute"]["methods"]["occlusion"] |= {"patch": "8 mm", "stride": "4 mm"}
     found = next(long_occlusions(config, scans=50))
     assert found.startswith("attribute.methods.occlusion hides")
-    assert "unless the network is a chain of layers" in found
+    assert "on one CPU thread, or less if docs/occlusion.md names all layers" in found
 
 
 def test_another_network_has_its_own_options_and_none_of_the_default_s(config):

@@ -1,14 +1,16 @@
 """What a study will cost, from what jobs of the same kind took in the studies whose results lie here."""
 
 import math
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from statistics import mean, median
 from typing import NamedTuple
 
 from heatproof.images import load_image
+from heatproof.models import Model, network_of
 
 TRAINED = ("fit_model", "fit_shuffled", "fit_alike")
 GROWTH = {  # of a rule: what the time of one of its jobs is proportional to; the others are taken to cost the same
@@ -56,20 +58,37 @@ SAMPLED = 40  # files or folders that are measured for a mean
 TOO_FEW_BYTES = 1000  # of a folder whose heatmaps were deleted
 
 
+class Kind(NamedTuple):
+    """What jobs of about the same length share.
+
+    Attributes
+    ----------
+    rule : str
+    method : str
+        Less its check; empty where it does not matter.
+    network : str
+        Whose models it is about; empty where it does not matter, or there is but one.
+    """
+
+    rule: str
+    method: str = ""
+    network: str = ""
+
+
 class Units(NamedTuple):
     """Unit costs.
 
     Attributes
     ----------
     seconds : dict
-        Of a job by its kind, rule and method: what it takes to begin, and what one unit of `GROWTH` takes.
+        Of a job by its kind: what it takes to begin, and what one unit of `GROWTH` takes.
     bytes : dict
         That a job leaves, by the keys of `WRITTEN`, for one unit.
     jobs : int
         How many jobs were measured.
     """
 
-    seconds: dict[tuple[str, str], tuple[float, float]]
+    seconds: dict[Kind, tuple[float, float]]
     bytes: dict[str, float]
     jobs: int
 
@@ -126,10 +145,10 @@ def measured_units(root: Path) -> Units:
         jobs += sum(map(len, times.values()))
         begin = {torch: begin_of(times, torch) for torch in (True, False)}
         for kind, spent in times.items():
-            fixed, size = begin[kind[0] in TORCH], size_of(GROWTH.get(kind[0], ""), sizes)
+            fixed, size = begin[kind.rule in TORCH], size_of(GROWTH.get(kind.rule, ""), sizes)
             middle = median(spent)
             work = max(middle - fixed, LEAST_WORK * middle)
-            seconds.setdefault(kind, []).append((fixed, work / size) if kind[0] in GROWTH else (0.0, middle))
+            seconds.setdefault(kind, []).append((fixed, work / size) if kind.rule in GROWTH else (0.0, middle))
         for name, (pattern, growth) in WRITTEN.items():
             found = map(bytes_of, islice(results.glob(pattern), SAMPLED))
             written.setdefault(name, []).extend(n / size_of(growth, sizes) for n in found if n > TOO_FEW_BYTES)
@@ -140,7 +159,7 @@ def measured_units(root: Path) -> Units:
     )
 
 
-def times_of(results: Path) -> dict[tuple[str, str], list[float]]:
+def times_of(results: Path) -> dict[Kind, list[float]]:
     """Read the seconds of all jobs of a study, by kind."""
     times = {}
     for table in results.glob("benchmarks/*/*.tsv"):
@@ -149,18 +168,24 @@ def times_of(results: Path) -> dict[tuple[str, str], list[float]]:
     return times
 
 
-def begin_of(times: dict[tuple[str, str], list[float]], torch: bool) -> float:
+def begin_of(times: dict[Kind, list[float]], torch: bool) -> float:
     """Return how long a job takes to begin: as long as the fastest of those that load torch, or of the others."""
     return min(
-        (value for (rule, _), spent in times.items() if (rule in TORCH) == torch for value in spent), default=0.0
+        (value for kind, spent in times.items() if (kind.rule in TORCH) == torch for value in spent), default=0.0
     )
 
 
-def expected_seconds(units: Units, sizes: dict[str, float]) -> dict[tuple[str, str], float]:
+def expected_seconds(units: Units, sizes: dict[str, float]) -> dict[Kind, float]:
     """Return the seconds of one job of each kind that was measured, in a study of some sizes."""
     return {
-        kind: begin + each * size_of(GROWTH.get(kind[0], ""), sizes) for kind, (begin, each) in units.seconds.items()
+        kind: begin + each * size_of(GROWTH.get(kind.rule, ""), sizes) for kind, (begin, each) in units.seconds.items()
     }
+
+
+def seconds_of(kind: Kind, known: dict[Kind, float]) -> float | None:
+    """Return the seconds of a job of a kind, or else the mean of the same for other networks; None without these."""
+    alike = [seconds for other, seconds in known.items() if other[:2] == kind[:2]]
+    return known.get(kind, mean(alike) if alike else None)
 
 
 def bytes_of(path: Path) -> int:
@@ -169,26 +194,28 @@ def bytes_of(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def kind_of(rule: str, method: str) -> tuple[str, str]:
-    """Return what jobs of about the same length share: the rule, and where that matters the method less its check."""
-    return rule, method.partition(".")[0] if rule in BY_METHOD else ""
+def kind_of(rule: str, method: str = "", model: Model = "") -> Kind:
+    """Return the kind of a job of a rule for a method, or a check of it, and a model."""
+    of_method = method.partition(".")[0] if rule in BY_METHOD else ""
+    return Kind(rule, of_method, network_of(model) if rule in TORCH else "")
 
 
-def kind_of_table(name: str) -> tuple[str, str]:
+def kind_of_table(name: str) -> Kind:
     """Return the kind of the job of a benchmark file: ``explain_scans.lrp.random_head_seed-0.tsv`` is one of lrp."""
     rule, _, rest = name.removesuffix(".tsv").partition(".")
-    return kind_of(rule, rest.partition("_seed-")[0])
+    model = re.search(r"(?:^|_)seed-((?:\w+-)?\d+)", rest)
+    return kind_of(rule, rest.partition("_seed-")[0], model[1] if model else "")
 
 
 def describe_cost(
-    jobs: Iterable[tuple[str, str, int]], sizes: dict[str, float], least_epochs: int, units: Units, keep_maps: bool
+    jobs: Iterable[tuple[Kind, int]], sizes: dict[str, float], least_epochs: int, units: Units, keep_maps: bool
 ) -> str:
     """Say what jobs will cost: core hours and disk, and which of them are of a kind that was not measured.
 
     Parameters
     ----------
-    jobs : iterable of (str, str, int)
-        Rule, method (empty for none) and threads of each job.
+    jobs : iterable of (Kind, int)
+        Kind and threads of each job.
     sizes : dict of str to float
         As of `study_sizes`, for the study that is planned, with the most epochs of a model.
     least_epochs : int
@@ -209,20 +236,29 @@ def describe_cost(
         )
     hours = [core_hours(jobs, expected_seconds(units, sizes | {"epochs": n})) for n in (least_epochs, sizes["epochs"])]
     kept = [name for name in units.bytes if keep_maps or name != "explain_scans"]
-    count = Counter(rule for rule, _, _ in jobs)
+    count = Counter(kind.rule for kind, _ in jobs)
     written = sum(count[name.split()[0]] * units.bytes[name] * size_of(WRITTEN[name][1], sizes) for name in kept)
-    unknown = Counter(kind for rule, method, _ in jobs if (kind := kind_of(rule, method)) not in units.seconds)
+    known = expected_seconds(units, sizes)
+    unknown = [kind for kind, _ in jobs if seconds_of(kind, known) is None]
     text = (
         f"Cost: {len(jobs):,} jobs, roughly {span(*hours)} core hours on CPUs and {written / 1e9:.1f} GB in results/, "
         f"from {units.jobs:,} jobs that ran here."
     )
-    missing = ", ".join(f"{' '.join(filter(None, kind))} ({number})" for kind, number in unknown.most_common())
-    return text + (f"\nNot in it, for none ran here: {missing}." if missing else "")
+    return text + (f"\nNot in it, for none ran here: {', '.join(by_rule(unknown))}." if unknown else "")
 
 
-def core_hours(jobs: list[tuple[str, str, int]], seconds: dict[tuple[str, str], float]) -> float:
-    """Add up the hours of jobs, each times its threads."""
-    return sum(seconds.get(kind_of(rule, method), 0.0) * threads for rule, method, threads in jobs) / 3600
+def by_rule(kinds: Sequence[Kind]) -> Iterator[str]:
+    """Write how many jobs there are of each rule, and for which method, or for how many."""
+    for rule, count in Counter(kind.rule for kind in kinds).most_common():
+        methods = sorted({kind.method for kind in kinds if kind.rule == rule})
+        of = f"of {len(methods)} methods" if len(methods) > 1 else methods[0]
+        yield f"{f'{rule} {of}'.rstrip()} ({count})"
+
+
+def core_hours(jobs: Iterable[tuple[Kind, int]], known: dict[Kind, float]) -> float:
+    """Add up the hours of jobs, each times its threads; of those that are not known, none."""
+    alike = Counter(jobs)
+    return sum((seconds_of(kind, known) or 0.0) * threads * n for (kind, threads), n in alike.items()) / 3600
 
 
 def span(least: float, most: float) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from statistics import mean
 from typing import NamedTuple, TextIO
 
-from heatproof.costs import kind_of
+from heatproof.costs import kind_of, seconds_of
 
 PAUSE = 30  # seconds between two lines where there is no terminal
 SILENCE = 60  # seconds without any line, after which what runs is told; twice as long each time, up to
@@ -52,7 +52,7 @@ class Progress:
     stage_of : callable
         Takes a rule's name, returns its stage.
     planned : callable
-        Takes nothing, returns the rule and the method (empty for none) of every job that will run.
+        Takes nothing, returns the `heatproof.costs.Kind` of every job that will run.
     expected : callable
         Takes nothing, returns the seconds that a job of each kind took in earlier studies, brought to this one's size.
     """
@@ -65,9 +65,9 @@ class Progress:
 
     def plan(self) -> None:
         """Learn which jobs will run."""
-        jobs = list(self.planned())
-        self.total = Counter(self.stage_of(rule) for rule, _ in jobs)
-        self.left = Counter(kind_of(*job) for job in jobs)
+        kinds = list(self.planned())
+        self.total = Counter(self.stage_of(kind.rule) for kind in kinds)
+        self.left = Counter(kinds)
         self.earlier = self.expected()
 
     def start(self, job: Job, now: float) -> None:
@@ -79,7 +79,7 @@ class Progress:
         """Learn that a job has finished, and return it."""
         job, begun = self.jobs.pop(number, None), self.started.pop(number, now)
         if job:
-            kind = kind_of(job.rule, job.wildcards.get("method", ""))
+            kind = kind_of(job.rule, job.wildcards.get("method", ""), job.wildcards.get("seed", ""))
             self.done[self.stage_of(job.rule)] += 1
             self.left[kind] -= 1
             self.spent.setdefault(kind, []).append(now - begun)
@@ -96,12 +96,13 @@ class Progress:
     def time_left(self) -> str:
         """Write the time left, with jobs as long as those of their kind before them; empty where nothing is known.
 
-        Of a kind that has not run yet, jobs are taken to be as long as the run's others.
+        Of a kind that has not run yet, jobs are taken to be as long as those for other networks, or as all that ran.
         """
         left, spent = +self.left, [time for times in self.spent.values() for time in times]
         usual = mean(spent) if spent else 0.0
         known = self.earlier | {kind: mean(times) for kind, times in self.spent.items()}
-        seconds = sum(count * known.get(kind, usual) for kind, count in left.items())
+        each = {kind: seconds_of(kind, known) for kind in left}
+        seconds = sum(count * (usual if each[kind] is None else each[kind]) for kind, count in left.items())
         if not seconds:
             return ""
         word = "about" if known.keys() >= left.keys() else "roughly" if spent else "at least"

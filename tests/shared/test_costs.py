@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from heatproof.costs import describe_cost, expected_seconds, measured_units, study_sizes
+from heatproof.costs import Kind, describe_cost, expected_seconds, measured_units, seconds_of, study_sizes
 
 HEAD = "s\th:m:s\tmax_rss\n"
 SIZES = {"voxels": 1000, "warp": 8000, "scans": 6, "train": 3, "test": 2, "epochs": 5, "seeds": 2}
@@ -41,34 +41,52 @@ def test_sizes_are_read_from_what_a_study_left(results):
 
 def test_a_study_of_the_same_sizes_takes_as_long(results):
     seconds = expected_seconds(measured_units(results), SIZES)
-    assert seconds["fit_model", ""] == pytest.approx(20)
-    assert seconds["explain_scans", "lrp"] == pytest.approx(4)
-    assert seconds["list_scans", ""] == pytest.approx(0.5)
+    assert seconds[Kind("fit_model")] == pytest.approx(20)
+    assert seconds[Kind("explain_scans", "lrp")] == pytest.approx(4)
+    assert seconds[Kind("list_scans")] == pytest.approx(0.5)
 
 
 def test_work_grows_with_grid_scans_and_epochs_and_what_a_job_takes_to_begin_does_not(results):
     """The fastest job of torch, check_network, takes 1.6 s: what the others take to begin."""
     larger = SIZES | {"voxels": 8000, "train": 6, "epochs": 50, "test": 6}
     seconds = expected_seconds(measured_units(results), larger)
-    assert seconds["fit_model", ""] == pytest.approx(1.6 + 18.4 * 8 * 2 * 10)
-    assert seconds["explain_scans", "lrp"] == pytest.approx(1.6 + 2.4 * 8 * 3)
-    assert seconds["check_network", ""] == pytest.approx(1.6)
+    assert seconds[Kind("fit_model")] == pytest.approx(1.6 + 18.4 * 8 * 2 * 10)
+    assert seconds[Kind("explain_scans", "lrp")] == pytest.approx(1.6 + 2.4 * 8 * 3)
+    assert seconds[Kind("check_network")] == pytest.approx(1.6)
 
 
 def test_the_plan_names_hours_of_all_threads_from_the_earliest_stop_on_disk_and_what_was_not_measured(results):
-    jobs = [("fit_model", "", 2)] * 1800 + [("register_scan", "", 1)] * 2 + [("explain_scans", "occlusion", 1)] * 7
+    jobs = (
+        [(Kind("fit_model"), 2)] * 1800
+        + [(Kind("register_scan"), 1)] * 2
+        + [(Kind("explain_scans", "occlusion"), 1)] * 7
+    )
     text = describe_cost(jobs, SIZES | {"voxels": 1e9}, 2, measured_units(results), keep_maps=True)
     least, most = (3600 * (1.6 + 18.4 * 1e6 * epochs / 5) / 3600 for epochs in (2, 5))
     assert f"1,809 jobs, roughly {least:,.0f} (training stops early) to {most:,.0f} core hours" in text
     assert "and 16.0 GB in results/, from 5 jobs that ran here" in text
     assert "none ran here: explain_scans occlusion (7), register_scan (2)." in text
+    jobs += [(Kind("explain_scans", "deep_lift", network), 1) for network in ("paper", "sfcn")]
+    text = describe_cost(jobs, SIZES, 2, measured_units(results), keep_maps=True)
+    assert "none ran here: explain_scans of 2 methods (9), register_scan (2)." in text
 
 
 def test_without_a_study_the_plan_says_that_it_does_not_know(tmp_path):
-    text = describe_cost([("fit_model", "", 1)], SIZES, 5, measured_units(tmp_path), keep_maps=True)
+    text = describe_cost([(Kind("fit_model"), 1)], SIZES, 5, measured_units(tmp_path), keep_maps=True)
     assert "1 jobs. Hours and disk are not known" in text
 
 
 def test_a_half_written_benchmark_is_passed_over(results):
     (results / "first/benchmarks/train/pack_scans.train.tsv").write_text("")
-    assert ("pack_scans", "") not in measured_units(results).seconds
+    assert Kind("pack_scans") not in measured_units(results).seconds
+
+
+def test_networks_have_times_of_their_own_and_one_that_did_not_run_has_the_mean_of_the_others(results):
+    for network, seconds in (("paper", 10), ("large_one", 90)):
+        table = results / f"first/benchmarks/attribute/explain_scans.lrp.random_head_seed-{network}-0.tsv"
+        table.write_text(f"{HEAD}{seconds}\t0:00:10\t1\n")
+    (results / "first/benchmarks/attribute/explain_scans.lrp.random_head_seed-0.tsv").unlink()
+    known = expected_seconds(measured_units(results), SIZES)
+    found = [seconds_of(Kind("explain_scans", "lrp", network), known) for network in ("paper", "large_one", "new")]
+    assert found == pytest.approx([10, 90, 50])
+    assert seconds_of(Kind("explain_scans", "occlusion", "paper"), known) is None

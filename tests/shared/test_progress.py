@@ -7,6 +7,7 @@ import threading
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from heatproof.costs import Kind
 from heatproof.progress import (
     UNLOCK,
     LockFilter,
@@ -19,7 +20,7 @@ from heatproof.progress import (
 )
 
 STAGES = {"register_scan": "register", "fit_model": "train"}
-JOBS = [("register_scan", ""), ("register_scan", ""), ("fit_model", "")]
+JOBS = [Kind("register_scan"), Kind("register_scan"), Kind("fit_model")]
 
 
 class Terminal(io.StringIO):
@@ -71,7 +72,7 @@ def test_a_file_gets_one_line_for_a_stage_and_one_now_and_then():
 
 
 def test_a_long_stage_says_after_half_a_minute_what_was_done_last_and_the_time_left():
-    run = Run(io.StringIO(), earlier={("fit_model", ""): 600.0})
+    run = Run(io.StringIO(), earlier={Kind("fit_model"): 600.0})
     assert run.lines == ["3 jobs: register 2, train 1, at least 10 min left"]
     run.start(1, "register_scan", scan="sub-1")
     run.finish(1, after=40)
@@ -79,7 +80,7 @@ def test_a_long_stage_says_after_half_a_minute_what_was_done_last_and_the_time_l
 
 
 def test_a_long_job_is_told_after_a_minute_of_silence_then_after_two_and_a_line_makes_that_a_minute_again():
-    run = Run(io.StringIO(), earlier={("fit_model", ""): 600.0})
+    run = Run(io.StringIO(), earlier={Kind("fit_model"): 600.0})
     run.wait(100)  # nothing runs
     run.start(1, "register_scan", scan="sub-1")
     run.wait(30)
@@ -152,7 +153,7 @@ def test_a_locked_folder_is_one_sentence_that_says_what_to_do(said):
 
 
 def test_jobs_side_by_side_halve_the_time_left():
-    run = Run(io.StringIO(), earlier={("fit_model", ""): 600.0})
+    run = Run(io.StringIO(), earlier={Kind("fit_model"): 600.0})
     run.start(1, "register_scan", scan="sub-1")
     run.start(2, "register_scan", scan="sub-2")
     assert run.handler.progress.time_left() == ", at least 5 min left"

@@ -38,7 +38,7 @@ from heatproof.config import (
     with_own_network,
 )
 from heatproof.config_checks import check_config, check_models
-from heatproof.costs import describe_cost, expected_seconds, measured_units
+from heatproof.costs import describe_cost, expected_seconds, kind_of, measured_units
 from heatproof.errors import StudyError
 from heatproof.failures import Failure, describe_failures
 from heatproof.feasibility import check_feasibility, long_occlusions
@@ -426,9 +426,10 @@ if workflow.is_main_process and workflow.modifier.is_main_snakefile():
 
 
 def planned_jobs():
-    """List the rule, the method (empty for none) and the threads of every job that is to run; a target is none."""
+    """List the kind and the threads of every job that is to run; a target is none."""
     jobs = [job for job in workflow.dag.needrun_jobs(exclude_finished=False) if job.output]
-    return [(job.rule.name, job.wildcards_dict.get("method", ""), job.threads) for job in jobs]
+    named = [(job, [job.wildcards_dict.get(name, "") for name in ("method", "seed")]) for job in jobs]
+    return [(kind_of(job.rule.name, *names), job.threads) for job, names in named]
 
 
 def planned_sizes():
@@ -453,7 +454,7 @@ def show_run():
         logger.addFilter(PlanFilter(cost_of_plan, tables=2 if listed else 1))
     elif not (workflow.output_settings.printshellcmds or workflow.output_settings.verbose):
         expected = lambda: expected_seconds(measured_units(Path("results")), planned_sizes())
-        return replace_log(logger, Progress(stage_of, lambda: [job[:2] for job in planned_jobs()], expected))
+        return replace_log(logger, Progress(stage_of, lambda: [kind for kind, _ in planned_jobs()], expected))
 
 
 PROGRESS = show_run() if workflow.is_main_process and workflow.modifier.is_main_snakefile() else None

@@ -81,9 +81,9 @@ def test_agreement_within_and_between_networks_stands_side_by_side():
     columns = ["method", "measure", "network_a", "network_b", "value", "low", "high"]
     table = pd.DataFrame(NETWORKS, columns=columns).assign(outcome="TP")
     maps, sums = network_tables(table, ["lrp"], 10)
-    assert maps["heads"] == ["paper", "paper and resnet", "resnet"]
+    assert maps["heads"] == ["paper", "resnet", "paper and resnet"]
     (row,) = maps["rows"]
-    assert row == {"name": "LRP", "cells": [("0.80", "0.70 to 0.90"), ("0.30", "0.20 to 0.40"), ("0.70", "")]}
+    assert row == {"name": "LRP", "cells": [("0.80", "0.70 to 0.90"), ("0.70", ""), ("0.30", "0.20 to 0.40")]}
     assert [row["name"] for row in sums["rows"]] == ["The models’ own effects"]
 
 

@@ -368,6 +368,7 @@ def network_tables(networks: pd.DataFrame, methods: Collection[str], top_k: int)
         if rows["value"].isna().all():
             continue
         pairs = list(rows[["network_a", "network_b"]].drop_duplicates().itertuples(index=False, name=None))
+        pairs.sort(key=lambda pair: pair[0] != pair[1])  # within networks first
         cells = {(row.method, row.network_a, row.network_b): row for row in rows.itertuples()}
         heads = [a if a == b else f"{a} and {b}" for a, b in pairs]
         named = [method for method in (*methods, "effects") if method in set(rows["method"])]

@@ -36,7 +36,6 @@ def test_the_paper_s_study_has_the_right_number_of_jobs_and_is_planned_in_second
     assert "simulate_scan" not in planned.jobs
 
 
-@pytest.mark.long
 def test_ten_thousand_scans_and_twenty_models_are_planned_in_a_minute_or_two_and_little_memory(checkout):
     make_adni(checkout.folder / "data/adni", participants=3600, patients=2000, scans=10_000)
     planned = plan(

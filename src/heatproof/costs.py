@@ -184,8 +184,10 @@ def expected_seconds(units: Units, sizes: dict[str, float]) -> dict[Kind, float]
 
 def seconds_of(kind: Kind, known: dict[Kind, float]) -> float | None:
     """Return the seconds of a job of a kind, or else the mean of the same for other networks; None without these."""
+    if kind in known:
+        return known[kind]
     alike = [seconds for other, seconds in known.items() if other[:2] == kind[:2]]
-    return known.get(kind, mean(alike) if alike else None)
+    return mean(alike) if alike else None
 
 
 def bytes_of(path: Path) -> int:
@@ -228,23 +230,24 @@ def describe_cost(
     -------
     str
     """
-    jobs = list(jobs)
+    jobs = Counter(jobs)
     if not units.jobs:
         return (
-            f"Cost: {len(jobs):,} jobs. Hours and disk are not known, for no study has run here yet; "
+            f"Cost: {jobs.total():,} jobs. Hours and disk are not known, for no study has run here yet; "
             "make demo measures them, and docs/benchmarks.md has those of one machine."
         )
-    hours = [core_hours(jobs, expected_seconds(units, sizes | {"epochs": n})) for n in (least_epochs, sizes["epochs"])]
+    least, most = (expected_seconds(units, sizes | {"epochs": n}) for n in (least_epochs, sizes["epochs"]))
+    hours = [core_hours(jobs, known) for known in (least, most)]
     kept = [name for name in units.bytes if keep_maps or name != "explain_scans"]
-    count = Counter(kind.rule for kind, _ in jobs)
+    count = Counter(kind.rule for kind, _ in jobs.elements())
     written = sum(count[name.split()[0]] * units.bytes[name] * size_of(WRITTEN[name][1], sizes) for name in kept)
-    known = expected_seconds(units, sizes)
-    unknown = [kind for kind, _ in jobs if seconds_of(kind, known) is None]
+    unknown = {kind for kind, _ in jobs if seconds_of(kind, most) is None}
+    missing = ", ".join(by_rule([kind for kind, _ in jobs.elements() if kind in unknown]))
     text = (
-        f"Cost: {len(jobs):,} jobs, roughly {span(*hours)} core hours on CPUs and {written / 1e9:.1f} GB in results/, "
-        f"from {units.jobs:,} jobs that ran here."
+        f"Cost: {jobs.total():,} jobs, roughly {span(*hours)} core hours on CPUs and {written / 1e9:.1f} GB "
+        f"in results/, from {units.jobs:,} jobs that ran here."
     )
-    return text + (f"\nNot in it, for none ran here: {', '.join(by_rule(unknown))}." if unknown else "")
+    return text + (f"\nNot in it, for none ran here: {missing}." if missing else "")
 
 
 def by_rule(kinds: Sequence[Kind]) -> Iterator[str]:
@@ -252,13 +255,12 @@ def by_rule(kinds: Sequence[Kind]) -> Iterator[str]:
     for rule, count in Counter(kind.rule for kind in kinds).most_common():
         methods = sorted({kind.method for kind in kinds if kind.rule == rule})
         of = f"of {len(methods)} methods" if len(methods) > 1 else methods[0]
-        yield f"{f'{rule} {of}'.rstrip()} ({count})"
+        yield f"{' '.join(filter(None, [rule, of]))} ({count})"
 
 
-def core_hours(jobs: Iterable[tuple[Kind, int]], known: dict[Kind, float]) -> float:
-    """Add up the hours of jobs, each times its threads; of those that are not known, none."""
-    alike = Counter(jobs)
-    return sum((seconds_of(kind, known) or 0.0) * threads * n for (kind, threads), n in alike.items()) / 3600
+def core_hours(jobs: Counter, known: dict[Kind, float]) -> float:
+    """Add up the hours of jobs, numbers by kind and threads, each times its threads; of those not known, none."""
+    return sum((seconds_of(kind, known) or 0.0) * threads * number for (kind, threads), number in jobs.items()) / 3600
 
 
 def span(least: float, most: float) -> str:
